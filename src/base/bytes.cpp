@@ -1,0 +1,100 @@
+#include "base/bytes.hpp"
+
+#include <algorithm>
+
+namespace kimberlite::base {
+namespace {
+
+constexpr std::string_view hex_digits = "0123456789abcdef";
+
+int hex_value(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+// Length of the well-formed sequence at the start of `rest` (RFC 3629 §4), 0 if there is none.
+std::size_t utf8_sequence(std::string_view rest) {
+  const auto at = [&](std::size_t i) { return static_cast<unsigned char>(rest[i]); };
+  const auto tail = [&](std::size_t i) { return i < rest.size() && (at(i) & 0xC0U) == 0x80U; };
+  const unsigned char lead = at(0);
+  if (lead < 0x80) return lead == 0 ? 0 : 1;
+  if (lead >= 0xC2 && lead <= 0xDF) return tail(1) ? 2 : 0;
+  if (lead >= 0xE0 && lead <= 0xEF) {
+    if (!tail(1) || !tail(2)) return 0;
+    if (lead == 0xE0 && at(1) < 0xA0) return 0;
+    if (lead == 0xED && at(1) > 0x9F) return 0;
+    return 3;
+  }
+  if (lead >= 0xF0 && lead <= 0xF4) {
+    if (!tail(1) || !tail(2) || !tail(3)) return 0;
+    if (lead == 0xF0 && at(1) < 0x90) return 0;
+    if (lead == 0xF4 && at(1) > 0x8F) return 0;
+    return 4;
+  }
+  return 0;
+}
+
+}  // namespace
+
+bool equal(Bytes a, Bytes b) { return std::ranges::equal(a, b); }
+
+bool all_zero(Bytes bytes) {
+  return std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; });
+}
+
+std::string to_hex(Bytes bytes) {
+  std::string text;
+  text.reserve(bytes.size() * 2);
+  for (const std::byte b : bytes) {
+    text.push_back(hex_digits[std::to_integer<std::size_t>(b >> 4)]);
+    text.push_back(hex_digits[std::to_integer<std::size_t>(b & std::byte{0x0F})]);
+  }
+  return text;
+}
+
+std::optional<Buffer> from_hex(std::string_view text) {
+  if (text.size() % 2 != 0) return std::nullopt;
+  Buffer bytes;
+  bytes.reserve(text.size() / 2);
+  for (std::size_t i = 0; i < text.size(); i += 2) {
+    const int high = hex_value(text[i]);
+    const int low = hex_value(text[i + 1]);
+    if (high < 0 || low < 0) return std::nullopt;
+    bytes.push_back(static_cast<std::byte>(high * 16 + low));
+  }
+  return bytes;
+}
+
+std::string to_uuid(const Id128& id) {
+  std::string text = to_hex(id);
+  for (const std::size_t at : {8U, 13U, 18U, 23U}) text.insert(at, 1, '-');
+  return text;
+}
+
+std::optional<Id128> from_uuid(std::string_view text) {
+  if (text.size() != 36) return std::nullopt;
+  std::string digits;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+    if (dash != (text[i] == '-')) return std::nullopt;
+    if (!dash) digits.push_back(text[i]);
+  }
+  const std::optional<Buffer> bytes = from_hex(digits);
+  if (!bytes || bytes->size() != sizeof(Id128)) return std::nullopt;
+  Id128 id{};
+  std::ranges::copy(*bytes, id.begin());
+  return id;
+}
+
+bool is_utf8_text(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t length = utf8_sequence(text);
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
+}  // namespace kimberlite::base

@@ -1,0 +1,82 @@
+// All schema objects a tenant ever had, each version with the positions it is valid in.
+//
+// Names are compared without regard to ASCII case, as SQLite does; tables, views and streams share
+// one namespace (streams grow with data and live in the projection: the executor asks there too).
+// `version()` counts the changes applied; an entry's `catalog_version` is the one its row images
+// were made under. Thread rule: a value; shared only const.
+#pragma once
+
+#include <map>
+#include <string_view>
+
+#include "base/codec.hpp"
+#include "catalog/change.hpp"
+
+namespace kimberlite::catalog {
+
+// One version of an object.
+template <class Object>
+struct Version {
+  Object object;
+  std::uint32_t catalog_version = 0;  // the first one it is part of
+  Position from;
+  Position to = still_valid;
+};
+
+class Catalog {
+ public:
+  // Refuses, with nothing changed, whatever contradicts the catalog: a name that is taken
+  // (`constraint.exists`), an id that is not the next one or not there, a column others need
+  // (`constraint.dependency`), more columns than `columns_max`.
+  [[nodiscard]] Status apply(const Change& change, Position at);
+  // The same checks and no effect.
+  [[nodiscard]] Status check(const Change& change) const;
+
+  // As of now; null if there is none of that name or id.
+  [[nodiscard]] const Table* table(std::string_view name) const;
+  [[nodiscard]] const Table* table(ObjectId id) const;
+  [[nodiscard]] const View* view(std::string_view name) const;
+  [[nodiscard]] const Index* index(std::string_view name) const;
+  // As of a position: the objects after the record at `at` was applied.
+  [[nodiscard]] const Table* table_at(std::string_view name, Position at) const;
+  [[nodiscard]] const Table* table_at(ObjectId id, Position at) const;
+  [[nodiscard]] const View* view_at(std::string_view name, Position at) const;
+  // The table as it was when `catalog_version` was current: how row images of that time are read.
+  [[nodiscard]] const Table* table_in(ObjectId id, std::uint32_t catalog_version) const;
+
+  // What stands now, by id.
+  [[nodiscard]] std::vector<const Table*> tables() const;
+  [[nodiscard]] std::vector<const View*> views() const;
+  [[nodiscard]] std::vector<const Index*> indexes() const;
+  [[nodiscard]] std::vector<const Index*> indexes_of(ObjectId table) const;
+  // Every version of every table ever, by id, then by age.
+  [[nodiscard]] const std::map<ObjectId, std::vector<Version<Table>>>& table_versions() const;
+  // Every column a table ever had, by id: its latest definition. History tables keep them all.
+  [[nodiscard]] std::vector<Column> columns_ever(ObjectId table) const;
+  // Is `column` part of the table now?
+  [[nodiscard]] static const Column* column(const Table& table, std::string_view name);
+  [[nodiscard]] static const Column* column(const Table& table, ColumnId id);
+
+  [[nodiscard]] ObjectId next_object() const;
+  [[nodiscard]] ColumnId next_column(ObjectId table) const;  // of a new table: 1
+  [[nodiscard]] std::uint32_t version() const { return version_; }
+
+  // Nearest existing table or view name for "did you mean", empty if none is near.
+  [[nodiscard]] std::string nearest_table(std::string_view name) const;
+  [[nodiscard]] static std::string nearest_column(const Table& table, std::string_view name);
+
+  // Canonical, the whole history.
+  void encode(Writer& to) const;
+  [[nodiscard]] static Result<Catalog> decode(Reader& from);
+
+  static constexpr std::size_t columns_max = 1000;  // a table ever had
+
+ private:
+  std::map<ObjectId, std::vector<Version<Table>>> tables_;
+  std::map<ObjectId, std::vector<Version<View>>> views_;
+  std::map<ObjectId, std::vector<Version<Index>>> indexes_;
+  std::uint32_t next_object_ = 1;
+  std::uint32_t version_ = 0;
+};
+
+}  // namespace kimberlite::catalog

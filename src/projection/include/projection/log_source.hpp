@@ -10,32 +10,22 @@
 
 #include "base/value.hpp"
 #include "catalog/change.hpp"
-#include "projection/projection.hpp"
+#include "record/body.hpp"
+#include "record/entry.hpp"
+#include "record/items.hpp"
 
 namespace kimberlite::projection {
 
-// One sealed part of a record. Views are valid as long as the `OpenedRecord` they are in.
+// One sealed part of a record, opened. Views are valid as long as the `OpenedRecord` it is in.
 struct OpenedItem {
-  std::uint8_t kind = 0;  // 1 rows, 2 events, 3 control, 4 meta
-  bool erased = false;    // its key is gone: nothing below is known
-  StreamId stream;        // of events
-  Sequence first_sequence;
-  std::uint32_t count = 0;  // changes in it, known even when erased
-  std::vector<RowChange> changes;
-  struct Event {
-    std::string_view kind;
-    Bytes payload;
-  };
-  std::vector<Event> events;
-  std::optional<catalog::Change> ddl;
+  record::ItemHeader header;  // kind, stream and count are known even when erased
+  bool erased = false;        // its key is gone: `plaintext` is empty
+  record::Plaintext plaintext;
 };
 
 struct OpenedRecord {
   record::Entry entry;
   Hash leaf{};
-  std::string reason;       // empty: none, or erased with its item
-  std::string statement;    // text with its literals replaced
-  std::string correlation;  // the caller's text
   std::vector<OpenedItem> items;
   std::vector<Buffer> storage;  // what the views point into
 };
@@ -45,6 +35,11 @@ class LogSource {
   virtual ~LogSource() = default;
   // `not_found.position` beyond the head.
   [[nodiscard]] virtual Result<OpenedRecord> read(Position position) = 0;
+  // How an actor, and a record's kind, are shown; an unknown one by its id or number.
+  [[nodiscard]] virtual std::string actor_name(const Id128& actor) = 0;
+  [[nodiscard]] virtual std::string_view kind_name(std::uint16_t kind) = 0;
+  // The change of a control payload, if it is one of the schema.
+  [[nodiscard]] virtual Result<std::optional<catalog::Change>> schema_change(Bytes control) = 0;
 };
 
 }  // namespace kimberlite::projection

@@ -39,6 +39,7 @@
 #include "catalog/catalog.hpp"
 #include "env/env.hpp"
 #include "record/entry.hpp"
+#include "record/items.hpp"
 #include "sql/statement.hpp"
 
 namespace kimberlite::projection {
@@ -49,20 +50,12 @@ struct Location {
   std::string vfs;
 };
 
-enum class Operation : std::uint8_t { insert = 1, update = 2, remove = 3 };
-
-// One row an event, in the order in which they happened. `key` holds the key columns' values in the
-// order of the primary key (`__row` where there is none); `image` the values of all columns but the
-// generated ones by ascending column id, empty for a removal. Encoding: base/value.hpp.
-// An update that changes the key is a removal and an insertion.
-struct RowChange {
-  std::uint32_t ordinal = 0;  // counts the record's row changes from 0
-  ObjectId table;
-  Operation operation = Operation::insert;
-  Position previous;  // of the version replaced; 0: none
-  Bytes key;
-  Bytes image;
-};
+// One row an event, in the order in which they happened, one after the other by `ordinal`. A key
+// holds the key columns' values in the order of the primary key (`__row` where there is none), an
+// image all columns but the generated ones by ascending column id. An update that changes the key
+// is a removal and an insertion.
+using record::Operation;
+using record::RowChange;
 
 // Events appended to a stream; `new_name` is set by the append that makes the stream.
 struct StreamAdvance {

@@ -48,7 +48,7 @@ constexpr std::array words = {
     Word{"CLASS", false},
     Word{"CLUSTER", false},
     Word{"COLLATE", true},
-    Word{"COLUMN", true},
+    Word{"COLUMN", false},
     Word{"COLUMNS", false},
     Word{"COMMENT", false},
     Word{"COMMIT", true},

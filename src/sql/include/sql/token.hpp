@@ -3,12 +3,12 @@
 // Everything the one door rewrites stands on this: a text that SQLite would split elsewhere than we
 // do could smuggle a name past us. So `scan` is SQLite's splitting to the letter (white space, a
 // byte order mark, `--` and `/* */` comments, `[x]` "x" `x` names, x'00' blobs, 0x1F, 1e-3, `->>`),
-// and `tokenize` accepts less than SQLite, never more, with two exceptions that never reach SQLite
-// as they stand:
-//   `::` is a token (SQLite: two illegal or swallowed characters); a parameter ends at it;
-//   nothing else.
-// Refused, because SQLite reads them in a way no reader of the text expects: `$1abc`, `$a(b)`,
-// `#1`, a comment or quote that is not closed, NUL, invalid UTF-8, vertical tabs.
+// and `tokenize` accepts less than SQLite. The one exception is `::`: it is a token of ours, and a
+// parameter ends at it (SQLite takes `$1::text` for one variable). No text that still has one may
+// be given to SQLite.
+//
+// Refused, because SQLite reads them in a way no reader of the text expects: `$1abc`, `:1`,
+// `$a(b)`, `#1`, a comment or quote that is not closed, NUL, invalid UTF-8.
 //
 // Source: SQLite 3.40.1, tokenize.c. Ownership: tokens point into the text, which outlives them.
 // Thread rule: pure functions. Errors: `sql.text` (NUL, UTF-8, unclosed), `sql.syntax`,
@@ -109,9 +109,11 @@ struct Place {
 // "line 7, column 1".
 [[nodiscard]] std::string where(std::string_view text, std::size_t offset);
 
-// One step of SQLite's own splitting, white space and comments included. `length` is 0 only at the
-// end of the text. Unlike SQLite it sees a NUL as an illegal character instead of the end.
+// One step of the splitting, white space and comments included: SQLite's own but for `::`, and with
+// `illegal` for what we refuse beyond SQLite (above). A NUL is illegal; SQLite sees the end there.
+// `length` is 0 only at the end of the text.
 enum class ScanKind : std::uint8_t {
+  end,
   space,
   comment,
   unclosed_comment,
@@ -120,7 +122,7 @@ enum class ScanKind : std::uint8_t {
   token
 };
 struct Scanned {
-  ScanKind scan = ScanKind::token;
+  ScanKind scan = ScanKind::end;
   TokenKind kind = TokenKind::end;  // of a `token`
   std::uint32_t length = 0;
 };

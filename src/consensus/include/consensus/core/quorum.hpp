@@ -1,0 +1,48 @@
+// Sizes of quorums. Core subset: proved by ESBMC as shipped.
+//
+// With f = floor((voters - 1) / 2) faults to survive, an operation is committed by a replication
+// quorum and a view is changed by a view-change quorum; any one of each must share a replica, or a
+// new view could miss a committed operation.
+//
+// Source: Liskov and Cowling, "Viewstamped Replication Revisited", 2012, section 4; design,
+// consensus.md.
+#pragma once
+
+#include <stdint.h>
+
+namespace kimberlite::consensus::core {
+
+inline constexpr uint32_t voters_max = 7;
+
+// Replicas, the primary among them, that must have an operation on disk before it is committed.
+constexpr uint32_t replication_quorum(uint32_t voters) noexcept { return voters / 2 + 1; }
+
+// Replicas that must agree to a new view.
+constexpr uint32_t view_change_quorum(uint32_t voters) noexcept {
+  return voters - replication_quorum(voters) + 1;
+}
+
+// Replicas that must say they never had an operation before it may be truncated: as many as leave
+// no replication quorum among the others.
+constexpr uint32_t nack_quorum(uint32_t voters) noexcept {
+  return voters - replication_quorum(voters) + 1;
+}
+
+// Members whose bit is set in `votes`, counted among the first `voters` only.
+constexpr uint32_t votes_counted(uint64_t votes, uint32_t voters) noexcept {
+  uint32_t count = 0;
+  for (uint32_t i = 0; i < voters && i < 64; ++i) {
+    if (((votes >> i) & 1U) != 0) ++count;
+  }
+  return count;
+}
+
+constexpr bool is_voter_count(uint32_t voters) noexcept {
+  return voters >= 1 && voters <= voters_max && voters % 2 == 1;
+}
+
+static_assert(replication_quorum(1) == 1 && view_change_quorum(1) == 1 && nack_quorum(1) == 1);
+static_assert(replication_quorum(3) == 2 && view_change_quorum(3) == 2 && nack_quorum(3) == 2);
+static_assert(replication_quorum(5) == 3 && replication_quorum(7) == 4);
+
+}  // namespace kimberlite::consensus::core

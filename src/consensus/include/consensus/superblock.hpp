@@ -1,0 +1,132 @@
+// The superblock: who this replica is, in which view, and from where its state is rebuilt.
+//
+// The file is four copies of one sector each. A copy counts if its checksum holds; the superblock
+// is the newest one that at least two copies agree on. Writing the next one overwrites two copies,
+// waits, then the other two, damaged ones first, so that at every moment two copies agree and a
+// crash at any point leaves the old or the new one (S1). The next one is not begun before all four
+// copies of this one are on disk (S2): a copy that is ahead by more than one says that the others
+// were put back from an older time.
+//
+//   copy, 4096 bytes, integers little-endian, every byte not named zero and checked as zero
+//       0 checksum 32          BLAKE3-256 of bytes 32..4095
+//      32 copy u32             0..3; all else is the same in all four
+//      36 magic u32            "KBS1"
+//      40 version u16          format version of the directory, 1
+//      42 voters u8 · 43 standbys u8 · 44 replica u8 · 45 view headers u8 · 46 zero 2
+//      48 sequence u64         from 1, one more at every write
+//      56 parent 32            the identity of sequence - 1, zeros for the first
+//      88 cluster 16
+//     104 configuration epoch u64
+//     112 incarnation u64      raised at every open
+//     120 view u64 · 128 log view u64
+//     136 sync from op u64 · 144 sync to op u64
+//     152 checkpoint: op u64 · next timestamp u64 · ring offset u64 · zero 8 · epoch key id 16 ·
+//         header checksum 32 · snapshot 32 · keystore 32 · heads digest 32 · state digest 32
+//     360 members, 16 bytes each, 13 of them
+//     568 incarnations seen of each member, u64 each, 13 of them
+//     672 view headers, 192 bytes each, at most 16, the oldest first
+//    3744 zero 352
+//
+// The identity of a superblock is BLAKE3-256 of bytes 36..4095 of any of its copies. Thread rule:
+// values and pure functions.
+//
+// Source: design, storage.md "Superblock"; consensus.md rules 1 to 4.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "base/ids.hpp"
+#include "base/result.hpp"
+#include "consensus/finding.hpp"
+#include "consensus/frame.hpp"
+
+namespace kimberlite::consensus {
+
+inline constexpr std::size_t superblock_copies = 4;
+inline constexpr std::size_t superblock_quorum = 2;
+inline constexpr std::size_t superblock_size = superblock_copies * sector_size;
+inline constexpr std::uint16_t format_version = 1;
+inline constexpr std::size_t members_max = 13;  // 7 voters, 6 standbys
+inline constexpr std::size_t view_headers_max = 16;
+
+// The state on disk up to `op`: everything before the journal's live part.
+struct Checkpoint {
+  OpNumber op;
+  Hash header_checksum{};       // of the prepare header of `op`; for op 0 that of the root
+  TimestampUs next_timestamp;   // the earliest time the next prepare may have
+  std::uint64_t ring_offset{};  // the byte after the frame of `op`
+  Hash snapshot{};              // of snapshot-<op>
+  Hash keystore{};              // of keystore-<op>
+  Id128 epoch_key{};            // the key keystore-<op> is sealed under
+  Hash heads{};                 // heads digest
+  Hash state{};                 // state digest
+
+  friend bool operator==(const Checkpoint&, const Checkpoint&) = default;
+};
+
+struct Superblock {
+  std::uint64_t sequence = 0;
+  Hash parent{};
+  Id128 cluster{};
+  std::vector<Id128> members;  // voters first, then standbys
+  std::uint8_t voters = 0;
+  std::uint8_t replica = 0;  // this one's index among the members
+  std::uint64_t configuration_epoch = 0;
+  std::uint64_t incarnation = 0;
+  std::array<std::uint64_t, members_max> incarnations_seen{};
+  ViewNumber view;
+  ViewNumber log_view;
+  // The newest headers of the log as it was adopted in log_view, chained, the oldest first; none if
+  // it ended at the checkpoint.
+  std::vector<PrepareHeader> view_headers;
+  OpNumber sync_from;
+  OpNumber sync_to;
+  Checkpoint checkpoint;
+
+  friend bool operator==(const Superblock&, const Superblock&) = default;
+};
+
+// What a new directory's superblock needs; the digests are those of snapshot 0 and keystore 0.
+struct Genesis {
+  Id128 cluster{};
+  std::vector<Id128> members;
+  std::uint8_t voters = 1;
+  std::uint8_t replica = 0;
+  Hash snapshot{};
+  Hash keystore{};
+  Hash heads{};
+  Hash state{};
+  Id128 epoch_key{};
+};
+
+// The superblock of sequence 1: checkpoint 0, view 0, incarnation 0.
+[[nodiscard]] Superblock first_superblock(const Genesis& genesis);
+
+// All four copies, in order.
+void encode_superblock(const Superblock& superblock, std::span<std::byte, superblock_size> to);
+[[nodiscard]] Hash superblock_identity(const Superblock& superblock);
+
+// One copy. Fails with `integrity.superblock`, or `unavailable.version` if it is whole and of a
+// newer format.
+[[nodiscard]] Result<Superblock> decode_superblock_copy(std::span<const std::byte, sector_size>,
+                                                        std::uint32_t copy);
+
+// The order copies are written in: the first two together, then, when both are on disk, the others.
+using CopyOrder = std::array<std::uint8_t, superblock_copies>;
+inline constexpr CopyOrder healthy_order{0, 1, 2, 3};
+
+struct SuperblockRead {
+  Superblock superblock;
+  CopyOrder order = healthy_order;  // of the next write
+  std::vector<Finding> findings;    // a copy damaged, or of a write a crash interrupted
+};
+
+// Decides which superblock the file holds. Fails with `usage.not_ours` if no copy has ever been
+// one, `integrity.superblock` if no two copies agree, `integrity.rollback` if a copy is ahead of
+// those that agree by more than one, `unavailable.version` for a newer format.
+[[nodiscard]] Result<SuperblockRead> read_superblock(std::span<const std::byte, superblock_size>);
+
+}  // namespace kimberlite::consensus

@@ -67,7 +67,7 @@ using Change = std::variant<CreateTable, DropTable, RenameTable, AddColumn, Drop
 [[nodiscard]] Buffer encode_change(const Change& change);
 [[nodiscard]] Result<Change> decode_change(Bytes bytes);
 
-// The object a change is about, by the name it has or gets: for messages and `__schema_history`.
+// What the change does, for messages and `__schema_history`.
 [[nodiscard]] std::string_view verb(const Change& change);  // "CREATE TABLE", …
 
 }  // namespace kimberlite::catalog

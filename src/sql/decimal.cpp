@@ -82,7 +82,8 @@ std::optional<Decimal> Decimal::parse(std::string_view text) {
     const bool down = at < text.size() && text[at] == '-';
     if (at < text.size() && (text[at] == '-' || text[at] == '+')) ++at;
     if (at == text.size() || text.size() - at > 6) return std::nullopt;
-    for (; at < text.size() && is_digit(text[at]); ++at) exponent = exponent * 10 + (text[at] - '0');
+    for (; at < text.size() && is_digit(text[at]); ++at)
+      exponent = exponent * 10 + (text[at] - '0');
     if (down) exponent = -exponent;
   }
   if (at != text.size()) return std::nullopt;
@@ -154,7 +155,7 @@ bool Decimal::scale_up(std::uint32_t digits) {
   scale_ += digits;
   if (size_ == 0 || digits == 0) return true;
   const std::uint32_t words = digits / word_digits;
-  if (size_ + words + 1 > words_max) return false;
+  if (size_ + words + 2 > words_max) return false;  // division wants one word more
   if (words > 0) {
     std::copy_backward(words_.begin(), words_.begin() + size_, words_.begin() + size_ + words);
     std::fill_n(words_.begin(), words, 0);
@@ -239,14 +240,13 @@ Decimal Decimal::trimmed(std::uint32_t scale_min) const {
 std::optional<std::int64_t> Decimal::to_integer() const {
   Decimal whole = *this;
   whole.drop_digits(scale_, true);
-  unsigned __int128 magnitude = 0;
-  if (whole.size_ > 3) return std::nullopt;
+  // Three words and at most 9 in the third: below 10^19, which 64 bits hold.
+  if (whole.size_ > 3 || (whole.size_ == 3 && whole.words_[2] > 9)) return std::nullopt;
+  std::uint64_t magnitude = 0;
   for (std::uint32_t i = whole.size_; i-- > 0;) magnitude = magnitude * base + whole.words_[i];
-  const unsigned __int128 limit =
-      static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  const std::uint64_t limit = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
   if (magnitude > limit + (whole.negative_ ? 1 : 0)) return std::nullopt;
-  const auto low = static_cast<std::uint64_t>(magnitude);
-  return static_cast<std::int64_t>(whole.negative_ ? ~low + 1 : low);
+  return static_cast<std::int64_t>(whole.negative_ ? ~magnitude + 1 : magnitude);
 }
 
 double Decimal::to_double() const {
@@ -399,7 +399,8 @@ Decimal Decimal::divide_magnitude(const Decimal& a, const Decimal& b, Decimal& r
     for (std::uint32_t i = 0; i <= n; ++i) {
       const std::uint64_t product = (i < n ? guess * divisor.words_[i] : 0) + carry;
       carry = product / base;
-      std::int64_t word = std::int64_t{u[i + j]} - static_cast<std::int64_t>(product % base) - borrow;
+      std::int64_t word =
+          std::int64_t{u[i + j]} - static_cast<std::int64_t>(product % base) - borrow;
       borrow = word < 0 ? 1 : 0;
       word += borrow * std::int64_t{base};
       u[i + j] = static_cast<std::uint32_t>(word);
@@ -471,7 +472,8 @@ int Decimal::compare(const Decimal& a, const Decimal& b) {
 
 namespace {
 
-// A number as DECIMAL columns hold it: digits, perhaps a point and digits, no needless leading zero.
+// A number as DECIMAL columns hold it: digits, perhaps a point and digits, no needless leading
+// zero.
 struct Plain {
   bool negative = false;
   std::string_view whole;

@@ -8,7 +8,7 @@
 namespace kimberlite::sql {
 namespace {
 
-using Wide = __int128;
+__extension__ using Wide = __int128;
 
 Decimal number(std::string_view text) {
   const auto parsed = Decimal::parse(text);
@@ -92,7 +92,7 @@ TEST(Decimal, DividesToSixteenDigitsHalfAwayFromZero) {
   EXPECT_EQ(quotient("10", "4"), "2.5");
   EXPECT_EQ(quotient("77.50", "2"), "38.75");
   EXPECT_EQ(quotient("0.00", "7"), "0.00");
-  EXPECT_EQ(quotient("1", "80000000000000000"), "0");             // 1.25e-17
+  EXPECT_EQ(quotient("1", "80000000000000000"), "0");                     // 1.25e-17
   EXPECT_EQ(quotient("-4", "80000000000000000"), "-0.0000000000000001");  // -5e-17
 }
 
@@ -127,8 +127,8 @@ TEST(Decimal, ReadsWhatNumbersLookLikeAndNothingElse) {
   EXPECT_EQ(number("-0.00").text(), "0.00");
   EXPECT_EQ(number(" 12 ").text(), "12");
   EXPECT_EQ(number("0e999").text(), "0");
-  for (const char* bad : {"", ".", "-", "1..2", "1e", "e5", "0x10", "1 2", "NaN", "Infinity", "1e99999",
-                          "1_000", "1,5", "--1"}) {
+  for (const char* bad : {"", ".", "-", "1..2", "1e", "e5", "0x10", "1 2", "NaN", "Infinity",
+                          "1e99999", "1_000", "1,5", "--1"}) {
     EXPECT_FALSE(Decimal::parse(bad).has_value()) << bad;
   }
 }

@@ -73,8 +73,8 @@ class Decimal {
  private:
   // (N1) words_[0, size_) are the digits in base 10^9, the least significant first; the last one is
   //      not zero, and zero has none.                                                [kept: trim]
-  // (N2) size_ <= words_max, and digits() <= digits_max in every value handed out.   [kept: checked]
-  // (N3) zero is not negative.                                                       [kept: trim]
+  // (N2) size_ <= words_max, and digits() <= digits_max in every value handed out.   [kept:
+  // checked] (N3) zero is not negative. [kept: trim]
   static constexpr std::uint32_t word_digits = 9;
   static constexpr std::uint32_t base = 1'000'000'000;
   // Room for a product of two values, or a dividend scaled up for division.
@@ -95,7 +95,8 @@ class Decimal {
   bool negative_ = false;
   std::uint32_t scale_ = 0;
   std::uint32_t size_ = 0;
-  // Only words_[0, size_) is initialised: clearing a kilobyte for every sum would cost more than it.
+  // Only words_[0, size_) is initialised: clearing a kilobyte for every sum would cost more than
+  // it.
   std::array<std::uint32_t, words_max> words_;  // NOLINT(cppcoreguidelines-pro-type-member-init)
 };
 

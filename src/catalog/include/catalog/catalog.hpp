@@ -77,6 +77,8 @@ class Catalog {
   [[nodiscard]] ObjectId next_object() const { return ObjectId{next_object_}; }
   [[nodiscard]] ColumnId next_column(ObjectId table) const;  // of a new table: 1
   [[nodiscard]] std::uint32_t version() const { return version_; }
+  // Where the schema last changed; 0: never.
+  [[nodiscard]] Position last_change() const { return last_change_; }
 
   // Nearest existing table or view name for "did you mean", empty if none is near.
   [[nodiscard]] std::string nearest_table(std::string_view name) const;

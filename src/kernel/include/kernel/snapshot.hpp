@@ -23,13 +23,14 @@ using BlobSink = std::function<void(TenantId, Bytes)>;
 
 // In order of tenant; the bytes are valid during the call only.
 void encode_all(const State& state, const BlobSink& out);
-// Only tenants changed since `mark_clean` (of a new or decoded state: all, or none).
+// Only tenants changed since `mark_clean`; all of a new state.
 void encode_dirty(const State& state, const BlobSink& out);
 void mark_clean(State& state);
 
-// From one blob of every tenant, in order. Total: `integrity.snapshot` names the tenant for
-// whatever is not canonical, `unavailable.version` for a newer format.
-[[nodiscard]] Result<State> decode(std::span<const Blob> blobs);
+// From one blob of every tenant of this cluster, in order; nothing in it is dirty. Total:
+// `integrity.snapshot` names the tenant for whatever is not canonical, `unavailable.version` for a
+// newer format.
+[[nodiscard]] Result<State> decode(const Id128& cluster, std::span<const Blob> blobs);
 
 // BLAKE3 over (tenant, blob digest) in order; encodes only tenants changed since the last call.
 [[nodiscard]] Hash digest(const State& state);

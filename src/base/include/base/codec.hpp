@@ -92,6 +92,8 @@ class Reader {
 
   [[nodiscard]] std::size_t at() const { return at_; }
   [[nodiscard]] std::size_t left() const { return bytes_.size() - at_; }
+  // What has not been read yet.
+  [[nodiscard]] Bytes rest() const { return bytes_.subspan(at_); }
   [[nodiscard]] bool failed() const { return failed_; }
   // Everything read fitted and nothing is left over.
   [[nodiscard]] bool finished() const { return !failed_ && left() == 0; }

@@ -194,9 +194,9 @@ Result<Plaintext> decode_plaintext(const ItemHeader& header, Bytes plaintext) {
   Plaintext content;
   if ((header.flags & item_flag_meta) != 0) content.meta = read_meta(from);
   read_parts(header, from, content);
-  const std::size_t used = from.at();
-  if (!from.failed() && padded_size(used) == plaintext.size()) from.zeros(from.left());
-  if (!from.finished()) {
+  const bool padded = !from.failed() && padded_size(from.at()) == plaintext.size();
+  if (padded) from.zeros(from.left());
+  if (!padded || !from.finished()) {
     return Error{Code::integrity_item,
                  "an opened item that is not the canonical form of the {} parts its header says",
                  header.count}

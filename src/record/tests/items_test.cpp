@@ -109,6 +109,9 @@ TEST(Items, PadToAMultipleOf64AtEverySize) {
     Buffer plaintext = std::move(writer).finish();
     ASSERT_EQ(plaintext.size(), (unpadded + 63) / 64 * 64);
     ASSERT_TRUE(decode_plaintext(header, plaintext).has_value());
+    for (std::size_t cut = unpadded; cut < plaintext.size(); ++cut) {
+      ASSERT_FALSE(decode_plaintext(header, Bytes{plaintext}.first(cut)).has_value()) << cut;
+    }
     // Padding is zero and never a block too much.
     if (unpadded < plaintext.size()) {
       plaintext.back() = std::byte{1};

@@ -1,5 +1,9 @@
 #include "command_line.hpp"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
 #include <limits>
 
 namespace kimberlite::cli {
@@ -16,13 +20,52 @@ std::string name_value(const std::string& text) {
   return text.find('=') > 0 && text.find('=') != std::string::npos ? "" : "name=value is wanted";
 }
 
+// "head show", without the program's name.
+std::string path_of(const CLI::App* app) {
+  std::string names;
+  for (; app->get_parent() != nullptr; app = app->get_parent()) {
+    names = names.empty() ? app->get_name() : app->get_name() + " " + names;
+  }
+  return names;
+}
+
+// Help that shows a command's words as they are meant, not as one list.
+class HelpFormatter final : public CLI::Formatter {
+ public:
+  explicit HelpFormatter(std::function<std::string_view(const CLI::App*)> usage)
+      : usage_(std::move(usage)) {
+    column_width(34);
+  }
+
+  // NOLINTNEXTLINE(readability-identifier-naming): CLI11's name.
+  std::string make_usage(const CLI::App* app, std::string /*name*/) const override {
+    const std::string path = path_of(app);
+    const std::string_view words = usage_(app);
+    return fmt::format("Usage: kimberlite {}{}{}{}\n", path, path.empty() ? "" : " ",
+                       words.empty() ? "COMMAND" : words, words.empty() ? "" : " [options]");
+  }
+  std::string make_positionals(const CLI::App* /*app*/) const override { return {}; }
+
+ private:
+  std::function<std::string_view(const CLI::App*)> usage_;
+};
+
 }  // namespace
 
 CommandLine::CommandLine()
     : app_("A compliance-first database: an immutable log, and views of it.") {
   app_.name("kimberlite");
   app_.require_subcommand(1);
-  app_.get_formatter()->column_width(34);
+  app_.formatter(std::make_shared<HelpFormatter>([this](const CLI::App* app) {
+    const auto found = std::ranges::find(leaves_, app, &Leaf::app);
+    return found == leaves_.end() ? std::string_view{} : found->shape.usage;
+  }));
+  add_export_and_init();
+  add_sql();
+  add_import();
+  add_evidence();
+  add_operation();
+  // Last: a command made after it would take it over.
   app_.footer(
       "A TARGET is a data directory (./clinic), :memory:, or @name from the configuration. Left "
       "out:\n"
@@ -32,11 +75,6 @@ CommandLine::CommandLine()
       "  kimberlite import clinic patients.csv --create --primary-key id\n"
       "  kimberlite sql clinic -c \"SELECT * FROM patients AS OF POSITION 3\"\n\n"
       "kimberlite COMMAND --help shows a command's options, with examples.");
-  add_export_and_init();
-  add_sql();
-  add_import();
-  add_evidence();
-  add_operation();
 }
 
 template <class Options>
@@ -44,9 +82,7 @@ Options& CommandLine::add(CLI::App& parent, const std::string& name, const std::
                           Shape shape) {
   CLI::App* app = parent.add_subcommand(name, summary);
   leaves_.push_back({app, shape, std::make_unique<CommandOptions>(Options{})});
-  app->add_option("words", parsed_.words,
-                  shape.words_max == 0 ? "the target" : "the target, then the words above")
-      ->option_text("[TARGET] ...");
+  app->add_option("words", parsed_.words);  // shown by `HelpFormatter`
   common();
   return std::get<Options>(*leaves_.back().options);
 }
@@ -90,7 +126,7 @@ void CommandLine::write(WriteOptions& options) {
 
 void CommandLine::add_export_and_init() {
   auto& init = add<InitOptions>(app_, "init", "DIR: make a data directory, a cluster of one",
-                                {1, 1, "the directory to make"});
+                                {1, 1, "DIR", "the directory to make"});
   last()
       .add_option_function<std::string>(
           "--profile", [&init](const std::string& name) { init.production = name == "production"; },
@@ -103,7 +139,7 @@ void CommandLine::add_export_and_init() {
       "  kimberlite init clinic --key-file /media/stick/clinic.key");
 
   auto& chosen = add<ExportOptions>(app_, "export", "write a table, a query or all tables to files",
-                                    {0, 0, ""});
+                                    {0, 0, "[TARGET]", ""});
   last().add_option("--table", chosen.table, "this table");
   last().add_option("-c", chosen.statement, "the rows of this SELECT");
   last().add_flag("--all", chosen.all, "every table: -o is then a directory");
@@ -116,7 +152,8 @@ void CommandLine::add_export_and_init() {
 }
 
 void CommandLine::add_sql() {
-  auto& sql = add<SqlOptions>(app_, "sql", "run SQL; on a terminal, a shell", {0, 0, ""});
+  auto& sql =
+      add<SqlOptions>(app_, "sql", "run SQL; on a terminal, a shell", {0, 0, "[TARGET]", ""});
   last().add_option("-c", sql.statements, "a statement; may be repeated")->allow_extra_args(false);
   last().add_option("-f,--file", sql.file, "a script; - is standard input");
   last().add_flag("--atomic", sql.atomic, "all statements or none: one record");
@@ -150,7 +187,7 @@ void CommandLine::add_sql() {
 
 void CommandLine::add_import() {
   auto& import = add<ImportOptions>(app_, "import", "FILE...: load CSV or NDJSON files into tables",
-                                    {1, any_number, "the file to import"});
+                                    {1, any_number, "[TARGET] FILE...", "the file to import"});
   last().add_option("--table", import.table, "into this table (default: the file's name)");
   last().add_flag("--create", import.create, "make the table; types are taken from the values");
   last()
@@ -175,7 +212,7 @@ void CommandLine::add_import() {
 }
 
 void CommandLine::add_evidence() {
-  auto& log = add<LogOptions>(app_, "log", "records of the log", {0, 0, ""});
+  auto& log = add<LogOptions>(app_, "log", "records of the log", {0, 0, "[TARGET]", ""});
   last().add_option("--stream", log.stream, "of this stream or table");
   last().add_option("--since", log.since, "from this position or time on");
   last().add_option("--until", log.until, "up to this position or time");
@@ -183,19 +220,19 @@ void CommandLine::add_evidence() {
   examples("  kimberlite log clinic --since 100\n  kimberlite log clinic --stream orders --follow");
 
   auto& history = add<HistoryOptions>(app_, "history", "TABLE [KEY]: every version of a row",
-                                      {1, any_number, "the table"});
+                                      {1, any_number, "[TARGET] TABLE [KEY]...", "the table"});
   last().add_flag("--diff", history.diff, "only what changed from version to version");
   examples("  kimberlite history clinic patients 7\n  kimberlite history clinic patients 7 --diff");
 
   auto& verify = add<VerifyOptions>(app_, "verify", "check every byte, hash and tree; needs no key",
-                                    {0, 0, ""});
+                                    {0, 0, "[TARGET]", ""});
   last().add_option("--since", verify.since, "that the log extends this head, SIZE:ROOT");
   last().add_flag("--projection", verify.projection, "also that the tables are what the log says");
   examples(
       "Exits 0 only if all of it was checked and is right.\n\n  kimberlite verify clinic "
       "--projection");
 
-  auto& audit = add<AuditOptions>(app_, "audit", "who did what, and why", {0, 0, ""});
+  auto& audit = add<AuditOptions>(app_, "audit", "who did what, and why", {0, 0, "[TARGET]", ""});
   last().add_option("--actor", audit.actor, "only this actor, os:ann");
   last().add_option("--class", audit.data_class, "only this class of action");
   last().add_option("--since", audit.since, "from this position or time on");
@@ -204,45 +241,52 @@ void CommandLine::add_evidence() {
 
   CLI::App* head = app_.add_subcommand("head", "the head of the log: size and root");
   head->require_subcommand(1);
-  add<HeadOptions>(*head, "show", "the head as it is now, unsigned", {0, 0, ""});
+  add<HeadOptions>(*head, "show", "the head as it is now, unsigned", {0, 0, "[TARGET]", ""});
   examples("  kimberlite head show clinic");
 
   add<InspectOptions>(app_, "inspect", "FILE: decode any file of a data directory, byte by byte",
-                      {1, 1, "the file to inspect"});
+                      {1, 1, "FILE", "the file to inspect"});
   examples("Opens nothing for writing.\n\n  kimberlite inspect clinic/journal");
 }
 
 void CommandLine::add_operation() {
   CLI::App* tenant = app_.add_subcommand("tenant", "tenants: own logs, tables and keys");
   tenant->require_subcommand(1);
-  add<TenantOptions>(*tenant, "create", "NAME: a new tenant", {0, 1, ""}).action =
+  add<TenantOptions>(*tenant, "create", "NAME: a new tenant", {0, 1, "[TARGET] NAME", ""}).action =
       TenantAction::create;
   examples("  kimberlite tenant create clinic north");
-  add<TenantOptions>(*tenant, "list", "all tenants", {0, 0, ""}).action = TenantAction::list;
-  add<TenantOptions>(*tenant, "show", "NAME: one tenant", {0, 1, ""}).action = TenantAction::show;
+  add<TenantOptions>(*tenant, "list", "all tenants", {0, 0, "[TARGET]", ""}).action =
+      TenantAction::list;
+  add<TenantOptions>(*tenant, "show", "NAME: one tenant", {0, 1, "[TARGET] NAME", ""}).action =
+      TenantAction::show;
 
   CLI::App* key = app_.add_subcommand("key", "encryption keys: never their material");
   key->require_subcommand(1);
-  add<KeyOptions>(*key, "status", "keys, their age and use", {0, 0, ""}).action = KeyAction::status;
-  add<KeyOptions>(*key, "rotate", "a new data key for what is written from now on", {0, 0, ""})
+  add<KeyOptions>(*key, "status", "keys, their age and use", {0, 0, "[TARGET]", ""}).action =
+      KeyAction::status;
+  add<KeyOptions>(*key, "rotate", "a new data key for what is written from now on",
+                  {0, 0, "[TARGET]", ""})
       .action = KeyAction::rotate;
   examples("  kimberlite key rotate clinic");
 
-  add<StatusOptions>(app_, "status", "tenants, heads, sizes, keys", {0, 0, ""});
-  add<DoctorOptions>(app_, "doctor", "look for what is wrong, and say what to do", {0, 0, ""});
+  add<StatusOptions>(app_, "status", "tenants, heads, sizes, keys", {0, 0, "[TARGET]", ""});
+  add<DoctorOptions>(app_, "doctor", "look for what is wrong, and say what to do",
+                     {0, 0, "[TARGET]", ""});
 
   CLI::App* config = app_.add_subcommand("config", "the configuration");
   config->require_subcommand(1);
-  add<ConfigOptions>(*config, "show", "every setting, and where its value comes from", {0, 0, ""});
+  add<ConfigOptions>(*config, "show", "every setting, and where its value comes from",
+                     {0, 0, "[TARGET]", ""});
 
   add<CompletionOptions>(app_, "completion", "SHELL: a completion script for bash, zsh or fish",
-                         {1, 1, "the shell: bash, zsh or fish"});
+                         {1, 1, "SHELL", "the shell: bash, zsh or fish"});
   examples("  kimberlite completion bash > /etc/bash_completion.d/kimberlite");
 
-  add<VersionOptions>(app_, "version", "the version, and what it is built of", {0, 0, ""});
+  add<VersionOptions>(app_, "version", "the version, and what it is built of",
+                      {0, 0, "[TARGET]", ""});
 
-  auto& bench =
-      add<BenchOptions>(app_, "bench", "measure this machine: writes, reads, verify", {0, 0, ""});
+  auto& bench = add<BenchOptions>(app_, "bench", "measure this machine: writes, reads, verify",
+                                  {0, 0, "[TARGET]", ""});
   last()
       .add_option("--seconds", bench.seconds, "for each measurement (default: 5)")
       ->check(CLI::Range(1, 600));
@@ -259,20 +303,11 @@ const CLI::App* CommandLine::deepest() const {
 }
 
 const CommandLine::Leaf* CommandLine::leaf() const {
-  const CLI::App* app = deepest();
-  for (const Leaf& candidate : leaves_) {
-    if (candidate.app == app) return &candidate;
-  }
-  return nullptr;
+  const auto found = std::ranges::find(leaves_, deepest(), &Leaf::app);
+  return found == leaves_.end() ? nullptr : &*found;
 }
 
-std::string CommandLine::chosen() const {
-  std::string names;
-  for (const CLI::App* app = deepest(); app != &app_; app = app->get_parent()) {
-    names = names.empty() ? app->get_name() : app->get_name() + " " + names;
-  }
-  return names;
-}
+std::string CommandLine::chosen() const { return path_of(deepest()); }
 
 Parsed& CommandLine::take() {
   if (const Leaf* chosen_leaf = leaf()) parsed_.invocation.options = *chosen_leaf->options;

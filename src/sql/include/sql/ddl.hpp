@@ -140,7 +140,7 @@ using Ddl = std::variant<CreateTableDdl, DropTableDdl, RenameTableDdl, AddColumn
 
 // Reads a statement that starts with CREATE, ALTER or DROP. `tokens` ends with the `end` token and
 // holds neither semicolon nor WITH REASON. Errors: `sql.syntax`; `sql.unsupported` names the
-// feature; `not_found.object` for a type that is none; `type.range` for DECIMAL(99);
+// feature, or the type that is none; `type.range` for VARCHAR(0);
 // `limit.columns`; `limit.depth`.
 [[nodiscard]] Result<Ddl> parse_ddl(std::string_view text, std::span<const Token> tokens);
 

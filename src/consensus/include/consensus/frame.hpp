@@ -93,6 +93,9 @@ void encode_prepare(PrepareHeader& header, std::span<std::byte, prepare_header_s
 // The earliest time the prepare after `header` may have: times of commands never meet.
 [[nodiscard]] TimestampUs next_timestamp(const PrepareHeader& header);
 
+// True if `header` can be the prepare after `before`: parent, op, cluster, view and time fit.
+[[nodiscard]] bool follows(const PrepareHeader& before, const PrepareHeader& header);
+
 [[nodiscard]] constexpr std::uint64_t frame_size(const PrepareHeader& header) {
   return local_header_size + header.size;
 }
@@ -108,6 +111,9 @@ struct FrameHead {
 // `head.prepare.size - 192` bytes, then room to the sector's end. Computes all three checksums,
 // sets those of `head.prepare`, and writes the zeros.
 void seal_frame(FrameHead& head, MutBytes frame);
+
+// False if no frame can start with these bytes; cheap, for sweeps.
+[[nodiscard]] bool may_start_frame(std::span<const std::byte, frame_header_size> from);
 
 // Reads the first 256 bytes of a frame said to start at `ring_offset`. Fails with
 // `integrity.journal`.

@@ -40,7 +40,7 @@ inline constexpr std::uint64_t marks_size = 2 * sector_size;
   return marks_size + ring_offset;
 }
 
-// Fills `sectors` (whole sectors, any alignment of memory) from `offset` of the journal file.
+// Fills `sectors` (whole sectors, in memory aligned to 4 KiB) from `offset` of the journal file.
 using ReadAt = std::function<Status(std::uint64_t offset, MutBytes sectors)>;
 
 // A frame of the log, above the checkpoint.

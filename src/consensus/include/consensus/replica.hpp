@@ -1,7 +1,8 @@
 // A replica of the consensus group, sans I/O: events in, actions out, the same for the same events.
 //
 // Viewstamped Replication with a durable journal. The driver feeds events and carries out actions
-// in the order they stand in `out`; it reports the end of every write. Invariants:
+// in the order they stand in `out`; it holds the buffer of a write until that ended, and reports
+// the end of each. Invariants:
 //   (R1) Placing a frame never touches a live one, and head and tail never meet.
 //                                                          [kept: may_propose, core::has_room]
 //   (R2) Nothing of a view leaves before view and log_view are durable.     [kept: gate_open]
@@ -35,7 +36,8 @@
 
 namespace kimberlite::consensus {
 
-inline constexpr std::size_t pipeline_max = 8;  // prepares not yet committed
+inline constexpr std::size_t pipeline_max = 8;   // prepares not yet committed
+inline constexpr std::size_t headers_kept = 32;  // for marks and view headers
 inline constexpr std::uint64_t mark_every_frames = 16;
 inline constexpr std::uint64_t mark_idle_ns = 10'000'000;
 
@@ -192,7 +194,7 @@ class Replica {
   [[nodiscard]] ReplicaStatus status() const { return status_; }
   // Why it failed; only while `status()` is failed.
   [[nodiscard]] const Error& failure() const;
-  // Closing, and no write is in flight or due: the devices may be closed.
+  // Closing, no write is in flight or due and no checkpoint is being made: the devices may be closed.
   [[nodiscard]] bool closed() const;
 
   [[nodiscard]] ViewNumber view() const { return superblock_.view; }
@@ -216,12 +218,13 @@ class Replica {
     bool written = false;     // on this replica's disk
     std::uint64_t votes = 0;  // bit i: member i has it and everything before it on disk
   };
-  // The log's newest committed operation: what a checkpoint there would need to say.
-  struct CommitPoint {
+  // The state after an operation: what a checkpoint there says of the journal.
+  struct Point {
+    OpNumber op;
     Hash header_checksum{};
     TimestampUs next_timestamp;
     std::uint64_t next_offset = 0;
-    std::uint64_t commands = 0;  // committed since this replica's log began, for differences only
+    std::uint64_t commands = 0;  // since the checkpoint the replica was opened with
   };
 
   Replica(const ReplicaOptions& options, const Recovered& recovered, BlockPool& pool);
@@ -236,12 +239,15 @@ class Replica {
   void on(Now now, const RequestCheckpoint& event, std::vector<Action>& out);
   void on(Now now, const Close& event, std::vector<Action>& out);
 
+  // (R2) The only question whether anything of this view may leave.
   [[nodiscard]] bool gate_open() const;
   [[nodiscard]] Slot& slot(OpNumber op) { return slots_[op.value() % pipeline_max]; }
-  [[nodiscard]] PrepareHeader next_header(Now now, const Propose& event) const;
-  void commit_recovered(std::vector<Action>& out);
-  void count_own_vote();
+  [[nodiscard]] std::uint64_t uncommitted() const { return op_.value() - commit_.value(); }
+  void adopt(std::vector<Action>& out);
+  void vote();
   void advance_commit(std::vector<Action>& out);
+  void commit_one(const LiveFrame& frame, Buffer bytes, std::optional<std::uint64_t> ticket,
+                  std::vector<Action>& out);
   void maybe_checkpoint(std::vector<Action>& out);
   void maybe_mark(Now now, std::vector<Action>& out);
   void write_mark(std::vector<Action>& out);
@@ -253,36 +259,31 @@ class Replica {
   ReplicaStatus status_ = ReplicaStatus::opening;
   std::optional<Error> failure_;
 
-  // The superblock as it is being written, or was written last; `durable_view_` and
-  // `durable_log_view_` are those of the last one known to be on disk.
-  Superblock superblock_;
-  CopyOrder order_ = healthy_order;
+  Superblock superblock_;  // as written last; it may still be in flight
+  Hash superblock_identity_{};
+  CopyOrder order_;
   bool superblock_in_flight_ = false;
   ViewNumber durable_view_;
   ViewNumber durable_log_view_;
-  Checkpoint checkpoint_;
+  Checkpoint checkpoint_;  // of the last one known to be on disk
 
   OpNumber op_;       // the newest prepare
   OpNumber durable_;  // every op up to it is on this disk
   OpNumber commit_;
-  Hash parent_{};  // header checksum of op_
-  TimestampUs next_timestamp_;
-  std::uint64_t next_offset_ = 0;
-  std::array<Slot, pipeline_max> slots_{};  // op n in slot n % 8, for commit_ < n <= op_
-  std::vector<PrepareHeader> newest_;       // of the last 16 ops, the oldest first
-  std::vector<LiveFrame> recovered_;        // to be committed once the view is durable
-  CommitPoint committed_;
+  Point head_;                                         // after op_
+  Point committed_;                                    // after commit_
+  std::array<Slot, pipeline_max> slots_{};             // op n in slot n % 8, commit_ < n <= op_
+  std::array<PrepareHeader, headers_kept> headers_{};  // of op n in n % 32, the newest ones
+  std::vector<LiveFrame> recovered_;                   // committed once the view is durable
 
-  std::optional<CommitPoint> checkpoint_point_;  // of the checkpoint being made
-  OpNumber checkpoint_op_;                       // its op
-  bool checkpoint_written_ = false;              // its superblock is in flight
+  std::optional<Point> checkpointing_;  // where the checkpoint being made is
   bool checkpoint_requested_ = false;
-  std::uint64_t checkpoint_commands_ = 0;  // `commands` of the durable checkpoint's commit point
+  std::uint64_t checkpoint_commands_ = 0;  // `commands` at the last checkpoint
 
   std::uint64_t mark_sequence_ = 0;
-  OpNumber marked_;           // durable op of the newest mark on disk
-  OpNumber mark_in_flight_;   // 0: none
-  bool mark_wanted_ = false;  // one of the two was damaged
+  OpNumber marked_;  // what the newest mark or superblock says was durable
+  std::optional<OpNumber> mark_in_flight_;
+  bool mark_wanted_ = false;  // one of the two is damaged
   std::uint64_t active_ns_ = 0;
 
   std::uint64_t dropped_ = 0;

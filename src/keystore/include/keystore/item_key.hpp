@@ -26,11 +26,20 @@ class ItemKey {
 
   [[nodiscard]] KeyId id() const { return id_; }
 
-  // Appends header, ciphertext and tag to `body`. Of `header` the kind, flags, count, stream and
-  // first sequence are taken; size, key, nonce and key commitment are filled in. `plaintext` is
-  // padded already (record::PlaintextWriter::finish).
+  // Bytes of the whole item: header, ciphertext, tag.
+  [[nodiscard]] static constexpr std::size_t item_size(std::size_t plaintext_size) {
+    return record::item_header_size + plaintext_size + crypto::tag_size;
+  }
+
+  // Writes header, ciphertext and tag to `item`, which has exactly their size. Of `header` the
+  // kind, flags, count, stream and first sequence are taken; size, key, nonce and key commitment
+  // are filled in. `plaintext` is padded already (record::PlaintextWriter::finish) and not inside
+  // `item`.
   void seal(const Id128& log_id, record::ItemHeader& header, Bytes plaintext, env::Random& random,
-            Buffer& body) const;
+            MutBytes item) const;
+  // The same behind what `body` holds.
+  void seal_behind(const Id128& log_id, record::ItemHeader& header, Bytes plaintext,
+                   env::Random& random, Buffer& body) const;
 
   // Replaces `plaintext` by the padded plaintext. `integrity.seal`, and `plaintext` is empty,
   // unless `sealed` was sealed under this key, in this log, with this header.

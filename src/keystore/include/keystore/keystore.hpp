@@ -106,8 +106,8 @@ class Keystore {
   // ---- Page keys: of this replica's projection files; a file without one is rebuilt. ----------
 
   [[nodiscard]] std::optional<crypto::Key256> page_key(TenantId tenant) const;
-  // Replaces the one there is; in the file from the next checkpoint on.
-  [[nodiscard]] crypto::Key256 new_page_key(TenantId tenant, env::Random& random);
+  // Replaces the one there is; in the file from the next checkpoint on. `not_found.tenant`.
+  [[nodiscard]] Result<crypto::Key256> new_page_key(TenantId tenant, env::Random& random);
 
   // For `key status`; proposed keys are not listed.
   [[nodiscard]] std::vector<TenantKeys> list() const;

@@ -1,0 +1,336 @@
+#include "command_line.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+
+namespace kimberlite::cli {
+namespace {
+
+constexpr std::size_t any_number = std::numeric_limits<std::size_t>::max();
+
+const std::map<std::string, OnError> sql_on_error{{"stop", OnError::stop},
+                                                  {"continue", OnError::go_on}};
+const std::map<std::string, OnError> import_on_error{{"stop", OnError::stop},
+                                                     {"skip", OnError::go_on}};
+
+std::string name_value(const std::string& text) {
+  return text.find('=') > 0 && text.find('=') != std::string::npos ? "" : "name=value is wanted";
+}
+
+// "head show", without the program's name.
+std::string path_of(const CLI::App* app) {
+  std::string names;
+  for (; app->get_parent() != nullptr; app = app->get_parent()) {
+    names = names.empty() ? app->get_name() : app->get_name() + " " + names;
+  }
+  return names;
+}
+
+// Help that shows a command's words as they are meant, not as one list.
+class HelpFormatter final : public CLI::Formatter {
+ public:
+  explicit HelpFormatter(std::function<std::string_view(const CLI::App*)> usage)
+      : usage_(std::move(usage)) {
+    column_width(34);
+  }
+
+  // NOLINTNEXTLINE(readability-identifier-naming): CLI11's name.
+  std::string make_usage(const CLI::App* app, std::string /*name*/) const override {
+    const std::string path = path_of(app);
+    const std::string_view words = usage_(app);
+    return fmt::format("Usage: kimberlite {}{}{}{}\n", path, path.empty() ? "" : " ",
+                       words.empty() ? "COMMAND" : words, words.empty() ? "" : " [options]");
+  }
+  std::string make_positionals(const CLI::App* /*app*/) const override { return {}; }
+
+ private:
+  std::function<std::string_view(const CLI::App*)> usage_;
+};
+
+}  // namespace
+
+CommandLine::CommandLine()
+    : app_("A compliance-first database: an immutable log, and views of it.") {
+  app_.name("kimberlite");
+  app_.require_subcommand(1);
+  app_.formatter(std::make_shared<HelpFormatter>([this](const CLI::App* app) {
+    const auto found = std::ranges::find(leaves_, app, &Leaf::app);
+    return found == leaves_.end() ? std::string_view{} : found->shape.usage;
+  }));
+  add_export_and_init();
+  add_sql();
+  add_import();
+  add_evidence();
+  add_operation();
+  // Last: a command made after it would take it over.
+  app_.footer(
+      "A TARGET is a data directory (./clinic), :memory:, or @name from the configuration. Left "
+      "out:\n"
+      "KIMBERLITE_TARGET, the configuration, then the current directory if it is a data "
+      "directory.\n\n"
+      "  kimberlite init clinic\n"
+      "  kimberlite import clinic patients.csv --create --primary-key id\n"
+      "  kimberlite sql clinic -c \"SELECT * FROM patients AS OF POSITION 3\"\n\n"
+      "kimberlite COMMAND --help shows a command's options, with examples.");
+}
+
+template <class Options>
+Options& CommandLine::add(CLI::App& parent, const std::string& name, const std::string& summary,
+                          Shape shape) {
+  CLI::App* app = parent.add_subcommand(name, summary);
+  leaves_.push_back({app, shape, std::make_unique<CommandOptions>(Options{})});
+  app->add_option("words", parsed_.words);  // shown by `HelpFormatter`
+  common();
+  return std::get<Options>(*leaves_.back().options);
+}
+
+void CommandLine::examples(const std::string& text) { last().footer(text); }
+
+void CommandLine::setting(const std::string& option, const std::string& name,
+                          const std::string& help) {
+  last()
+      .add_option_function<std::string>(
+          option,
+          [this, name](const std::string& value) { parsed_.invocation.settings[name] = value; },
+          help)
+      ->group("Everywhere");
+}
+
+void CommandLine::common() {
+  Invocation& invocation = parsed_.invocation;
+  setting("--target", "target", "data directory, :memory: or @name");
+  setting("--tenant", "tenant", "the tenant to work in (default: main)");
+  setting("--key-file", "key_file", "the master key's file");
+  setting("--format", "output.format", "table, json, jsonl or csv");
+  setting("--timeout", "timeout", "give up after this long: 500ms, 30s, 5m");
+  last()
+      .add_option("--config", invocation.config_file, "use this configuration file")
+      ->group("Everywhere");
+  last()
+      .add_flag("--quiet", invocation.quiet, "no messages, only data and errors")
+      ->group("Everywhere");
+  last().add_flag("--dry-run", invocation.dry_run, "say what would be done")->group("Everywhere");
+  last().add_flag("--yes", invocation.yes, "do not ask")->group("Everywhere");
+}
+
+void CommandLine::write(WriteOptions& options) {
+  last().add_option("--reason", options.reason, "why: it is recorded with the write");
+  last().add_option("--correlation-id", options.correlation_id,
+                    "a UUID that ties records together");
+  last().add_option("--idempotency-key", options.idempotency_key,
+                    "same key and request, same answer: safe to run again");
+}
+
+void CommandLine::add_export_and_init() {
+  auto& init = add<InitOptions>(app_, "init", "DIR: make a data directory, a cluster of one",
+                                {1, 1, "DIR", "the directory to make"});
+  last()
+      .add_option_function<std::string>(
+          "--profile", [&init](const std::string& name) { init.production = name == "production"; },
+          "dev or production")
+      ->check(CLI::IsMember({"dev", "production"}));
+  examples(
+      "The master key is written outside DIR: copy it somewhere safe, without it there is no "
+      "data.\n\n"
+      "  kimberlite init clinic\n"
+      "  kimberlite init clinic --key-file /media/stick/clinic.key");
+
+  auto& chosen = add<ExportOptions>(app_, "export", "write a table, a query or all tables to files",
+                                    {0, 0, "[TARGET]", ""});
+  last().add_option("--table", chosen.table, "this table");
+  last().add_option("-c", chosen.statement, "the rows of this SELECT");
+  last().add_flag("--all", chosen.all, "every table: -o is then a directory");
+  last().add_option("-o,--output", chosen.output, "file (.csv, .jsonl) or directory")->required();
+  last().add_option("--as-of", chosen.as_of, "as it was at this position or time");
+  examples(
+      "  kimberlite export clinic --table patients -o patients.csv\n"
+      "  kimberlite export clinic --all -o everything --as-of 1200\n"
+      "  kimberlite export clinic -c \"SELECT id, city FROM patients\" -o cities.jsonl");
+}
+
+void CommandLine::add_sql() {
+  auto& sql =
+      add<SqlOptions>(app_, "sql", "run SQL; on a terminal, a shell", {0, 0, "[TARGET]", ""});
+  last().add_option("-c", sql.statements, "a statement; may be repeated")->allow_extra_args(false);
+  last().add_option("-f,--file", sql.file, "a script; - is standard input");
+  last().add_flag("--atomic", sql.atomic, "all statements or none: one record");
+  last()
+      .add_option("--on-error", sql.on_error, "stop (default) or continue with the next statement")
+      ->transform(CLI::CheckedTransformer(sql_on_error).description(""))
+      ->option_text("stop|continue");
+  last()
+      .add_option_function<std::vector<std::string>>(
+          "--param",
+          [&sql](const std::vector<std::string>& texts) {
+            for (const std::string& text : texts) {
+              const std::size_t split = text.find('=');
+              sql.parameters.emplace_back(text.substr(0, split), text.substr(split + 1));
+            }
+          },
+          "name=value for $name; may be repeated")
+      ->allow_extra_args(false)
+      ->check(CLI::Validator{[](std::string& text) { return name_value(text); }, ""})
+      ->option_text("NAME=VALUE");
+  last().add_option("--as-of", sql.as_of, "read as of this position or time");
+  last().add_option("--purpose", sql.purpose, "what the reading is for");
+  write(sql.write);
+  examples(
+      "  kimberlite sql clinic\n"
+      "  kimberlite sql clinic -c \"SELECT count(*) FROM patients\" --format csv\n"
+      "  kimberlite sql clinic -c \"UPDATE patients SET city = 'Salem' WHERE id = 7\" --reason "
+      "moved\n"
+      "  kimberlite sql clinic -f schema.sql --atomic");
+}
+
+void CommandLine::add_import() {
+  auto& import = add<ImportOptions>(app_, "import", "FILE...: load CSV or NDJSON files into tables",
+                                    {1, any_number, "[TARGET] FILE...", "the file to import"});
+  last().add_option("--table", import.table, "into this table (default: the file's name)");
+  last().add_flag("--create", import.create, "make the table; types are taken from the values");
+  last()
+      .add_option("--primary-key", import.primary_key, "with --create: its column or columns")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->option_text("C[,C]");
+  last().add_option("--class", import.data_class, "with --create: phi, pii, pci, ...");
+  last().add_option("--subject", import.subject, "with --create: whom a row is about, patient=C");
+  last()
+      .add_option("--on-error", import.on_error, "stop (default) or skip the record")
+      ->transform(CLI::CheckedTransformer(import_on_error).description(""))
+      ->option_text("stop|skip");
+  last().add_option("--rejects", import.rejects, "write skipped records here");
+  last().add_flag("--atomic", import.atomic, "all records or none: one record of the log");
+  write(import.write);
+  examples(
+      "An interrupted import goes on where it stopped: run it again.\n\n"
+      "  kimberlite import clinic patients.csv --create --primary-key id --class phi --subject "
+      "patient=id\n"
+      "  kimberlite import clinic visits.csv --on-error skip --rejects bad.csv");
+}
+
+void CommandLine::add_evidence() {
+  auto& log = add<LogOptions>(app_, "log", "records of the log", {0, 0, "[TARGET]", ""});
+  last().add_option("--stream", log.stream, "of this stream or table");
+  last().add_option("--since", log.since, "from this position or time on");
+  last().add_option("--until", log.until, "up to this position or time");
+  last().add_flag("--follow", log.follow, "go on as records are added");
+  examples("  kimberlite log clinic --since 100\n  kimberlite log clinic --stream orders --follow");
+
+  auto& history = add<HistoryOptions>(app_, "history", "TABLE [KEY]: every version of a row",
+                                      {1, any_number, "[TARGET] TABLE [KEY]...", "the table"});
+  last().add_flag("--diff", history.diff, "only what changed from version to version");
+  examples("  kimberlite history clinic patients 7\n  kimberlite history clinic patients 7 --diff");
+
+  auto& verify = add<VerifyOptions>(app_, "verify", "check every byte, hash and tree; needs no key",
+                                    {0, 0, "[TARGET]", ""});
+  last().add_option("--since", verify.since, "that the log extends this head, SIZE:ROOT");
+  last().add_flag("--projection", verify.projection, "also that the tables are what the log says");
+  examples(
+      "Exits 0 only if all of it was checked and is right.\n\n  kimberlite verify clinic "
+      "--projection");
+
+  auto& audit = add<AuditOptions>(app_, "audit", "who did what, and why", {0, 0, "[TARGET]", ""});
+  last().add_option("--actor", audit.actor, "only this actor, os:ann");
+  last().add_option("--class", audit.data_class, "only this class of action");
+  last().add_option("--since", audit.since, "from this position or time on");
+  last().add_option("--until", audit.until, "up to this position or time");
+  examples("  kimberlite audit clinic --actor os:ann --since 2026-11-01");
+
+  CLI::App* head = app_.add_subcommand("head", "the head of the log: size and root");
+  head->require_subcommand(1);
+  add<HeadOptions>(*head, "show", "the head as it is now, unsigned", {0, 0, "[TARGET]", ""});
+  examples("  kimberlite head show clinic");
+
+  add<InspectOptions>(app_, "inspect", "FILE: decode any file of a data directory, byte by byte",
+                      {1, 1, "FILE", "the file to inspect"});
+  examples("Opens nothing for writing.\n\n  kimberlite inspect clinic/journal");
+}
+
+void CommandLine::add_operation() {
+  CLI::App* tenant = app_.add_subcommand("tenant", "tenants: own logs, tables and keys");
+  tenant->require_subcommand(1);
+  add<TenantOptions>(*tenant, "create", "NAME: a new tenant", {0, 1, "[TARGET] NAME", ""}).action =
+      TenantAction::create;
+  examples("  kimberlite tenant create clinic north");
+  add<TenantOptions>(*tenant, "list", "all tenants", {0, 0, "[TARGET]", ""}).action =
+      TenantAction::list;
+  add<TenantOptions>(*tenant, "show", "NAME: one tenant", {0, 1, "[TARGET] NAME", ""}).action =
+      TenantAction::show;
+
+  CLI::App* key = app_.add_subcommand("key", "encryption keys: never their material");
+  key->require_subcommand(1);
+  add<KeyOptions>(*key, "status", "keys, their age and use", {0, 0, "[TARGET]", ""}).action =
+      KeyAction::status;
+  add<KeyOptions>(*key, "rotate", "a new data key for what is written from now on",
+                  {0, 0, "[TARGET]", ""})
+      .action = KeyAction::rotate;
+  examples("  kimberlite key rotate clinic");
+
+  add<StatusOptions>(app_, "status", "tenants, heads, sizes, keys", {0, 0, "[TARGET]", ""});
+  add<DoctorOptions>(app_, "doctor", "look for what is wrong, and say what to do",
+                     {0, 0, "[TARGET]", ""});
+
+  CLI::App* config = app_.add_subcommand("config", "the configuration");
+  config->require_subcommand(1);
+  add<ConfigOptions>(*config, "show", "every setting, and where its value comes from",
+                     {0, 0, "[TARGET]", ""});
+
+  add<CompletionOptions>(app_, "completion", "SHELL: a completion script for bash, zsh or fish",
+                         {1, 1, "SHELL", "the shell: bash, zsh or fish"});
+  examples("  kimberlite completion bash > /etc/bash_completion.d/kimberlite");
+
+  add<VersionOptions>(app_, "version", "the version, and what it is built of",
+                      {0, 0, "[TARGET]", ""});
+
+  auto& bench = add<BenchOptions>(app_, "bench", "measure this machine: writes, reads, verify",
+                                  {0, 0, "[TARGET]", ""});
+  last()
+      .add_option("--seconds", bench.seconds, "for each measurement (default: 5)")
+      ->check(CLI::Range(1, 600));
+  examples("Works in a directory of its own below the target, removed afterwards.");
+}
+
+const CLI::App* CommandLine::deepest() const {
+  const CLI::App* app = &app_;
+  while (true) {  // two levels at most
+    const std::vector<CLI::App*> chosen = app->get_subcommands();
+    if (chosen.empty()) return app;
+    app = chosen.front();
+  }
+}
+
+const CommandLine::Leaf* CommandLine::leaf() const {
+  const auto found = std::ranges::find(leaves_, deepest(), &Leaf::app);
+  return found == leaves_.end() ? nullptr : &*found;
+}
+
+std::string CommandLine::chosen() const { return path_of(deepest()); }
+
+Parsed& CommandLine::take() {
+  if (const Leaf* chosen_leaf = leaf()) parsed_.invocation.options = *chosen_leaf->options;
+  parsed_.invocation.command = chosen();
+  return parsed_;
+}
+
+Shape CommandLine::shape() const {
+  const Leaf* chosen_leaf = leaf();
+  return chosen_leaf == nullptr ? Shape{} : chosen_leaf->shape;
+}
+
+std::string CommandLine::help() const {
+  const CLI::App* app = deepest();
+  return app->help();
+}
+
+std::vector<std::string> CommandLine::command_names() const {
+  std::vector<std::string> names;
+  for (const CLI::App* app : app_.get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(app->get_name());
+  }
+  return names;
+}
+
+}  // namespace kimberlite::cli

@@ -1,0 +1,146 @@
+// The command line as values: what was asked, checked as far as words alone can be.
+//
+// Options that are settings too (--target, --tenant, --format, ...) stay texts by the setting's
+// name and go to `Configuration` as its topmost layer. Errors: `usage.command` (no such command,
+// with the nearest), `usage.option` (everything else). Thread rule: pure functions. Source: the
+// manual's page on the command.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/result.hpp"
+
+namespace kimberlite::cli {
+
+enum class OnError : std::uint8_t { stop, go_on };
+
+// What a command that writes may say about the write.
+struct WriteOptions {
+  std::optional<std::string> reason;
+  std::optional<std::string> correlation_id;   // a UUID
+  std::optional<std::string> idempotency_key;  // any text
+};
+
+struct InitOptions {
+  std::string directory;
+  bool production = false;  // --profile production
+};
+struct SqlOptions {
+  std::vector<std::string> statements;  // -c, in order
+  std::optional<std::string> file;      // -f
+  bool atomic = false;
+  OnError on_error = OnError::stop;
+  std::vector<std::pair<std::string, std::string>> parameters;  // --param name=value
+  std::optional<std::string> as_of;                             // a position, a time, or `latest`
+  std::optional<std::string> purpose;
+  WriteOptions write;
+};
+struct ImportOptions {
+  std::vector<std::string> files;
+  std::optional<std::string> table;  // default: the file's name without its ending
+  bool create = false;
+  std::vector<std::string> primary_key;  // a,b
+  std::optional<std::string> data_class;
+  std::optional<std::string> subject;  // patient=id
+  OnError on_error = OnError::stop;    // go_on: --on-error skip
+  std::optional<std::string> rejects;
+  bool atomic = false;
+  WriteOptions write;
+};
+struct ExportOptions {
+  std::optional<std::string> table;
+  std::optional<std::string> statement;
+  bool all = false;
+  std::string output;
+  std::optional<std::string> as_of;
+};
+struct LogOptions {
+  std::optional<std::string> stream;
+  std::optional<std::string> since;
+  std::optional<std::string> until;
+  bool follow = false;
+};
+struct HistoryOptions {
+  std::string table;
+  std::vector<std::string> key;  // a value a key column
+  bool diff = false;
+};
+struct VerifyOptions {
+  std::optional<std::string> since;
+  bool projection = false;
+};
+struct AuditOptions {
+  std::optional<std::string> actor;
+  std::optional<std::string> data_class;
+  std::optional<std::string> since;
+  std::optional<std::string> until;
+};
+struct HeadOptions {};  // head show
+struct InspectOptions {
+  std::string file;
+};
+enum class TenantAction : std::uint8_t { create, list, show };
+struct TenantOptions {
+  TenantAction action = TenantAction::list;
+  std::optional<std::string> name;
+};
+enum class KeyAction : std::uint8_t { status, rotate };
+struct KeyOptions {
+  KeyAction action = KeyAction::status;
+};
+struct StatusOptions {};
+struct DoctorOptions {};
+struct ConfigOptions {};  // config show
+struct CompletionOptions {
+  std::string shell;
+};
+struct VersionOptions {};
+struct BenchOptions {
+  std::uint64_t seconds = 5;  // a measurement
+};
+
+using CommandOptions =
+    std::variant<InitOptions, SqlOptions, ImportOptions, ExportOptions, LogOptions, HistoryOptions,
+                 VerifyOptions, AuditOptions, HeadOptions, InspectOptions, TenantOptions,
+                 KeyOptions, StatusOptions, DoctorOptions, ConfigOptions, CompletionOptions,
+                 VersionOptions, BenchOptions>;
+
+struct Invocation {
+  std::string command;  // "sql", "head show"
+  CommandOptions options;
+  std::map<std::string, std::string> settings;  // target, tenant, key_file, timeout, output.format
+  std::optional<std::string> config_file;
+  bool quiet = false;
+  bool dry_run = false;
+  bool yes = false;
+};
+
+// A text to show instead of doing anything: --help, and nothing at all.
+struct Help {
+  std::string text;
+};
+
+// `arguments` without the program's name. `is_directory` says whether a word names a data
+// directory: it tells a target from a table or file where both may stand.
+[[nodiscard]] Result<std::variant<Invocation, Help>> parse_options(
+    std::span<const std::string> arguments,
+    const std::function<bool(std::string_view)>& is_directory);
+
+// The script that makes `shell` (bash, zsh, fish) complete commands and options.
+[[nodiscard]] Result<std::string> completion_script(std::string_view shell);
+
+// "500ms", "30s", "5m", "2h", or seconds without a unit; in milliseconds. `usage.option`.
+[[nodiscard]] Result<std::uint64_t> parse_duration_ms(std::string_view text);
+
+// The candidate most like `word`, empty if none is near.
+[[nodiscard]] std::string nearest(std::string_view word, std::span<const std::string> candidates);
+
+}  // namespace kimberlite::cli

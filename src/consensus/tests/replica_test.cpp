@@ -1,0 +1,295 @@
+#include "consensus/replica.hpp"
+
+#include <gtest/gtest.h>
+
+#include "support/node.hpp"
+
+namespace kimberlite::consensus {
+namespace {
+
+using testing::Node;
+
+ReplicaOptions small_options() {
+  return {.journal = {.ring_size = 64 * sector_size, .prepare_size_max = 4 * sector_size}};
+}
+
+void expect_right(const Node& node) { EXPECT_EQ(node.wrong(), ""); }
+
+TEST(Replica, OpensANewDirectoryAndCommitsInOrder) {
+  Node node(small_options());
+  ASSERT_TRUE(node.open().has_value());
+  EXPECT_EQ(node.replica().status(), ReplicaStatus::opening);
+  EXPECT_FALSE(node.replica().may_propose());
+  node.end_all_writes();
+  EXPECT_EQ(node.replica().status(), ReplicaStatus::normal);
+  EXPECT_EQ(node.replica().view(), ViewNumber{1});
+  EXPECT_EQ(node.replica().incarnation(), 1U);
+
+  node.propose(300);
+  node.propose(9000);
+  node.propose(300);
+  ASSERT_EQ(node.writes_in_flight(), 3U);
+  node.end_write(2);
+  node.end_write(1);
+  EXPECT_EQ(node.replica().commit(), OpNumber{0}) << "the first is not on disk yet";
+  EXPECT_EQ(node.replica().durable(), OpNumber{0});
+  node.end_write(0);
+  EXPECT_EQ(node.replica().commit(), OpNumber{3});
+  expect_right(node);
+}
+
+TEST(Replica, TakesEightProposalsAtMost) {
+  Node node(small_options());
+  ASSERT_TRUE(node.open_fully().has_value());
+  for (int i = 0; i < 8; ++i) {
+    ASSERT_TRUE(node.replica().may_propose());
+    node.propose(300);
+  }
+  EXPECT_FALSE(node.replica().may_propose());
+  const std::uint64_t refused = node.propose(300);
+  EXPECT_EQ(node.abandoned(), std::vector<std::uint64_t>{refused});
+  node.end_write(0);
+  EXPECT_TRUE(node.replica().may_propose());
+  expect_right(node);
+}
+
+TEST(Replica, TimeNeverStandsStillOrGoesBack) {
+  Node node(small_options());
+  ASSERT_TRUE(node.open_fully().has_value());
+  for (const std::uint64_t time : {5'000'000ULL, 5'000'000ULL, 4'000'000ULL, 6'000'000ULL}) {
+    node.set_realtime(TimestampUs{time});
+    node.propose(300);
+    node.end_all_writes();
+  }
+  EXPECT_EQ(node.replica().commit(), OpNumber{4});
+  EXPECT_NE(node.trace().find("commit 1 5000000"), std::string::npos);
+  EXPECT_NE(node.trace().find("commit 2 5000001"), std::string::npos);
+  EXPECT_NE(node.trace().find("commit 3 5000002"), std::string::npos);
+  EXPECT_NE(node.trace().find("commit 4 6000000"), std::string::npos);
+  node.crash({});
+  node.set_realtime(TimestampUs{1});
+  ASSERT_TRUE(node.open_fully().has_value());
+  node.propose(300);
+  node.end_all_writes();
+  EXPECT_NE(node.trace().find("commit 5 6000001"), std::string::npos);
+  expect_right(node);
+}
+
+TEST(Replica, ChecksPointsAtHalfTheRingAndFreesSpaceOnlyWhenTheSuperblockIsDurable) {
+  Node node(small_options());
+  ASSERT_TRUE(node.open_fully().has_value());
+  while (!node.checkpoint_due()) {
+    ASSERT_TRUE(node.replica().may_propose());
+    node.propose(4 * sector_size - frame_header_size);
+    node.end_all_writes();
+  }
+  EXPECT_EQ(node.replica().ring_used(), 32 * sector_size);
+  EXPECT_EQ(node.checkpoint_due(), OpNumber{8});
+  // New work goes on until the ring is full.
+  while (node.replica().may_propose()) {
+    node.propose(4 * sector_size - frame_header_size);
+    node.end_all_writes();
+  }
+  EXPECT_GE(node.replica().commit(), OpNumber{15});
+  node.finish_checkpoint();
+  EXPECT_FALSE(node.replica().may_propose()) << "not before the superblock is durable";
+  EXPECT_EQ(node.replica().checkpoint().op, OpNumber{0});
+  node.end_all_writes();
+  EXPECT_TRUE(node.replica().may_propose());
+  EXPECT_EQ(node.replica().checkpoint().op, OpNumber{8});
+  expect_right(node);
+}
+
+TEST(Replica, CountsCommandsTowardsACheckpoint) {
+  ReplicaOptions options = small_options();
+  options.checkpoint_commands = 3;
+  Node node(options);
+  ASSERT_TRUE(node.open_fully().has_value());
+  for (int i = 0; i < 2; ++i) {
+    node.propose(300);
+    node.end_all_writes();
+  }
+  EXPECT_FALSE(node.checkpoint_due().has_value());
+  node.crash({});
+  ASSERT_TRUE(node.open_fully().has_value());
+  EXPECT_FALSE(node.checkpoint_due().has_value());
+  node.propose(300);
+  node.end_all_writes();
+  EXPECT_EQ(node.checkpoint_due(), OpNumber{3}) << "those before the crash count too";
+  node.finish_checkpoint();
+  node.end_all_writes();
+  for (int i = 0; i < 2; ++i) {
+    node.propose(300);
+    node.end_all_writes();
+  }
+  EXPECT_FALSE(node.checkpoint_due().has_value());
+  expect_right(node);
+}
+
+TEST(Replica, MakesACheckpointOnRequestIfThereIsSomethingNew) {
+  Node node(small_options());
+  ASSERT_TRUE(node.open_fully().has_value());
+  node.step(RequestCheckpoint{});
+  EXPECT_FALSE(node.checkpoint_due().has_value());
+  node.propose(300);
+  node.end_all_writes();
+  EXPECT_FALSE(node.checkpoint_due().has_value());
+  node.step(RequestCheckpoint{});
+  EXPECT_EQ(node.checkpoint_due(), OpNumber{1});
+  // One asked for meanwhile is made afterwards.
+  node.propose(300);
+  node.end_all_writes();
+  node.step(RequestCheckpoint{});
+  node.finish_checkpoint();
+  node.end_all_writes();
+  EXPECT_EQ(node.checkpoint_due(), OpNumber{2});
+  expect_right(node);
+}
+
+TEST(Replica, WritesMarksWhenIdleAndEverySixteenFramesAndAtTheEnd) {
+  Node node(small_options());
+  ASSERT_TRUE(node.open_fully().has_value());
+  EXPECT_FALSE(node.replica().wake_at().has_value());
+  node.propose(300);
+  node.end_all_writes();
+  ASSERT_TRUE(node.replica().wake_at().has_value());
+  node.step(Tick{});
+  EXPECT_EQ(node.writes_in_flight(), 0U) << "not idle for 10 ms yet";
+  node.advance_ns(mark_idle_ns);
+  node.step(Tick{});
+  ASSERT_EQ(node.writes_in_flight(), 1U);
+  EXPECT_EQ(node.journal_offset(0), mark_size) << "mark 1 is in sector 1";
+  node.step(Tick{});
+  EXPECT_EQ(node.writes_in_flight(), 1U);
+  node.end_all_writes();
+  EXPECT_FALSE(node.replica().wake_at().has_value());
+
+  for (std::uint64_t i = 0; i < mark_every_frames; ++i) {
+    EXPECT_EQ(node.writes_in_flight(), 0U);
+    node.propose(300);
+    node.end_write(0);
+  }
+  ASSERT_EQ(node.writes_in_flight(), 1U);
+  EXPECT_EQ(node.journal_offset(0), 0U);
+  EXPECT_EQ(node.replica().commit(), OpNumber{17}) << "no commit waits for a mark";
+  node.end_all_writes();
+
+  node.propose(300);
+  node.step(Close{});
+  EXPECT_FALSE(node.replica().may_propose());
+  EXPECT_FALSE(node.replica().closed());
+  node.end_write(0);
+  EXPECT_FALSE(node.replica().closed());
+  ASSERT_EQ(node.writes_in_flight(), 1U);
+  node.end_write(0);
+  EXPECT_TRUE(node.replica().closed());
+  expect_right(node);
+}
+
+TEST(Replica, AcknowledgesOnlyWhatAMarkNamesIfStrict) {
+  ReplicaOptions options = small_options();
+  options.strict = true;
+  Node node(options);
+  ASSERT_TRUE(node.open_fully().has_value());
+  node.propose(300);
+  node.end_write(0);
+  EXPECT_EQ(node.replica().commit(), OpNumber{0});
+  ASSERT_EQ(node.writes_in_flight(), 1U);
+  node.propose(300);
+  node.end_write(1);
+  node.end_write(0);
+  EXPECT_EQ(node.replica().commit(), OpNumber{1});
+  node.end_all_writes();
+  EXPECT_EQ(node.replica().commit(), OpNumber{2});
+  expect_right(node);
+}
+
+TEST(Replica, CommitsAfterAnOpenWhatWasOnDisk) {
+  Node node(small_options());
+  ASSERT_TRUE(node.open_fully().has_value());
+  for (int i = 0; i < 6; ++i) node.propose(500);
+  node.end_write(0);
+  node.end_write(0);
+  // Ops 3 and 5 reach the disk, 4 and 6 do not.
+  using Fate = Node::Fate;
+  node.crash(
+      {{.fate = Fate::whole}, {.fate = Fate::lost}, {.fate = Fate::whole}, {.fate = Fate::lost}});
+  ASSERT_TRUE(node.open().has_value());
+  ASSERT_TRUE(node.recovered().torn.has_value());
+  EXPECT_EQ(node.recovered().torn->op, OpNumber{4});
+  EXPECT_EQ(node.replica().commit(), OpNumber{0}) << "not before the raised view is durable";
+  node.end_all_writes();
+  EXPECT_EQ(node.replica().commit(), OpNumber{3});
+  EXPECT_EQ(node.replica().view(), ViewNumber{2});
+  // The stale frame of op 5 stays in the ring; what is written now must not bring it back.
+  node.propose(500);
+  node.end_all_writes();
+  EXPECT_EQ(node.replica().commit(), OpNumber{4});
+  node.crash({});
+  ASSERT_TRUE(node.open_fully().has_value());
+  EXPECT_EQ(node.replica().commit(), OpNumber{4});
+  expect_right(node);
+}
+
+TEST(Replica, AFailedWriteEndsIt) {
+  for (int which = 0; which < 3; ++which) {
+    Node node(small_options());
+    ASSERT_TRUE(node.open_fully().has_value());
+    const std::uint64_t first = node.propose(300);
+    const std::uint64_t second = node.propose(300);
+    if (which == 0) {
+      node.fail_write(0);
+      EXPECT_EQ(node.abandoned(), (std::vector{first, second}));
+    } else if (which == 1) {
+      node.end_all_writes();
+      node.step(RequestCheckpoint{});
+      node.finish_checkpoint();
+      node.fail_write(0);
+    } else {
+      node.end_all_writes();
+      node.advance_ns(mark_idle_ns);
+      node.step(Tick{});
+      node.fail_write(0);
+    }
+    EXPECT_EQ(node.replica().status(), ReplicaStatus::failed);
+    EXPECT_EQ(node.replica().failure().code(), Code::unavailable_io);
+    EXPECT_FALSE(node.replica().may_propose());
+    const OpNumber commit = node.replica().commit();
+    if (which == 0) node.end_all_writes();
+    EXPECT_EQ(node.replica().commit(), commit) << "nothing after it is acknowledged";
+    expect_right(node);
+  }
+}
+
+TEST(Replica, RefusesWhatItCannotRunYet) {
+  Genesis genesis = testing::genesis();
+  genesis.members.resize(3);
+  genesis.voters = 3;
+  const Superblock three = first_superblock(genesis);
+  genesis.voters = 1;
+  const Superblock with_standbys = first_superblock(genesis);
+  BlockPool pool;
+  std::vector<Action> actions;
+  for (const Superblock& superblock : {three, with_standbys}) {
+    const auto replica = Replica::open(
+        {}, small_options(),
+        {.superblock = {.superblock = superblock, .order = healthy_order, .findings = {}},
+         .journal = {}},
+        pool, actions);
+    ASSERT_FALSE(replica.has_value());
+    EXPECT_EQ(replica.error().code(), Code::usage_config);
+    EXPECT_TRUE(actions.empty());
+  }
+}
+
+TEST(Replica, DropsMessagesOfNoMember) {
+  Node node(small_options());
+  ASSERT_TRUE(node.open_fully().has_value());
+  node.step(Received{.from = 1, .frame = node.pool().take(4096)});
+  EXPECT_EQ(node.replica().dropped(), 1U);
+  EXPECT_EQ(node.writes_in_flight(), 0U);
+  expect_right(node);
+}
+
+}  // namespace
+}  // namespace kimberlite::consensus

@@ -1,0 +1,53 @@
+#include "sidecar.hpp"
+
+#include <utility>
+
+#include "base/codec.hpp"
+
+namespace kimberlite::keystore {
+namespace {
+
+constexpr std::uint16_t sidecar_version = 1;
+constexpr std::size_t entry_size = 24 + wrapped_key_size;
+static_assert(entry_size == 96);
+
+}  // namespace
+
+Buffer encode_sidecar(const std::vector<SidecarEntry>& entries) {
+  Writer to;
+  for (const SidecarEntry& entry : entries) {
+    to.u16(sidecar_version);
+    to.u16(std::to_underlying(entry.kind));
+    to.zeros(4);
+    to.id(entry.tenant);
+    to.id(entry.key);
+    to.bytes(entry.wrapped);
+  }
+  return std::move(to).take();
+}
+
+Result<std::vector<SidecarEntry>> decode_sidecar(Bytes bytes) {
+  std::vector<SidecarEntry> entries;
+  entries.reserve(bytes.size() / entry_size);
+  Reader from{bytes};
+  while (!from.failed() && from.left() > 0) {
+    SidecarEntry& entry = entries.emplace_back();
+    if (from.u16() != sidecar_version) from.fail();
+    entry.kind = static_cast<SidecarKind>(from.u16());
+    from.zeros(4);
+    entry.tenant = from.id<TenantId>();
+    entry.key = from.id<KeyId>();
+    entry.wrapped = from.array<wrapped_key_size>();
+    const bool tenant_key = entry.kind == SidecarKind::tenant_key;
+    if (!tenant_key && entry.kind != SidecarKind::data_key) from.fail();
+    if (tenant_key != (entry.key == KeyId{})) from.fail();
+  }
+  if (!from.finished()) {
+    return Error{Code::integrity_command,
+                 "the keys a command brings are not in their canonical form"}
+        .where("before byte {} of {}", from.at(), bytes.size());
+  }
+  return entries;
+}
+
+}  // namespace kimberlite::keystore

@@ -1,0 +1,75 @@
+// Verification of one log, from bytes to root, without any key.
+//
+// Checked are: names of files, segment headers and footers, every frame's size, checksum and
+// padding, entries, the log id, positions, the chain, item headers, item commitments, body
+// commitments, leaves, the tree's root, seals, and of the derived files every offset and every hash
+// that is there. Each byte is read once; memory does not grow with the log.
+//
+// Source: proofs.md, Verifier. Thread rule: nothing else may write the log meanwhile.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+#include "env/env.hpp"
+#include "log/segment.hpp"
+#include "record/head.hpp"
+
+namespace kimberlite::log {
+
+struct Finding {
+  Code code = Code::integrity_segment;
+  std::string file;          // relative to the data directory
+  std::uint64_t offset = 0;  // byte in the file
+  Position position;         // of the record concerned; 0 if none is
+  std::string what;
+  std::string expected;  // both empty where there is nothing to compare
+  std::string found;
+};
+
+struct VerifyProgress {
+  std::uint64_t bytes = 0;  // read so far, of segments
+  std::uint64_t bytes_total = 0;
+  std::uint64_t records = 0;
+};
+
+struct VerifyOptions {
+  // Of the newest epoch, where the caller knows it.
+  std::optional<Id128> log_id;
+  // What must at least be there: the head a checkpoint recorded. Behind it an unfinished frame at
+  // the very end is the torn tail of a crash, and no finding; without it, it is one.
+  std::optional<record::Head> at_least;
+  std::size_t findings_max = 100;  // later ones are only counted
+  // Called about once a MiB; false stops the verification.
+  std::function<bool(const VerifyProgress&)> progress;
+};
+
+struct VerifyReport {
+  record::Head head;  // the last record that was reached
+  Id128 log_id{};     // of that record
+  std::uint64_t records = 0;
+  std::uint64_t items = 0;
+  std::uint64_t segments = 0;
+  std::uint64_t epochs = 0;
+  std::uint64_t bytes = 0;        // of segment files, read
+  std::uint64_t tail_bytes = 0;   // behind the last whole record, of an unfinished one
+  std::uint64_t offsets = 0;      // checked; derived files may lag behind or be missing
+  std::uint64_t tile_hashes = 0;  // checked
+  std::vector<Finding> findings;  // the first `findings_max`
+  std::uint64_t findings_total = 0;
+  bool cancelled = false;
+
+  [[nodiscard]] bool clean() const { return findings_total == 0 && !cancelled; }
+};
+
+// An error only if the directory cannot be listed; a file that cannot be read is a finding. A log
+// without files is clean, unless `at_least` says otherwise.
+[[nodiscard]] Result<VerifyReport> verify(env::Storage& storage, LogName name,
+                                          const VerifyOptions& options);
+
+}  // namespace kimberlite::log

@@ -79,6 +79,16 @@ const View* Catalog::view_at(std::string_view name, Position at) const {
   return named_at(views_, name, at);
 }
 
+const View* Catalog::view_at(ObjectId id, Position at) const {
+  const auto found = views_.find(id);
+  return found == views_.end() ? nullptr : at_position(found->second, at);
+}
+
+const Index* Catalog::index_at(ObjectId id, Position at) const {
+  const auto found = indexes_.find(id);
+  return found == indexes_.end() ? nullptr : at_position(found->second, at);
+}
+
 const Table* Catalog::table_in(ObjectId id, std::uint32_t catalog_version) const {
   const auto found = tables_.find(id);
   if (found == tables_.end()) return nullptr;

@@ -119,6 +119,11 @@ TEST(Catalog, KnowsEveryObjectAtEveryPosition) {
   EXPECT_EQ(catalog.table_at(ObjectId{1}, Position{60}), nullptr);
   EXPECT_NE(catalog.view_at("adults", Position{9}), nullptr);
   EXPECT_EQ(catalog.view_at("adults", Position{10}), nullptr);
+  EXPECT_NE(catalog.view_at(ObjectId{4}, Position{9}), nullptr);
+  EXPECT_EQ(catalog.view_at(ObjectId{4}, Position{10}), nullptr);
+  EXPECT_EQ(catalog.view_at(ObjectId{3}, Position{9}), nullptr);
+  EXPECT_NE(catalog.index_at(ObjectId{3}, Position{49}), nullptr);
+  EXPECT_EQ(catalog.index_at(ObjectId{3}, Position{50}), nullptr);
 
   EXPECT_EQ(catalog.table("people"), nullptr);
   EXPECT_EQ(catalog.index("by_city"), nullptr) << "an index goes with its table";

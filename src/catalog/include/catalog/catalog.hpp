@@ -57,6 +57,8 @@ class Catalog {
   [[nodiscard]] const Table* table_at(std::string_view name, Position at) const;
   [[nodiscard]] const Table* table_at(ObjectId id, Position at) const;
   [[nodiscard]] const View* view_at(std::string_view name, Position at) const;
+  [[nodiscard]] const View* view_at(ObjectId id, Position at) const;
+  [[nodiscard]] const Index* index_at(ObjectId id, Position at) const;
   // The table as it was when `catalog_version` was current: how row images of that time are read.
   // Of a table dropped by then, as it last was.
   [[nodiscard]] const Table* table_in(ObjectId id, std::uint32_t catalog_version) const;

@@ -118,4 +118,42 @@ Result<OpenedFile> open_file(Bytes file, MasterKey& master) {
   return OpenedFile{header, std::move(epoch), std::move(secrets)};
 }
 
+namespace {
+
+Buffer local_context(const Id128& cluster) {
+  Buffer context;
+  append(context, bytes_of("kimberlite local file"));
+  append(context, cluster);
+  return context;
+}
+
+}  // namespace
+
+Buffer seal_local(const Id128& cluster, const EpochKey& epoch, Bytes plaintext,
+                  env::Random& random) {
+  crypto::XaesNonce nonce;
+  random.fill(nonce);
+  Buffer sealed{nonce.begin(), nonce.end()};
+  append(sealed, plaintext);
+  const crypto::Tag tag = crypto::xaes_seal(epoch.key, nonce, local_context(cluster),
+                                            MutBytes{sealed}.subspan(nonce.size()));
+  append(sealed, tag);
+  return sealed;
+}
+
+Result<Buffer> open_local(const Id128& cluster, const EpochKey& epoch, Bytes sealed) {
+  crypto::XaesNonce nonce;
+  crypto::Tag tag;
+  if (sealed.size() >= nonce.size() + tag.size()) {
+    std::ranges::copy(sealed.first(nonce.size()), nonce.begin());
+    std::ranges::copy(sealed.last(tag.size()), tag.begin());
+    const Bytes text = sealed.subspan(nonce.size(), sealed.size() - nonce.size() - tag.size());
+    Buffer plaintext{text.begin(), text.end()};
+    if (crypto::xaes_open(epoch.key, nonce, local_context(cluster), plaintext, tag)) {
+      return plaintext;
+    }
+  }
+  return Error{Code::integrity_seal, "what was sealed by the epoch key does not open"};
+}
+
 }  // namespace kimberlite::keystore

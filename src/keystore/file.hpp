@@ -34,4 +34,9 @@ struct OpenedFile {
 };
 [[nodiscard]] Result<OpenedFile> open_file(Bytes file, MasterKey& master);
 
+// Nonce, ciphertext and tag of a text bound to the cluster and to this use.
+[[nodiscard]] Buffer seal_local(const Id128& cluster, const EpochKey& epoch, Bytes plaintext,
+                                env::Random& random);
+[[nodiscard]] Result<Buffer> open_local(const Id128& cluster, const EpochKey& epoch, Bytes sealed);
+
 }  // namespace kimberlite::keystore

@@ -173,6 +173,16 @@ Buffer Keystore::encode(OpNumber op, env::Random& random) const {
   return seal_file(op, impl_->cluster, impl_->epoch, impl_->secrets(), random);
 }
 
+Buffer Keystore::seal_local(Bytes plaintext, env::Random& random) const {
+  const std::shared_lock lock{impl_->mutex};
+  return keystore::seal_local(impl_->cluster, impl_->epoch, plaintext, random);
+}
+
+Result<Buffer> Keystore::open_local(Bytes sealed) const {
+  const std::shared_lock lock{impl_->mutex};
+  return keystore::open_local(impl_->cluster, impl_->epoch, sealed);
+}
+
 Status Keystore::Impl::read_tenant(Reader& from) {
   const auto id = from.id<TenantId>();
   const auto wrapped = from.array<wrapped_key_size>();

@@ -69,6 +69,10 @@ class Keystore {
   // The file `keystore-<op>`: what is live after `op`, sealed by the epoch key. Keys that are only
   // proposed are not in it.
   [[nodiscard]] Buffer encode(OpNumber op, env::Random& random) const;
+  // Another file of this replica that must not be readable without the keystore (the snapshot),
+  // sealed by the epoch key. `open_local`: `integrity.seal` unless it was sealed so.
+  [[nodiscard]] Buffer seal_local(Bytes plaintext, env::Random& random) const;
+  [[nodiscard]] Result<Buffer> open_local(Bytes sealed) const;
   // Wraps the same epoch key under another master key; in the next file.
   [[nodiscard]] Status rewrap(MasterKey& master);
   [[nodiscard]] Id128 epoch_key() const;

@@ -1,0 +1,439 @@
+#include "core.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/assert.hpp"
+#include "consensus/command.hpp"
+#include "crypto/blake3.hpp"
+#include "files.hpp"
+#include "kernel/snapshot.hpp"
+#include "record/body.hpp"
+#include "snapshot_file.hpp"
+#include "whole_file.hpp"
+
+namespace kimberlite::engine {
+namespace {
+
+// Free space is asked for once in so many bytes written: it costs a system call.
+constexpr std::uint64_t disk_check_every = 1ULL << 20;
+
+}  // namespace
+
+Core::Core(env::Env env, keystore::MasterKey& master, const Options& options)
+    : env_(env),
+      options_(options),
+      master_(master),
+      driver_(env.executor,
+              [this](std::uint64_t wait_ns) {
+                if (!io_.in_flight()) return false;
+                if (io_.poll(wait_ns)) env_.executor.post(strand, [this] { completed(); });
+                return true;
+              }),
+      logs_(env.storage) {}
+
+Core::~Core() = default;
+
+consensus::Now Core::now() { return {env_.clock.monotonic_ns(), env_.clock.realtime()}; }
+
+// ---- from other threads -------------------------------------------------------------------------
+
+void Core::submit(Batch batch) {
+  env_.executor.post(strand, [this, batch = std::move(batch)]() mutable {
+    if (failed_) {
+      batch.done(*failed_);
+      return;
+    }
+    queue_.push_back(std::move(batch));
+    pump();
+  });
+}
+
+void Core::run(const std::function<void(Core&)>& task) {
+  Signal signal;
+  env_.executor.post(strand, [&] {
+    task(*this);
+    driver_.set(signal);
+  });
+  driver_.wait(signal);
+}
+
+Result<TimestampUs> Core::settle_time() {
+  Signal signal;
+  env_.executor.post(strand, [&] {
+    if (failed_) {
+      driver_.set(signal);
+      return;
+    }
+    fences_.push_back(&signal);
+    pump();
+  });
+  driver_.wait(signal);
+  std::optional<Error> failed;
+  TimestampUs settled;
+  run([&](Core& core) {
+    failed = core.failed_;
+    settled = core.last_commit_;
+  });
+  if (failed) return *failed;
+  return settled;
+}
+
+Result<Buffer> Core::propose_data_key(TenantId tenant, KeyId key) {
+  const std::scoped_lock lock{keys_mutex_};
+  return keystore_->propose_data_key(tenant, key, env_.random);
+}
+
+void Core::abandon_keys(TenantId tenant) {
+  const std::scoped_lock lock{keys_mutex_};
+  keystore_->abandon(tenant);
+}
+
+void Core::run_on_strand(std::move_only_function<void(Core&)> task) {
+  env_.executor.post(strand, [this, task = std::move(task)]() mutable { task(*this); });
+}
+
+Result<crypto::Key256> Core::page_key(TenantId tenant, bool fresh, bool& is_new) {
+  const std::scoped_lock lock{keys_mutex_};
+  if (!fresh) {
+    if (auto key = keystore_->page_key(tenant)) return *std::move(key);
+  }
+  is_new = true;
+  return keystore_->new_page_key(tenant, env_.random);
+}
+
+Buffer Core::propose_tenant(TenantId tenant) {
+  const std::scoped_lock lock{keys_mutex_};
+  return keystore_->propose_tenant(tenant, env_.random);
+}
+
+// ---- group commit -------------------------------------------------------------------------------
+
+TenantView Core::view(TenantId tenant) const {
+  const kernel::TenantState* state = state_->tenant(tenant);
+  KIMBERLITE_ASSERT(state != nullptr);
+  const kernel::LaneState& lane = state->lane(kernel::Lane::data);
+  return {.log_id = lane.log_id,
+          .head = lane.head.position,
+          .last = lane.last,
+          .access_version = state->access_version,
+          .catalog_version = state->catalog.version(),
+          .next_key = state->next_key,
+          .data_key = state->data_key.id,
+          .key_due = kernel::needs_new_data_key(*state, env_.clock.realtime())};
+}
+
+// Whole batches of whatever tenants wait become one prepare; it never waits for more to come.
+void Core::pump() {
+  while ((!queue_.empty() || !fences_.empty()) && replica_->may_propose()) {
+    if (Status disk = check_disk(); !disk && !queue_.empty()) {
+      while (!queue_.empty()) {
+        Batch refused = std::move(queue_.front());
+        queue_.pop_front();
+        refused.done(disk.error());
+      }
+      if (fences_.empty()) return;
+    }
+    InFlight in_flight;
+    consensus::BodyBuilder body{blocks_, sector_size};
+    while (!queue_.empty()) {
+      std::uint64_t size = 0;
+      for (const SealedCommand& command : queue_.front().commands) {
+        size += consensus::command_size(command.header);
+      }
+      if (!body.fits(size)) break;
+      for (const SealedCommand& command : queue_.front().commands) {
+        Result<MutBytes> room = body.add(command.header);
+        KIMBERLITE_ASSERT(room);  // sizes were checked when the command was finished
+        std::ranges::copy(command.sidecar, std::ranges::copy(command.items, room->begin()).out);
+      }
+      in_flight.batches.push_back(std::move(queue_.front()));
+      queue_.pop_front();
+    }
+    // A batch holds under 1 MiB before its last command, so one alone always fits.
+    KIMBERLITE_ASSERT(!in_flight.batches.empty() || !fences_.empty());
+    in_flight.fences = std::exchange(fences_, {});
+    const std::uint32_t commands = body.commands();
+    bytes_since_disk_check_ += body.body_size();
+    propose(std::move(in_flight), body.take(), commands);
+  }
+}
+
+void Core::propose(InFlight&& in_flight, consensus::MutableBuffer body, std::uint32_t commands) {
+  const std::uint64_t ticket = next_ticket_++;
+  in_flight_.emplace(ticket, std::move(in_flight));
+  step(consensus::Propose{ticket, std::move(body), commands});
+}
+
+Status Core::check_disk() {
+  if (disk_checked_ && !disk_low_ && bytes_since_disk_check_ < disk_check_every) return {};
+  disk_checked_ = true;
+  bytes_since_disk_check_ = 0;
+  const Result<std::uint64_t> free = env_.storage.free_bytes();
+  if (!free) return free.error();
+  const std::uint64_t wanted =
+      2 * io_.ring_size() + 2 * snapshot_size_ + options_.free_bytes_reserve;
+  disk_low_ = *free < wanted;
+  if (!disk_low_) return {};
+  return Error{Code::unavailable_disk_low, "the disk has {} bytes free; writes need {}", *free,
+               wanted}
+      .why("the next checkpoint must be sure of its room")
+      .next(
+          "free space on the file system of the data directory; reads go on, and writes do when it "
+          "has room");
+}
+
+void Core::step(const consensus::Event& event) {
+  std::vector<consensus::Action> actions;
+  replica_->step(now(), event, actions);
+  perform(std::move(actions));
+}
+
+void Core::perform(std::vector<consensus::Action> actions) {
+  // Carrying out an action may make the replica ask for more (a checkpoint's superblock): all of it
+  // in order, by the outermost call.
+  due_.insert(due_.end(), std::make_move_iterator(actions.begin()),
+              std::make_move_iterator(actions.end()));
+  if (performing_) return;
+  performing_ = true;
+  while (!due_.empty()) {
+    const consensus::Action action = std::move(due_.front());
+    due_.pop_front();
+    std::visit(
+        [&](const auto& what) {
+          using What = std::remove_cvref_t<decltype(what)>;
+          if constexpr (std::is_same_v<What, consensus::Commit>) {
+            commit(what);
+          } else if constexpr (std::is_same_v<What, consensus::Abandon>) {
+            abandon(what.ticket);
+          } else if constexpr (std::is_same_v<What, consensus::StartCheckpoint>) {
+            if (!failed_) {
+              if (Status done = write_checkpoint(what.op); !done) fail(done.error());
+            }
+          } else if constexpr (std::is_same_v<What, consensus::Send>) {
+            env_.network.send(what.to, what.frame->bytes());
+          } else {
+            io_.write(what);
+          }
+        },
+        action);
+  }
+  performing_ = false;
+  if (replica_->status() == consensus::ReplicaStatus::failed && !failed_) fail(replica_->failure());
+}
+
+void Core::completed() {
+  for (const consensus::Event& event : io_.take_events()) step(event);
+  if (replica_->checkpoint().op != checkpoint_op_ && !failed_) {
+    if (Status swept = sweep(); !swept) fail(swept.error());
+  }
+  pump();
+  arm_tick();
+}
+
+// A mark is due when the journal has been idle for a while; whoever drives then writes it.
+void Core::arm_tick() {
+  const std::optional<std::uint64_t> wake = replica_->wake_at();
+  if (tick_armed_ || !wake || failed_) return;
+  tick_armed_ = true;
+  const std::uint64_t monotonic = env_.clock.monotonic_ns();
+  env_.executor.post_after(*wake > monotonic ? *wake - monotonic : 0, strand, [this] {
+    tick_armed_ = false;
+    if (replica_ == nullptr) return;
+    step(consensus::Tick{});
+    arm_tick();
+  });
+}
+
+// ---- commit -------------------------------------------------------------------------------------
+
+void Core::commit(const consensus::Commit& action) {
+  if (failed_) {
+    if (action.ticket) abandon(*action.ticket);
+    return;
+  }
+  Buffer from_ring;
+  Bytes body = action.body();
+  if (action.frame == nullptr) {
+    Result<Bytes> read = io_.read_body(action, from_ring);
+    if (!read) return fail(read.error());
+    body = *read;
+  }
+  consensus::CommandReader commands{body, action.commands};
+  std::vector<CommandResult> results;
+  results.reserve(action.commands);
+  for (std::uint32_t index = 0; index < action.commands; ++index) {
+    Result<std::optional<consensus::CommandView>> command = commands.next();
+    if (!command) return fail(command.error(), action.ticket);
+    KIMBERLITE_ASSERT(command->has_value());
+    Result<CommandResult> result =
+        apply(action.op, index, TimestampUs{action.timestamp.value() + index}, **command);
+    if (!result) return fail(result.error(), action.ticket);
+    results.push_back(*std::move(result));
+  }
+  if (Status flushed = logs_.flush(); !flushed) return fail(flushed.error(), action.ticket);
+  last_commit_ =
+      TimestampUs{action.timestamp.value() + std::max<std::uint32_t>(1, action.commands) - 1};
+  if (!action.ticket) return;
+
+  const auto found = in_flight_.find(*action.ticket);
+  KIMBERLITE_ASSERT(found != in_flight_.end());
+  InFlight in_flight = std::move(found->second);
+  in_flight_.erase(found);
+  auto next = results.begin();
+  for (Batch& batch : in_flight.batches) {
+    const auto end = next + static_cast<std::ptrdiff_t>(batch.commands.size());
+    BatchResult result{{std::make_move_iterator(next), std::make_move_iterator(end)},
+                       view(batch.tenant)};
+    next = end;
+    batch.done(std::move(result));
+  }
+  for (Signal* fence : in_flight.fences) driver_.set(*fence);
+}
+
+// The one way from a command's bytes to its entry, live and at recovery. An error is a fault of the
+// disk or of the command's bytes; a refusal is not.
+Result<CommandResult> Core::apply(OpNumber op, std::uint32_t index, TimestampUs time,
+                                  const consensus::CommandView& view) {
+  const consensus::CommandHeader& header = view.header;
+  KIMBERLITE_TRY(const std::vector<record::ItemView> items, record::split_body(view.items));
+  std::vector<record::ItemHeader> headers;
+  headers.reserve(items.size());
+  for (const record::ItemView& item : items) headers.push_back(item.header);
+
+  kernel::Command command{.tenant = header.tenant,
+                          .lane = static_cast<kernel::Lane>(header.lane),
+                          .kind = header.kind,
+                          .flags = header.flags,
+                          .base = header.base,
+                          .access_version = header.access_version,
+                          .actor = header.actor,
+                          .session = header.session,
+                          .request_id = header.request_id,
+                          .correlation = header.correlation,
+                          .items = headers,
+                          .body_size = header.body_size,
+                          .body_commitment = record::body_commitment(items),
+                          .control = std::nullopt,
+                          .sidecar = view.sidecar};
+  // A command of no tenant is the kernel's to refuse.
+  const kernel::TenantState* tenant = state_->tenant(header.tenant);
+  record::Head before;
+  if (tenant != nullptr && header.lane < kernel::lane_count) {
+    before = tenant->lane(command.lane).head;
+    KIMBERLITE_TRY(command.control,
+                   open_control(header.tenant, tenant->lane(command.lane).log_id, items));
+  }
+  kernel::Effects effects = kernel::apply(*state_, time, command);
+  if (effects.refusal != kernel::Refusal::none)
+    return CommandResult{.refusal = effects.refusal, .entry = {}};
+
+  if (!view.sidecar.empty()) {
+    const std::scoped_lock lock{keys_mutex_};
+    KIMBERLITE_CHECK(keystore_->apply_sidecar(header.tenant, view.sidecar, env_.random));
+  }
+  const kernel::LaneState& lane = state_->tenant(header.tenant)->lane(command.lane);
+  KIMBERLITE_CHECK(logs_.append(header.tenant, command.lane, before, op, index, *effects.append,
+                                view.items, lane.head));
+  if (command.control) know_new_tenant(*command.control);
+  return CommandResult{.entry = *effects.append, .leaf = effects.leaf};
+}
+
+void Core::know_new_tenant(const kernel::Control& control) {
+  const auto* create = std::get_if<kernel::CreateTenant>(&control);
+  if (create == nullptr) return;
+  const kernel::TenantState* tenant = state_->tenant(create->tenant);
+  for (const kernel::Lane lane : {kernel::Lane::data, kernel::Lane::access}) {
+    logs_.know(create->tenant, lane, tenant->lane(lane));
+  }
+}
+
+Result<std::optional<kernel::Control>> Core::open_control(
+    TenantId tenant, const Id128& log_id, std::span<const record::ItemView> items) const {
+  std::optional<kernel::Control> control;
+  for (const record::ItemView& item : items) {
+    if (item.header.kind != record::ItemKind::control) continue;
+    KIMBERLITE_TRY(const keystore::ItemKeyPtr key, keystore_->item_key(tenant, item.header.key));
+    Buffer plaintext;
+    KIMBERLITE_CHECK(key->open(log_id, item.header, item.sealed, plaintext));
+    KIMBERLITE_TRY(const record::Plaintext opened,
+                   record::decode_plaintext(item.header, plaintext));
+    if (opened.controls.size() != 1 || control) {
+      return Error{Code::integrity_command, "a command has {} control payloads where one may stand",
+                   opened.controls.size()};
+    }
+    KIMBERLITE_TRY(control, kernel::decode_control(opened.controls[0]));
+  }
+  return control;
+}
+
+void Core::abandon(std::uint64_t ticket) {
+  const auto found = in_flight_.find(ticket);
+  if (found == in_flight_.end()) return;
+  InFlight in_flight = std::move(found->second);
+  in_flight_.erase(found);
+  const Error unknown =
+      Error{Code::unavailable_outcome_unknown, "it is not known whether the write was kept"}
+          .why("{}", failed_ ? to_string(*failed_) : "the database stopped while it was under way")
+          .next("open the database again and repeat the request under the same idempotency key");
+  for (Batch& batch : in_flight.batches) batch.done(unknown);
+  for (Signal* fence : in_flight.fences) driver_.set(*fence);
+}
+
+void Core::fail(Error error, std::optional<std::uint64_t> ticket) {
+  if (!failed_) failed_ = std::move(error);
+  if (ticket) abandon(*ticket);
+  while (!in_flight_.empty()) abandon(in_flight_.begin()->first);
+  while (!queue_.empty()) {
+    Batch batch = std::move(queue_.front());
+    queue_.pop_front();
+    batch.done(*failed_);
+  }
+  for (Signal* fence : std::exchange(fences_, {})) driver_.set(*fence);
+}
+
+// ---- checkpoints --------------------------------------------------------------------------------
+
+// Everything up to `op`, where the state stands now, durable outside the journal.
+Status Core::write_checkpoint(OpNumber op) {
+  KIMBERLITE_CHECK(logs_.flush());
+  KIMBERLITE_CHECK(env_.storage.sync_all());
+  Buffer keys;
+  Id128 epoch_key{};
+  Buffer snapshot;
+  {
+    const std::scoped_lock lock{keys_mutex_};
+    keys = keystore_->encode(op, env_.random);
+    epoch_key = keystore_->epoch_key();
+    snapshot = encode_snapshot(*state_, op, *keystore_, env_.random);
+  }
+  KIMBERLITE_CHECK(write_whole(env_.storage, files::snapshot(op), snapshot));
+  KIMBERLITE_CHECK(write_whole(env_.storage, files::keystore(op), keys));
+  snapshot_size_ = snapshot.size();
+  kernel::mark_clean(*state_);
+  step(consensus::CheckpointDone{.op = op,
+                                 .snapshot = crypto::blake3(snapshot),
+                                 .keystore = crypto::blake3(keys),
+                                 .heads = kernel::heads_digest(*state_),
+                                 .state = kernel::digest(*state_),
+                                 .epoch_key = epoch_key});
+  return {};
+}
+
+// Destroys snapshots and keystores the superblock does not name: an old keystore may hold an erased
+// key.
+Status Core::sweep() {
+  const OpNumber kept = replica_->checkpoint().op;
+  KIMBERLITE_TRY(const std::vector<std::string> names, env_.storage.list(""));
+  for (const std::string& name : names) {
+    const bool ours = name.starts_with("snapshot-") || name.starts_with("keystore-");
+    if (ours && name != files::snapshot(kept) && name != files::keystore(kept)) {
+      KIMBERLITE_CHECK(env_.storage.remove(name));
+    }
+  }
+  checkpoint_op_ = kept;
+  return {};
+}
+
+}  // namespace kimberlite::engine

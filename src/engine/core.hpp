@@ -1,0 +1,170 @@
+// The part of a database that all tenants share: consensus, journal, kernel, keys, logs,
+// checkpoints.
+//
+// Everything here runs on one strand of the executor (`strand`), but for what is marked
+// thread-safe. A prepare goes: submit -> pump (group commit) -> Replica -> journal write -> Replica
+// -> commit: each command through the kernel and into its log, then the results to the tenants that
+// proposed it.
+//
+// (C1) A batch's `done` is called exactly once, on this strand.          [kept: commit, fail]
+// (C2) A command is applied in the order of (op, index), live and at recovery, by the same
+// function.
+//                                                                        [kept: commit]
+// (C3) After `failed()`, nothing is acknowledged any more.               [kept: submit, pump,
+// commit]
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "consensus/replica.hpp"
+#include "driver.hpp"
+#include "engine/database.hpp"
+#include "env/env.hpp"
+#include "journal_io.hpp"
+#include "kernel/command.hpp"
+#include "kernel/state.hpp"
+#include "keystore/keystore.hpp"
+#include "log_shelf.hpp"
+#include "seal.hpp"
+
+namespace kimberlite::engine {
+
+struct CommandResult {
+  kernel::Refusal refusal = kernel::Refusal::none;
+  record::Entry entry;  // of an accepted one
+  Hash leaf{};
+};
+
+// What a tenant's executor has to know of the kernel's state to make commands.
+struct TenantView {
+  Id128 log_id{};
+  Position head;
+  TimestampUs last;
+  std::uint32_t access_version = 0;
+  std::uint32_t catalog_version = 0;
+  KeyId next_key;
+  KeyId data_key;        // 0: none yet
+  bool key_due = false;  // the next item is to be sealed under `next_key`
+};
+
+struct BatchResult {
+  std::vector<CommandResult> commands;  // as proposed
+  TenantView view;                      // after the last of them
+};
+
+struct Batch {
+  TenantId tenant;
+  std::vector<SealedCommand> commands;
+  std::move_only_function<void(Result<BatchResult>)> done;
+};
+
+class Core {
+ public:
+  static constexpr std::uint64_t strand = 0;
+
+  // Opens what `Database::create` made: reads superblock, keystore, snapshot and journal, and
+  // applies what the journal holds. Runs on the caller's thread, which drives.
+  [[nodiscard]] static Result<std::unique_ptr<Core>> open(env::Env env, keystore::MasterKey& master,
+                                                          const Options& options);
+  Core(env::Env env, keystore::MasterKey& master, const Options& options);
+  ~Core();
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+
+  // ---- Thread-safe ------------------------------------------------------------------------------
+  [[nodiscard]] env::Env& env() { return env_; }
+  [[nodiscard]] const Options& options() const { return options_; }
+  [[nodiscard]] Driver& driver() { return driver_; }
+  [[nodiscard]] LogShelf& logs() { return logs_; }
+  // Lookups only.
+  [[nodiscard]] const keystore::Keystore& keys() const { return *keystore_; }
+  void submit(Batch batch);
+  // Runs `task` on the strand and waits for it.
+  void run(const std::function<void(Core&)>& task);
+  // No record stamped at or before the result's time is to come any more.
+  [[nodiscard]] Result<TimestampUs> settle_time();
+  // The sidecar for a new data key of the tenant, usable for sealing at once.
+  [[nodiscard]] Result<Buffer> propose_data_key(TenantId tenant, KeyId key);
+  void abandon_keys(TenantId tenant);
+  // The key of the tenant's projection file; `is_new`: made now, because there was none or `fresh`.
+  [[nodiscard]] Result<crypto::Key256> page_key(TenantId tenant, bool fresh, bool& is_new);
+  // Runs `task` on the strand, later.
+  void run_on_strand(std::move_only_function<void(Core&)> task);
+
+  // ---- On the strand ----------------------------------------------------------------------------
+  [[nodiscard]] const kernel::State& state() const { return *state_; }
+  [[nodiscard]] TenantView view(TenantId tenant) const;
+  [[nodiscard]] Buffer propose_tenant(TenantId tenant);
+  [[nodiscard]] Status checkpoint();
+  [[nodiscard]] Status close();
+  void status(StatusReport& into) const;
+  [[nodiscard]] const std::optional<Error>& failed() const { return failed_; }
+
+ private:
+  struct InFlight {
+    std::vector<Batch> batches;
+    std::vector<Signal*> fences;  // who waits for nothing but the commit
+  };
+
+  [[nodiscard]] Status recover();
+  [[nodiscard]] Status load_keys(const consensus::Checkpoint& checkpoint);
+  [[nodiscard]] Status load_state(const consensus::Checkpoint& checkpoint);
+  void pump();
+  void propose(InFlight&& in_flight, consensus::MutableBuffer body, std::uint32_t commands);
+  void step(const consensus::Event& event);
+  void perform(std::vector<consensus::Action> actions);
+  void drive_alone();
+  void commit(const consensus::Commit& action);
+  [[nodiscard]] Result<CommandResult> apply(OpNumber op, std::uint32_t index, TimestampUs time,
+                                            const consensus::CommandView& command);
+  [[nodiscard]] Result<std::optional<kernel::Control>> open_control(
+      TenantId tenant, const Id128& log_id, std::span<const record::ItemView> items) const;
+  void know_new_tenant(const kernel::Control& control);
+  void abandon(std::uint64_t ticket);
+  [[nodiscard]] Status write_checkpoint(OpNumber op);
+  [[nodiscard]] Status sweep();
+  [[nodiscard]] Status check_disk();
+  void completed();
+  void fail(Error error, std::optional<std::uint64_t> ticket = std::nullopt);
+  void arm_tick();
+  [[nodiscard]] static std::vector<KeyInfo> key_infos(const kernel::TenantState& tenant);
+  [[nodiscard]] consensus::Now now();
+
+  env::Env env_;
+  Options options_;
+  keystore::MasterKey& master_;
+  std::unique_ptr<env::Lock> lock_;
+  JournalIo io_;
+  Driver driver_;
+  LogShelf logs_;
+  mutable std::mutex keys_mutex_;  // of changes to the keystore; lookups need none
+  std::unique_ptr<keystore::Keystore> keystore_;
+  std::optional<kernel::State> state_;
+  std::unique_ptr<consensus::Replica> replica_;
+  consensus::BlockPool blocks_;
+  std::deque<Batch> queue_;
+  std::vector<Signal*> fences_;
+  std::map<std::uint64_t, InFlight> in_flight_;  // by ticket
+  std::uint64_t next_ticket_ = 1;
+  std::optional<Error> failed_;
+  std::vector<std::string> notes_;
+  Id128 cluster_{};
+  OpNumber checkpoint_op_;
+  TimestampUs last_commit_;
+  std::uint64_t bytes_since_disk_check_ = 0;
+  std::uint64_t snapshot_size_ = 0;
+  bool disk_checked_ = false;
+  bool disk_low_ = false;
+  std::deque<consensus::Action> due_;  // still to be carried out
+  bool performing_ = false;
+  bool tick_armed_ = false;
+};
+
+}  // namespace kimberlite::engine

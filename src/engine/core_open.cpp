@@ -1,0 +1,190 @@
+// Opening, closing and making a database: the rare paths of `Core`.
+#include <fmt/format.h>
+
+#include "base/assert.hpp"
+#include "core.hpp"
+#include "crypto/blake3.hpp"
+#include "files.hpp"
+#include "kernel/snapshot.hpp"
+#include "snapshot_file.hpp"
+#include "state_rebuild.hpp"
+#include "whole_file.hpp"
+
+namespace kimberlite::engine {
+namespace {
+
+constexpr std::uint64_t alone_wait_ns = 10'000'000;
+
+}  // namespace
+
+Result<std::unique_ptr<Core>> Core::open(env::Env env, keystore::MasterKey& master,
+                                         const Options& options) {
+  auto core = std::make_unique<Core>(env, master, options);
+  // Looking before locking keeps a directory that is not ours free of a lock file.
+  if (auto superblock = env.storage.open(files::superblock, env::Open::read); !superblock) {
+    if (superblock.error().code() != Code::not_found_file) return superblock.error();
+    return Error{Code::usage_not_ours, "this is not a Kimberlite data directory"}
+        .where("{}", files::superblock)
+        .why("it has no superblock")
+        .next("make one: kimberlite init DIR");
+  }
+  KIMBERLITE_TRY(core->lock_, env.storage.lock(files::lock, options.holder));
+  KIMBERLITE_CHECK(core->recover());
+  return core;
+}
+
+Status Core::recover() {
+  KIMBERLITE_TRY(const consensus::Recovered recovered, io_.open(env_.storage));
+  const consensus::Checkpoint& checkpoint = recovered.superblock.superblock.checkpoint;
+  for (const consensus::Finding& finding : recovered.superblock.findings) {
+    notes_.push_back(fmt::format("{}, byte {}: {}", files::superblock, finding.offset,
+                                 to_string(finding.error)));
+  }
+  if (recovered.journal.torn) {
+    notes_.push_back(fmt::format(
+        "journal: prepare {} was being written when the process ended; it was never acknowledged",
+        recovered.journal.torn->op.value()));
+  }
+  cluster_ = recovered.superblock.superblock.cluster;
+  checkpoint_op_ = checkpoint.op;
+  KIMBERLITE_CHECK(load_keys(checkpoint));
+  KIMBERLITE_CHECK(load_state(checkpoint));
+  last_commit_ = TimestampUs{
+      checkpoint.next_timestamp.value() == 0 ? 0 : checkpoint.next_timestamp.value() - 1};
+
+  std::vector<consensus::Action> actions;
+  const consensus::ReplicaOptions replica_options{.journal = {.ring_size = io_.ring_size()},
+                                                  .strict = options_.strict_journal};
+  KIMBERLITE_TRY(replica_,
+                 consensus::Replica::open(now(), replica_options, recovered, blocks_, actions));
+  perform(std::move(actions));
+  while (!failed_ && replica_->status() == consensus::ReplicaStatus::opening) drive_alone();
+  if (failed_) return *failed_;
+  KIMBERLITE_CHECK(sweep());
+  KIMBERLITE_CHECK(logs_.settle());
+  for (std::uint64_t id = 0; id < state_->tenant_count(); ++id) {
+    for (const kernel::Lane lane : {kernel::Lane::data, kernel::Lane::access}) {
+      logs_.know(TenantId{id}, lane, state_->tenant(TenantId{id})->lane(lane));
+    }
+  }
+  return {};
+}
+
+// Before anybody else knows of this object, and after everybody has left.
+void Core::drive_alone() {
+  if (io_.in_flight()) {
+    static_cast<void>(io_.poll(alone_wait_ns));
+    completed();
+  } else {
+    env_.executor.run_one(alone_wait_ns);
+  }
+}
+
+Status Core::load_keys(const consensus::Checkpoint& checkpoint) {
+  const std::string path = files::keystore(checkpoint.op);
+  Result<Buffer> file = read_whole(env_.storage, path);
+  if (!file) {
+    if (file.error().code() != Code::not_found_file) return file.error();
+    return Error{Code::integrity_missing_file, "the keystore is gone"}
+        .where("{}", path)
+        .why("the superblock names it; without it nothing can be decrypted")
+        .next(
+            "put the file back from a copy of the directory, or verify what is left: kimberlite "
+            "verify");
+  }
+  if (crypto::blake3(*file) != checkpoint.keystore) {
+    // The keystore itself can say better what is wrong, unless it is whole and another's.
+    if (auto header = keystore::read_header(*file); !header) {
+      return Error{header.error()}.where("{}: {}", path, header.error().where());
+    }
+    return Error{Code::integrity_keystore, "the keystore is not the one the superblock names"}
+        .where("{}", path)
+        .why("BLAKE3 {} is named, {} was found", to_hex(checkpoint.keystore),
+             to_hex(crypto::blake3(*file)));
+  }
+  KIMBERLITE_TRY(keystore::Keystore keys, keystore::Keystore::decode(*file, master_));
+  keystore_ = std::make_unique<keystore::Keystore>(std::move(keys));
+  return {};
+}
+
+Status Core::load_state(const consensus::Checkpoint& checkpoint) {
+  const std::string path = files::snapshot(checkpoint.op);
+  const Result<Buffer> file = read_whole(env_.storage, path);
+  std::string why = file ? "its bytes are not those the superblock names" : to_string(file.error());
+  if (file && crypto::blake3(*file) == checkpoint.snapshot) {
+    Result<kernel::State> state = decode_snapshot(*file, *keystore_);
+    if (state) {
+      state_.emplace(*std::move(state));
+      snapshot_size_ = file->size();
+    } else {
+      why = to_string(state.error());
+    }
+  }
+  if (!state_) {
+    notes_.push_back(fmt::format("{}: {}; the state was rebuilt from the logs", path, why));
+    KIMBERLITE_TRY(kernel::State state,
+                   rebuild_state(env_.storage, *keystore_, cluster_, checkpoint.op));
+    state_.emplace(std::move(state));
+  }
+  if (kernel::digest(*state_) != checkpoint.state ||
+      kernel::heads_digest(*state_) != checkpoint.heads) {
+    return Error{Code::integrity_state, "the state is not the one the superblock names"}
+        .where("{}", path)
+        .why("state digest {} is named, {} was found", to_hex(checkpoint.state),
+             to_hex(kernel::digest(*state_)))
+        .next("kimberlite verify says which log does not add up");
+  }
+  return {};
+}
+
+Status Core::checkpoint() {
+  step(consensus::RequestCheckpoint{});
+  return failed_ ? Status{*failed_} : Status{};
+}
+
+Status Core::close() {
+  if (replica_ == nullptr) return {};
+  if (!failed_) {
+    step(consensus::RequestCheckpoint{});
+    step(consensus::Close{});
+    while (!failed_ && !replica_->closed()) drive_alone();
+  }
+  while (io_.in_flight()) drive_alone();
+  return failed_ ? Status{*failed_} : Status{};
+}
+
+void Core::status(StatusReport& into) const {
+  into.cluster = state_->cluster();
+  into.view = replica_->view().value();
+  into.incarnation = replica_->incarnation();
+  into.committed = replica_->commit();
+  into.checkpoint = replica_->checkpoint().op;
+  into.ring_size = io_.ring_size();
+  into.ring_used = replica_->ring_used();
+  into.notes = notes_;
+  for (std::uint64_t id = 0; id < state_->tenant_count(); ++id) {
+    const kernel::TenantState& tenant = *state_->tenant(TenantId{id});
+    TenantInfo info{.id = TenantId{id}, .name = tenant.name};
+    for (const kernel::Lane lane : {kernel::Lane::data, kernel::Lane::access}) {
+      const kernel::LaneState& log = tenant.lane(lane);
+      info.logs.push_back({std::string{lane_name(lane)}, log.log_id, log.head.position,
+                           log.head.bytes, log.head.leaf, log.head.frontier.root()});
+    }
+    info.tables = tenant.catalog.tables().size();
+    info.keys = key_infos(tenant);
+    into.tenants.push_back(std::move(info));
+  }
+}
+
+std::vector<KeyInfo> Core::key_infos(const kernel::TenantState& tenant) {
+  std::vector<KeyInfo> keys{{kernel::control_key, "control", "active", tenant.created},
+                            {kernel::pseudonym_key, "pseudonym", "active", tenant.created}};
+  for (KeyId id = kernel::first_data_key; id < tenant.next_key; id = KeyId{id.value() + 1}) {
+    const bool current = id == tenant.data_key.id;
+    keys.push_back({id, "data", current && !tenant.data_key.retired ? "active" : "old",
+                    current ? tenant.data_key.since : TimestampUs{}});
+  }
+  return keys;
+}
+
+}  // namespace kimberlite::engine

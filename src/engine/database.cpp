@@ -1,0 +1,228 @@
+#include "engine/database.hpp"
+
+#include <map>
+#include <mutex>
+
+#include "base/assert.hpp"
+#include "core.hpp"
+#include "crypto/blake3.hpp"
+#include "files.hpp"
+#include "kernel/snapshot.hpp"
+#include "request_id.hpp"
+#include "session.hpp"
+#include "snapshot_file.hpp"
+#include "tenant.hpp"
+#include "whole_file.hpp"
+
+namespace kimberlite::engine {
+namespace {
+
+class LocalDatabase final : public Database {
+ public:
+  LocalDatabase(std::unique_ptr<Core> core, const Options& options)
+      : core_(std::move(core)), description_{options.actor, "local", kernel::ActorKind::human} {}
+  ~LocalDatabase() override { static_cast<void>(close().has_value()); }
+
+  Result<std::unique_ptr<Session>> session(std::string_view name) override;
+  Result<TenantInfo> create_tenant(std::string_view name, const Why& why) override;
+  Result<Outcome> rotate_data_key(std::string_view name, const Why& why) override;
+  Result<StatusReport> status() override;
+  Status close() override;
+
+ private:
+  [[nodiscard]] Result<Tenant*> tenant(TenantId id, std::string_view name);
+  [[nodiscard]] Result<Tenant*> find(std::string_view name);
+  [[nodiscard]] Principal principal(Tenant& tenant);
+  [[nodiscard]] Result<Outcome> control(Tenant& tenant, kernel::Control control, Buffer sidecar,
+                                        const Why& why);
+
+  std::unique_ptr<Core> core_;
+  kernel::Actor description_;
+  std::mutex mutex_;  // of what follows
+  std::map<TenantId, std::unique_ptr<Tenant>> tenants_;
+  bool closed_ = false;
+};
+
+Error closed_error() {
+  return Error{Code::unavailable_closed, "the database is closed"}.next("open it again");
+}
+
+Result<Tenant*> LocalDatabase::tenant(TenantId id, std::string_view name) {
+  if (closed_) return closed_error();
+  auto& slot = tenants_[id];
+  if (slot == nullptr) {
+    auto opened = std::make_unique<Tenant>(*core_, id, std::string{name});
+    if (Status status = opened->open(); !status) {
+      tenants_.erase(id);
+      return status.error();
+    }
+    slot = std::move(opened);
+  }
+  return slot.get();
+}
+
+Result<Tenant*> LocalDatabase::find(std::string_view name) {
+  std::optional<TenantId> id;
+  std::string known;
+  core_->run([&](Core& core) {
+    id = core.state().find_tenant(name);
+    for (std::uint64_t i = 1; i < core.state().tenant_count(); ++i) {
+      known += (known.empty() ? "" : ", ") + core.state().tenant(TenantId{i})->name;
+    }
+  });
+  if (!id) {
+    return Error{Code::not_found_tenant, "there is no tenant {}", name}.next("those there are: {}",
+                                                                             known);
+  }
+  return tenant(*id, name);
+}
+
+Principal LocalDatabase::principal(Tenant& tenant) {
+  Principal principal{.actor = tenant.actor(description_), .description = description_};
+  core_->env().random.fill(principal.session);
+  return principal;
+}
+
+Result<std::unique_ptr<Session>> LocalDatabase::session(std::string_view name) {
+  const std::scoped_lock lock{mutex_};
+  KIMBERLITE_TRY(Tenant * found, find(name));
+  return std::unique_ptr<Session>{
+      std::make_unique<LocalSession>(*core_, *found, principal(*found))};
+}
+
+Result<Outcome> LocalDatabase::control(Tenant& tenant, kernel::Control control, Buffer sidecar,
+                                       const Why& why) {
+  const Principal who = principal(tenant);
+  Request request;
+  request.kind = RequestKind::control;
+  request.principal = &who;
+  request.reason = why.reason;
+  request.request_id =
+      why.request_id.value_or(new_request_id(core_->env().clock, core_->env().random));
+  const Buffer bytes = kernel::encode_control(control);
+  const std::array<Bytes, 1> parts{bytes};
+  KIMBERLITE_TRY(request.digest, core_->keys().request_digest(tenant.id(), parts));
+  request.control = std::move(control);
+  request.sidecar = std::move(sidecar);
+  tenant.submit(request);
+  return *std::move(request.result);
+}
+
+Result<TenantInfo> LocalDatabase::create_tenant(std::string_view name, const Why& why) {
+  const std::scoped_lock lock{mutex_};
+  if (!kernel::is_tenant_name(name)) {
+    return Error{Code::limit_name, "this is no name for a tenant"}.next(
+        "use 1 to 63 of a-z, 0-9, - and _, the first a letter or digit");
+  }
+  KIMBERLITE_TRY(Tenant * cluster, tenant(TenantId{0}, ""));
+  kernel::CreateTenant create{.tenant = {}, .name = std::string{name}};
+  for (Id128& log_id : create.log_ids) core_->env().random.fill(log_id);
+  Buffer sidecar;
+  bool taken = false;
+  core_->run([&](Core& core) {
+    taken = core.state().find_tenant(name).has_value();
+    create.tenant = core.state().next_tenant();
+    if (!taken) sidecar = core.propose_tenant(create.tenant);
+  });
+  if (taken) {
+    return Error{Code::constraint_exists, "there is a tenant {} already", name}.next(
+        "choose another name");
+  }
+  const TenantId id = create.tenant;
+  KIMBERLITE_TRY(const Outcome outcome,
+                 control(*cluster, std::move(create), std::move(sidecar), why));
+  static_cast<void>(outcome);
+  KIMBERLITE_TRY(Tenant * made, tenant(id, name));
+  static_cast<void>(made);
+  StatusReport report;
+  core_->run([&](Core& core) { core.status(report); });
+  return std::move(report.tenants[id.value()]);
+}
+
+Result<Outcome> LocalDatabase::rotate_data_key(std::string_view name, const Why& why) {
+  const std::scoped_lock lock{mutex_};
+  KIMBERLITE_TRY(Tenant * found, find(name));
+  return control(*found, kernel::RotateKey{kernel::KeyScope::data}, {}, why);
+}
+
+Result<StatusReport> LocalDatabase::status() {
+  const std::scoped_lock lock{mutex_};
+  if (closed_) return closed_error();
+  StatusReport report;
+  core_->run([&](Core& core) { core.status(report); });
+  KIMBERLITE_TRY(report.free_bytes, core_->env().storage.free_bytes());
+  return report;
+}
+
+Status LocalDatabase::close() {
+  const std::scoped_lock lock{mutex_};
+  if (closed_) return {};
+  closed_ = true;
+  while (core_->env().executor.run_one(0)) {
+  }
+  Status all;
+  for (auto& [id, tenant] : tenants_) {
+    if (Status status = tenant->close(); !status && all) all = status.error();
+  }
+  tenants_.clear();
+  if (Status status = core_->close(); !status && all) all = status.error();
+  return all;
+}
+
+}  // namespace
+
+Status Database::create(env::Env env, keystore::MasterKey& master, const CreateOptions& options) {
+  if (!kernel::is_tenant_name(options.tenant)) {
+    return Error{Code::limit_name, "this is no name for a tenant"}.next(
+        "use 1 to 63 of a-z, 0-9, - and _, the first a letter or digit");
+  }
+  const auto names = env.storage.list("");
+  if (!names && names.error().code() != Code::not_found_directory) return names.error();
+  if (names && !names->empty()) {
+    const bool ours = std::ranges::find(*names, files::superblock) != names->end();
+    return Error{Code::usage_not_empty, "{}",
+                 ours ? "there is a database here already" : "the directory is not empty"}
+        .next("choose another directory");
+  }
+  {
+    KIMBERLITE_TRY(const auto lock, env.storage.lock(files::lock, options.holder));
+    Id128 cluster{};
+    Id128 member{};
+    env.random.fill(cluster);
+    env.random.fill(member);
+    KIMBERLITE_TRY(const keystore::Keystore keys,
+                   keystore::Keystore::create(cluster, master, env.random));
+    const kernel::State state{cluster};
+    const OpNumber op{0};
+    const Buffer key_file = keys.encode(op, env.random);
+    const Buffer snapshot = encode_snapshot(state, op, keys, env.random);
+    KIMBERLITE_CHECK(write_whole(env.storage, files::keystore(op), key_file));
+    KIMBERLITE_CHECK(write_whole(env.storage, files::snapshot(op), snapshot));
+    consensus::Genesis genesis{.cluster = cluster,
+                               .members = {member},
+                               .snapshot = crypto::blake3(snapshot),
+                               .keystore = crypto::blake3(key_file),
+                               .heads = kernel::heads_digest(state),
+                               .state = kernel::digest(state),
+                               .epoch_key = keys.epoch_key()};
+    KIMBERLITE_CHECK(
+        JournalIo::create(env.storage, consensus::first_superblock(genesis), options.ring_size));
+  }
+  KIMBERLITE_TRY(auto database, open(env, master,
+                                     {.actor = options.actor,
+                                      .holder = options.holder,
+                                      .free_bytes_reserve = options.free_bytes_reserve,
+                                      .simulated = options.simulated}));
+  KIMBERLITE_TRY(const TenantInfo tenant,
+                 database->create_tenant(options.tenant, {.reason = "init"}));
+  static_cast<void>(tenant);
+  return database->close();
+}
+
+Result<std::unique_ptr<Database>> Database::open(env::Env env, keystore::MasterKey& master,
+                                                 const Options& options) {
+  KIMBERLITE_TRY(auto core, Core::open(env, master, options));
+  return std::unique_ptr<Database>{std::make_unique<LocalDatabase>(std::move(core), options)};
+}
+
+}  // namespace kimberlite::engine

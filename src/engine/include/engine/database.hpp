@@ -1,0 +1,225 @@
+// A Kimberlite database: many tenants, one journal, one process.
+//
+// Everything a client can do passes through here: a request is evaluated on its tenant's strand,
+// sealed, proposed to consensus, applied by the kernel, materialised in the projection and only
+// then acknowledged (ARCHITECTURE.md follows one write through the functions by name).
+//
+// Ownership: the caller owns the `Env` and what is behind it, the master key, and the `Database`;
+// sessions and cursors must be destroyed before it. Thread rule: `Database` is thread-safe; a
+// `Session` or `Cursor` is used by one thread at a time. The calling thread lends itself to the
+// executor while it waits, so an embedded one-row write makes no thread hop.
+//
+// Errors: every failed call says whether anything was written; `unavailable.outcome_unknown` is the
+// only one after which a write may be there, and a retry under the same request id answers which.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/limits.hpp"
+#include "base/value.hpp"
+#include "catalog/catalog.hpp"
+#include "env/env.hpp"
+#include "keystore/master_key.hpp"
+
+namespace kimberlite::engine {
+
+// One SQL statement with its parameters, `$1` first.
+struct Statement {
+  std::string_view sql;
+  std::span<const Value> parameters;
+};
+
+// The who-why-once of a write. The actor is the session's.
+struct Why {
+  std::optional<Id128> request_id;   // else one is made
+  std::string_view idempotency_key;  // a caller's own text, instead of `request_id`
+  std::string_view reason;
+  std::string_view correlation;      // a UUID, or any text
+  std::optional<Position> expected;  // compare-and-set on the tenant's head
+};
+
+// Rows by name and type; a type is there where a column is plainly a table's.
+struct ColumnInfo {
+  std::string name;
+  std::optional<catalog::Type> type;
+};
+
+struct ResultSet {
+  std::vector<ColumnInfo> columns;
+  std::vector<Row> rows;
+};
+
+// What was written, and where. `position` 0: the statement changed nothing and left no record.
+struct Outcome {
+  Position position;
+  TimestampUs timestamp;
+  Hash leaf{};
+  Id128 request_id{};
+  std::uint64_t rows = 0;
+  bool replayed = false;
+  ResultSet returning;
+  std::vector<std::string> notices;
+};
+
+struct Event {
+  std::string_view kind;
+  Bytes payload;
+};
+
+struct StoredEvent {
+  Sequence sequence;
+  Position position;
+  TimestampUs timestamp;
+  std::string kind;
+  Buffer payload;
+};
+
+// Where a read stands: a position, a time, or (neither) now.
+using AsOf = std::variant<std::monostate, Position, TimestampUs>;
+
+struct ReadLimits {
+  std::uint64_t deadline_ns = 0;                     // relative; 0: none
+  const std::function<bool()>* cancelled = nullptr;  // asked now and then; true stops
+};
+
+// The rows of one statement, read at one position.
+class Cursor {
+ public:
+  virtual ~Cursor() = default;
+  [[nodiscard]] virtual const std::vector<ColumnInfo>& columns() const = 0;
+  // True and `row()` is the next one; false at the end.
+  [[nodiscard]] virtual Result<bool> next() = 0;
+  // Valid until the next call of `next`.
+  [[nodiscard]] virtual std::span<const ValueView> row() const = 0;
+  // What the answer was given at.
+  [[nodiscard]] virtual Position position() const = 0;
+  [[nodiscard]] virtual TimestampUs timestamp() const = 0;
+};
+
+// What any statement answers.
+struct Reply {
+  std::unique_ptr<Cursor> cursor;  // a read
+  std::optional<Outcome> outcome;  // a write
+  std::string message;             // BEGIN, SET AS OF, …: what now holds
+};
+
+class Session {
+ public:
+  virtual ~Session() = default;
+
+  // One write, or an atomic list of them; DDL stands alone.
+  [[nodiscard]] virtual Result<Outcome> execute(std::span<const Statement> statements,
+                                                const Why& why) = 0;
+  // Appends to a stream, made by its first append. `expected`: the sequence the first event will
+  // get.
+  [[nodiscard]] virtual Result<Outcome> append(std::string_view stream,
+                                               std::optional<Sequence> expected,
+                                               std::span<const Event> events, const Why& why) = 0;
+  [[nodiscard]] virtual Result<std::vector<StoredEvent>> read(std::string_view stream,
+                                                              Sequence from, std::size_t limit) = 0;
+  // A read. Inside a transaction it sees the transaction's own writes.
+  [[nodiscard]] virtual Result<std::unique_ptr<Cursor>> query(const Statement& statement,
+                                                              const AsOf& as_of,
+                                                              const ReadLimits& limits) = 0;
+  // Any statement of the dialect: reads, writes, DDL, BEGIN … COMMIT, SET AS OF, SHOW.
+  [[nodiscard]] virtual Result<Reply> run(const Statement& statement, const Why& why,
+                                          const ReadLimits& limits) = 0;
+
+  // BEGIN … COMMIT is one command, one record, one position. The lease ends when another writer
+  // waits and 5 s are over, or after 60 s idle: `unavailable.lease`.
+  [[nodiscard]] virtual Status begin(const Why& why) = 0;
+  [[nodiscard]] virtual Result<Outcome> commit() = 0;
+  [[nodiscard]] virtual Status rollback() = 0;
+  [[nodiscard]] virtual bool in_transaction() const = 0;
+
+  [[nodiscard]] virtual const AsOf& as_of() const = 0;
+  [[nodiscard]] virtual Result<Position> head() = 0;
+  [[nodiscard]] virtual TenantId tenant() const = 0;
+  [[nodiscard]] virtual const std::string& actor_name() const = 0;
+  // The tenant's schema as of now.
+  [[nodiscard]] virtual Result<std::shared_ptr<const catalog::Catalog>> catalog() = 0;
+};
+
+struct Options {
+  std::string actor = "os:unknown";        // of sessions made here, method `local`
+  std::string holder = "another process";  // what a second opener is told: pid and command
+  std::uint64_t free_bytes_reserve = 256ULL << 20;
+  bool accept_loss = false;
+  bool strict_journal = false;
+  bool simulated = false;  // seeds SQLite's own generator from `Random`
+};
+
+struct CreateOptions {
+  std::string tenant = "main";
+  std::string actor = "os:unknown";
+  std::string holder = "another process";
+  std::uint64_t ring_size = journal_ring_embedded;
+  std::uint64_t free_bytes_reserve = 256ULL << 20;
+  bool simulated = false;
+};
+
+struct LogInfo {
+  std::string lane;
+  Id128 log_id{};
+  Position position;
+  std::uint64_t bytes = 0;
+  Hash leaf{};
+  Hash root{};
+};
+
+struct KeyInfo {
+  KeyId id;
+  std::string kind;   // "control", "pseudonym", "data"
+  std::string state;  // "active", "old"
+  TimestampUs created;
+};
+
+struct TenantInfo {
+  TenantId id;
+  std::string name;
+  std::vector<LogInfo> logs;
+  std::vector<KeyInfo> keys;
+  std::uint64_t tables = 0;
+};
+
+struct StatusReport {
+  Id128 cluster{};
+  std::uint64_t view = 0;
+  std::uint64_t incarnation = 0;
+  OpNumber committed;
+  OpNumber checkpoint;
+  std::uint64_t ring_size = 0;
+  std::uint64_t ring_used = 0;
+  std::uint64_t free_bytes = 0;
+  std::vector<std::string> notes;  // what opening found and went on from (a torn journal tail, …)
+  std::vector<TenantInfo> tenants;
+};
+
+class Database {
+ public:
+  // Makes a cluster of one in the empty root of `env.storage`, with its first tenant.
+  [[nodiscard]] static Status create(env::Env env, keystore::MasterKey& master,
+                                     const CreateOptions& options);
+  [[nodiscard]] static Result<std::unique_ptr<Database>> open(env::Env env,
+                                                              keystore::MasterKey& master,
+                                                              const Options& options);
+  virtual ~Database() = default;
+
+  [[nodiscard]] virtual Result<std::unique_ptr<Session>> session(std::string_view tenant) = 0;
+  [[nodiscard]] virtual Result<TenantInfo> create_tenant(std::string_view name, const Why& why) = 0;
+  // New writes of the tenant are sealed under a new data key.
+  [[nodiscard]] virtual Result<Outcome> rotate_data_key(std::string_view tenant,
+                                                        const Why& why) = 0;
+  [[nodiscard]] virtual Result<StatusReport> status() = 0;
+  // Everything durable in its final place; also done, as far as possible, by the destructor.
+  [[nodiscard]] virtual Status close() = 0;
+};
+
+}  // namespace kimberlite::engine

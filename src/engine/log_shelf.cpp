@@ -1,0 +1,83 @@
+#include "log_shelf.hpp"
+
+namespace kimberlite::engine {
+
+LogShelf::Shelved* LogShelf::find(const Key& key) {
+  const std::scoped_lock lock{mutex_};
+  const auto found = logs_.find(key);
+  return found == logs_.end() ? nullptr : found->second.get();
+}
+
+LogShelf::Shelved& LogShelf::find_or_make(const Key& key) {
+  const std::scoped_lock lock{mutex_};
+  auto& slot = logs_[key];
+  if (slot == nullptr) slot = std::make_unique<Shelved>();
+  return *slot;
+}
+
+Status LogShelf::open(const Key& key, Shelved& shelved) {
+  if (shelved.log != nullptr) return {};
+  const log::LogName name{key.first, static_cast<std::uint16_t>(key.second)};
+  KIMBERLITE_TRY(shelved.log, log::TenantLog::open(storage_, name, shelved.log_id, shelved.head));
+  return {};
+}
+
+void LogShelf::know(TenantId tenant, kernel::Lane which, const kernel::LaneState& lane) {
+  Shelved& shelved = find_or_make({tenant, which});
+  const std::scoped_lock lock{shelved.mutex};
+  if (shelved.log != nullptr) return;
+  shelved.log_id = lane.log_id;
+  shelved.head = lane.head;
+}
+
+Status LogShelf::append(TenantId tenant, kernel::Lane lane, const record::Head& before, OpNumber op,
+                        std::uint32_t index, const record::Entry& entry, Bytes body,
+                        const record::Head& after) {
+  const Key key{tenant, lane};
+  Shelved& shelved = find_or_make(key);
+  const std::scoped_lock lock{shelved.mutex};
+  if (shelved.log == nullptr) {
+    shelved.log_id = entry.log_id;
+    shelved.head = before;
+    KIMBERLITE_CHECK(open(key, shelved));
+  }
+  if (!shelved.dirty) {
+    shelved.dirty = true;
+    dirty_.push_back(&shelved);
+  }
+  return shelved.log->append(op, index, entry, body, after);
+}
+
+Status LogShelf::flush() {
+  for (Shelved* shelved : dirty_) {
+    const std::scoped_lock lock{shelved->mutex};
+    KIMBERLITE_CHECK(shelved->log->flush());
+    shelved->dirty = false;
+  }
+  dirty_.clear();
+  return {};
+}
+
+Status LogShelf::settle() {
+  KIMBERLITE_CHECK(flush());
+  const std::scoped_lock lock{mutex_};
+  for (auto& [key, shelved] : logs_) {
+    const std::scoped_lock log_lock{shelved->mutex};
+    if (shelved->log != nullptr) KIMBERLITE_CHECK(shelved->log->settle());
+  }
+  return {};
+}
+
+Result<log::RecordView> LogShelf::read(TenantId tenant, kernel::Lane which, Position position,
+                                       Buffer& scratch) {
+  const Key key{tenant, which};
+  Shelved* shelved = find(key);
+  if (shelved == nullptr) {
+    return Error{Code::not_found_position, "the log has no record {}", position.value()};
+  }
+  const std::scoped_lock lock{shelved->mutex};
+  KIMBERLITE_CHECK(open(key, *shelved));
+  return shelved->log->read(position, scratch);
+}
+
+}  // namespace kimberlite::engine

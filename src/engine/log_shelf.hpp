@@ -1,0 +1,60 @@
+// The open logs of all tenants, shared between the core that appends and the threads that read.
+//
+// A log is opened, at the head its caller names, when it is first touched. Thread rule:
+// thread-safe; `append`, `flush` and `settle` are the core strand's.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "env/env.hpp"
+#include "kernel/state.hpp"
+#include "log/tenant_log.hpp"
+
+namespace kimberlite::engine {
+
+class LogShelf {
+ public:
+  explicit LogShelf(env::Storage& storage) : storage_(storage) {}
+
+  // `before` and `after`: the lane without and with the record.
+  [[nodiscard]] Status append(TenantId tenant, kernel::Lane lane, const record::Head& before,
+                              OpNumber op, std::uint32_t index, const record::Entry& entry,
+                              Bytes body, const record::Head& after);
+  // Hands everything appended to the operating system.
+  [[nodiscard]] Status flush();
+  // Recovery is over: what the journal did not make again is cut off, or is an error.
+  [[nodiscard]] Status settle();
+  // `lane` is the log's state now, by which it is opened if it is not open. `scratch` is replaced;
+  // the view points into it.
+  [[nodiscard]] Result<log::RecordView> read(TenantId tenant, kernel::Lane which, Position position,
+                                             Buffer& scratch);
+  // Lets `read` open the log when it is first asked for. Known logs are left alone.
+  void know(TenantId tenant, kernel::Lane which, const kernel::LaneState& lane);
+
+ private:
+  struct Shelved {
+    std::mutex mutex;
+    Id128 log_id{};
+    record::Head head;  // to open it at
+    std::unique_ptr<log::TenantLog> log;
+    bool dirty = false;  // the core strand's
+  };
+  using Key = std::pair<TenantId, kernel::Lane>;
+  [[nodiscard]] Shelved* find(const Key& key);
+  [[nodiscard]] Shelved& find_or_make(const Key& key);
+  [[nodiscard]] Status open(const Key& key, Shelved& shelved);
+
+  env::Storage& storage_;
+  std::mutex mutex_;  // of the map, not of what it holds
+  std::map<Key, std::unique_ptr<Shelved>> logs_;
+  std::vector<Shelved*> dirty_;
+};
+
+[[nodiscard]] inline std::string_view lane_name(kernel::Lane lane) {
+  return log::lane_name(static_cast<std::uint16_t>(lane));
+}
+
+}  // namespace kimberlite::engine

@@ -1,0 +1,113 @@
+#include "records.hpp"
+
+#include <algorithm>
+
+#include "base/codec.hpp"
+#include "record/body.hpp"
+
+namespace kimberlite::engine {
+
+Result<projection::OpenedRecord> RecordSource::read(Position position) {
+  projection::OpenedRecord opened;
+  opened.storage.emplace_back();
+  KIMBERLITE_TRY(const log::RecordView record,
+                 core_.logs().read(tenant_, kernel::Lane::data, position, opened.storage.back()));
+  opened.entry = record.entry;
+  opened.leaf = record::leaf_hash(record::encode(record.entry));
+  KIMBERLITE_TRY(const std::vector<record::ItemView> items, record::split_body(record.body));
+  // Views point into the buffers' heap memory, which stays where it is when the vector grows.
+  opened.storage.reserve(1 + items.size());
+  opened.items.reserve(items.size());
+  for (const record::ItemView& item : items) {
+    projection::OpenedItem out;
+    out.header = item.header;
+    const Result<keystore::ItemKeyPtr> key = core_.keys().item_key(tenant_, item.header.key);
+    if (!key && key.error().code() != Code::erased_item) return key.error();
+    out.erased = !key;
+    if (key) {
+      Buffer& plaintext = opened.storage.emplace_back();
+      KIMBERLITE_CHECK((*key)->open(record.entry.log_id, item.header, item.sealed, plaintext));
+      KIMBERLITE_TRY(out.plaintext, record::decode_plaintext(item.header, plaintext));
+    }
+    opened.items.push_back(std::move(out));
+  }
+  return opened;
+}
+
+Result<std::optional<catalog::Change>> RecordSource::schema_change(Bytes control) {
+  KIMBERLITE_TRY(kernel::Control decoded, kernel::decode_control(control));
+  if (auto* change = std::get_if<catalog::Change>(&decoded))
+    return std::optional{std::move(*change)};
+  return std::optional<catalog::Change>{};
+}
+
+const record::Meta* meta_of(const projection::OpenedRecord& record) {
+  for (const projection::OpenedItem& item : record.items) {
+    if (item.plaintext.meta) return &*item.plaintext.meta;
+  }
+  return nullptr;
+}
+
+Result<Replayed> replayed(const projection::OpenedRecord& record, projection::LogSource& log) {
+  Replayed out;
+  const record::Meta* meta = meta_of(record);
+  if (meta != nullptr && meta->request_digest) out.digest = *meta->request_digest;
+  for (const projection::OpenedItem& item : record.items) {
+    out.changes.insert(out.changes.end(), item.plaintext.changes.begin(),
+                       item.plaintext.changes.end());
+    for (const Bytes control : item.plaintext.controls) {
+      KIMBERLITE_TRY(out.ddl, log.schema_change(control));
+    }
+    if (item.header.kind == record::ItemKind::events) {
+      const bool first =
+          meta != nullptr && meta->new_stream && item.header.first_sequence == Sequence{0};
+      out.streams.push_back({item.header.stream, first ? *meta->new_stream : std::string_view{},
+                             item.header.first_sequence, item.header.count});
+    }
+  }
+  std::ranges::sort(out.changes, {}, &record::RowChange::ordinal);
+  return out;
+}
+
+Buffer encode_reply(const projection::Evaluated& evaluated) {
+  Writer reply;
+  reply.u32(static_cast<std::uint32_t>(evaluated.columns.size()));
+  for (const projection::ResultColumn& column : evaluated.columns) {
+    reply.text(column.name);
+    reply.u8(column.type ? static_cast<std::uint8_t>(column.type->kind) : 0);
+    reply.u16(column.type ? column.type->precision : 0);
+    reply.u16(column.type ? column.type->scale : 0);
+  }
+  reply.u32(static_cast<std::uint32_t>(evaluated.rows.size()));
+  for (const Row& row : evaluated.rows) {
+    for (const Value& value : row) encode(reply, view(value));
+  }
+  return std::move(reply).take();
+}
+
+Result<ResultSet> decode_reply(Bytes reply) {
+  ResultSet set;
+  Reader reader{reply};
+  const std::uint32_t columns = reader.u32();
+  for (std::uint32_t i = 0; i < columns && !reader.failed(); ++i) {
+    ColumnInfo column{std::string{reader.text()}, std::nullopt};
+    const std::uint8_t kind = reader.u8();
+    const std::uint16_t precision = reader.u16();
+    const std::uint16_t scale = reader.u16();
+    if (kind != 0)
+      column.type = catalog::Type{static_cast<catalog::TypeKind>(kind), precision, scale};
+    set.columns.push_back(std::move(column));
+  }
+  const std::uint32_t rows = reader.u32();
+  for (std::uint32_t i = 0; i < rows && !reader.failed(); ++i) {
+    Row row;
+    for (std::uint32_t c = 0; c < columns; ++c) row.push_back(own(decode_value(reader)));
+    set.rows.push_back(std::move(row));
+  }
+  if (!reader.finished()) {
+    return Error{Code::integrity_item, "a record's stored reply does not decode"};
+  }
+  return set;
+}
+
+}  // namespace kimberlite::engine

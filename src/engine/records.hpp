@@ -1,0 +1,54 @@
+// Reading records back from the log and opening their items: for the projection's replay, for its
+// virtual tables, for the outcome of a request that was seen before.
+//
+// Thread rule: thread-safe.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "core.hpp"
+#include "projection/log_source.hpp"
+#include "projection/projection.hpp"
+
+namespace kimberlite::engine {
+
+class RecordSource final : public projection::LogSource {
+ public:
+  using ActorName = std::function<std::string(const Id128&)>;
+  RecordSource(Core& core, TenantId tenant, ActorName actor_name)
+      : core_(core), tenant_(tenant), actor_name_(std::move(actor_name)) {}
+
+  Result<projection::OpenedRecord> read(Position position) override;
+  std::string actor_name(const Id128& actor) override { return actor_name_(actor); }
+  std::string_view kind_name(std::uint16_t kind) override { return kernel::kind_name(kind); }
+  Result<std::optional<catalog::Change>> schema_change(Bytes control) override;
+
+ private:
+  Core& core_;
+  TenantId tenant_;
+  ActorName actor_name_;
+};
+
+// The record's meta, wherever it stands; null if it was erased.
+[[nodiscard]] const record::Meta* meta_of(const projection::OpenedRecord& record);
+
+// What the projection applies of a record. Views live as long as the record.
+struct Replayed {
+  std::optional<catalog::Change> ddl;
+  std::vector<record::RowChange> changes;  // by ordinal
+  std::vector<projection::StreamAdvance> streams;
+  Bytes digest;
+
+  [[nodiscard]] projection::Opened opened() const {
+    return {ddl ? &*ddl : nullptr, changes, streams, digest};
+  }
+};
+[[nodiscard]] Result<Replayed> replayed(const projection::OpenedRecord& record,
+                                        projection::LogSource& log);
+
+// RETURNING rows as a record keeps them.
+[[nodiscard]] Buffer encode_reply(const projection::Evaluated& evaluated);
+[[nodiscard]] Result<ResultSet> decode_reply(Bytes reply);
+
+}  // namespace kimberlite::engine

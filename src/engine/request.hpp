@@ -1,0 +1,71 @@
+// A write on its way through a tenant: made by a session, owned by the thread that waits for it.
+//
+// The tenant's strand alone touches it between `Tenant::submit` and the setting of `done`.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "driver.hpp"
+#include "engine/database.hpp"
+#include "kernel/command.hpp"
+#include "projection/projection.hpp"
+#include "sql/statement.hpp"
+
+namespace kimberlite::engine {
+
+// Who writes: the session's part of every command.
+struct Principal {
+  Id128 actor{};
+  kernel::Actor description;
+  Id128 session{};
+};
+
+// The statement is the session's, which waits for the answer.
+struct BoundStatement {
+  const sql::Statement* statement = nullptr;
+  std::vector<ValueView> parameters;
+};
+
+enum class RequestKind : std::uint8_t {
+  sql,       // DML, atomic
+  ddl,       // one catalogue change, resolved on the strand
+  append,    // events
+  control,   // rotate a key, …
+  begin,     // opens a transaction for the session
+  within,    // a statement of the open transaction
+  commit,    // of the open transaction
+  rollback,  // of the open transaction
+  settle,    // waits until raw appends are in the projection
+};
+
+struct Request {
+  RequestKind kind = RequestKind::sql;
+  const Principal* principal = nullptr;
+
+  std::vector<BoundStatement> statements;  // sql, ddl, within
+  std::string_view stream;                 // append
+  std::optional<Sequence> expected_sequence;
+  std::span<const Event> events;
+  std::optional<kernel::Control> control;
+  Buffer sidecar;  // of a control
+
+  std::string reason;
+  std::string correlation_text;
+  Id128 correlation{};
+  Id128 request_id{};
+  Hash digest{};  // of the request as it was sent, under the pseudonym key
+  std::optional<Position> expected_position;
+  projection::Budget budget;
+
+  // The answer. A read inside a transaction answers with `evaluated` alone.
+  std::optional<Result<Outcome>> result;
+  projection::Evaluated evaluated;
+  Signal done;
+};
+
+}  // namespace kimberlite::engine

@@ -1,0 +1,622 @@
+#include "session.hpp"
+
+#include <algorithm>
+
+#include "base/limits.hpp"
+#include "request_id.hpp"
+#include "sql/rewrite.hpp"
+
+namespace kimberlite::engine {
+namespace {
+
+constexpr std::size_t parsed_max = 256;
+
+// Rows of a reader's connection; gives the reader back when it ends.
+class ReaderCursor final : public Cursor {
+ public:
+  ReaderCursor(Tenant& tenant, std::unique_ptr<projection::Reader> reader,
+               std::unique_ptr<projection::Cursor> cursor, projection::At at,
+               std::shared_ptr<const void> statement, std::unique_ptr<std::atomic<bool>> stop,
+               const std::function<bool()>* cancelled)
+      : tenant_(tenant),
+        statement_(std::move(statement)),
+        reader_(std::move(reader)),
+        cursor_(std::move(cursor)),
+        stop_(std::move(stop)),
+        cancelled_(cancelled),
+        at_(at) {
+    for (const projection::ResultColumn& column : cursor_->columns()) {
+      columns_.push_back({column.name, column.type});
+    }
+  }
+  ~ReaderCursor() override {
+    cursor_.reset();
+    tenant_.give_reader(std::move(reader_));
+  }
+  const std::vector<ColumnInfo>& columns() const override { return columns_; }
+  Result<bool> next() override {
+    if (cancelled_ != nullptr && (*cancelled_)()) stop_->store(true);
+    return cursor_->next();
+  }
+  std::span<const ValueView> row() const override { return cursor_->row(); }
+  Position position() const override { return at_.position; }
+  TimestampUs timestamp() const override { return at_.now; }
+
+ private:
+  Tenant& tenant_;
+  std::shared_ptr<const void> statement_;
+  std::unique_ptr<projection::Reader> reader_;
+  std::unique_ptr<projection::Cursor> cursor_;
+  std::unique_ptr<std::atomic<bool>> stop_;
+  const std::function<bool()>* cancelled_;
+  projection::At at_;
+  std::vector<ColumnInfo> columns_;
+};
+
+// Rows that are all here already: a read inside a transaction.
+class RowsCursor final : public Cursor {
+ public:
+  explicit RowsCursor(projection::Evaluated&& evaluated) : rows_(std::move(evaluated.rows)) {
+    for (projection::ResultColumn& column : evaluated.columns) {
+      columns_.push_back({std::move(column.name), column.type});
+    }
+  }
+  const std::vector<ColumnInfo>& columns() const override { return columns_; }
+  Result<bool> next() override {
+    if (next_ == rows_.size()) return false;
+    views_.clear();
+    for (const Value& value : rows_[next_]) views_.push_back(view(value));
+    ++next_;
+    return true;
+  }
+  std::span<const ValueView> row() const override { return views_; }
+  Position position() const override { return {}; }
+  TimestampUs timestamp() const override { return {}; }
+
+ private:
+  std::vector<ColumnInfo> columns_;
+  std::vector<Row> rows_;
+  std::vector<ValueView> views_;
+  std::size_t next_ = 0;
+};
+
+class ReaderTimes final : public sql::TimeMap {
+ public:
+  explicit ReaderTimes(projection::Reader& reader) : reader_(&reader) {}
+  Result<Position> position_at(TimestampUs time) const override {
+    return reader_->position_at(time);
+  }
+
+ private:
+  projection::Reader* reader_;
+};
+
+std::vector<ValueView> views_of(std::span<const Value> values) {
+  std::vector<ValueView> views;
+  views.reserve(values.size());
+  for (const Value& value : values) views.push_back(view(value));
+  return views;
+}
+
+void add_to_digest(Writer& digest, const Statement& statement) {
+  digest.text(statement.sql);
+  digest.u32(static_cast<std::uint32_t>(statement.parameters.size()));
+  for (const Value& value : statement.parameters) encode(digest, view(value));
+}
+
+Status check_values(std::span<const Value> parameters) {
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const auto* text = std::get_if<std::string>(&parameters[i]);
+    if (text != nullptr && !is_utf8_text(*text)) {
+      return Error{Code::type_encoding, "parameter {} is not text", i + 1}
+          .why("it has a NUL byte or is not UTF-8")
+          .next("pass it as bytes");
+    }
+  }
+  return {};
+}
+
+Error not_in_transaction_only(std::string_view what) {
+  return Error{Code::sql_transaction, "{} cannot stand inside a transaction", what}.next(
+      "COMMIT or ROLLBACK first");
+}
+
+}  // namespace
+
+LocalSession::LocalSession(Core& core, Tenant& tenant, Principal principal)
+    : core_(core), tenant_(tenant), principal_(std::move(principal)) {}
+
+LocalSession::~LocalSession() {
+  if (transaction_) static_cast<void>(rollback().has_value());
+}
+
+Result<LocalSession::ParsedPtr> LocalSession::parse(std::string_view text) {
+  if (const auto found = parsed_.find(text); found != parsed_.end()) {
+    recent_.splice(recent_.begin(), recent_, found->second);
+    return found->second->second;
+  }
+  auto parsed = std::make_shared<Parsed>();
+  parsed->text = text;
+  KIMBERLITE_TRY(parsed->statement, sql::parse(parsed->text));
+  const std::vector<sql::Token>& tokens = parsed->statement.tokens;
+  for (std::size_t i = 1; i < tokens.size(); ++i) {
+    if (sql::same_name(tokens[i - 1].text, "of") && sql::same_name(tokens[i].text, "timestamp")) {
+      parsed->reads_time = true;
+    }
+  }
+  recent_.emplace_front(parsed->text, parsed);
+  parsed_.emplace(parsed->text, recent_.begin());
+  if (recent_.size() > parsed_max) {
+    parsed_.erase(recent_.back().first);
+    recent_.pop_back();
+  }
+  return ParsedPtr{parsed};
+}
+
+// ---- writes
+// ---------------------------------------------------------------------------------------
+
+Status LocalSession::fill(Request& request, const Why& why,
+                          std::span<const Bytes> digest_parts) const {
+  request.principal = &principal_;
+  if (request.reason.empty()) request.reason = why.reason;
+  request.expected_position = why.expected;
+  if (!is_utf8_text(why.reason) || !is_utf8_text(why.correlation)) {
+    return Error{Code::type_encoding, "the reason or correlation id is not text"}.why(
+        "it has a NUL byte or is not UTF-8");
+  }
+  if (!why.correlation.empty()) {
+    if (const std::optional<Id128> uuid = from_uuid(why.correlation)) {
+      request.correlation = *uuid;
+    } else {
+      KIMBERLITE_TRY(request.correlation,
+                     core_.keys().correlation_id(tenant_.id(), why.correlation));
+      request.correlation_text = why.correlation;
+    }
+  }
+  if (why.request_id) {
+    request.request_id = *why.request_id;
+  } else if (!why.idempotency_key.empty()) {
+    const std::optional<Id128> uuid = from_uuid(why.idempotency_key);
+    if (uuid && made_at(*uuid)) {
+      request.request_id = *uuid;
+    } else {
+      KIMBERLITE_TRY(request.request_id,
+                     core_.keys().request_id(tenant_.id(), principal_.actor, why.idempotency_key));
+    }
+  } else {
+    request.request_id = new_request_id(core_.env().clock, core_.env().random);
+  }
+  KIMBERLITE_TRY(request.digest, core_.keys().request_digest(tenant_.id(), digest_parts));
+  return {};
+}
+
+Status LocalSession::take_reason(Request& request, const Parsed& parsed,
+                                 const Statement& statement) const {
+  if (!parsed.statement.reason) return {};
+  const sql::Reason& reason = *parsed.statement.reason;
+  std::string text = reason.text;
+  if (reason.parameter != 0) {
+    if (reason.parameter > statement.parameters.size()) {
+      return Error{Code::not_found_parameter, "the reason's parameter {} has no value",
+                   reason.parameter};
+    }
+    const auto* value = std::get_if<std::string>(&statement.parameters[reason.parameter - 1]);
+    if (value == nullptr) {
+      return Error{Code::type_mismatch, "the reason, parameter {}, is not text", reason.parameter};
+    }
+    text = *value;
+  }
+  if (!request.reason.empty() && request.reason != text) {
+    return Error{Code::sql_misuse, "the request has two reasons"}
+        .where("{}", sql::where(parsed.text, reason.offset))
+        .next("give one: WITH REASON in the text, or the request's own");
+  }
+  request.reason = std::move(text);
+  return {};
+}
+
+Result<Outcome> LocalSession::execute(std::span<const Statement> statements, const Why& why) {
+  if (statements.empty()) return Error{Code::sql_misuse, "the request has no statement"};
+  if (transaction_) return not_in_transaction_only("a request of its own");
+  std::uint64_t size = 0;
+  std::vector<ParsedPtr> parsed;
+  for (const Statement& statement : statements) {
+    size += statement.sql.size();
+    for (const Value& value : statement.parameters) {
+      if (const auto* text = std::get_if<std::string>(&value)) size += text->size();
+      if (const auto* bytes = std::get_if<Buffer>(&value)) size += bytes->size();
+    }
+    KIMBERLITE_TRY(ParsedPtr one, parse(statement.sql));
+    if (!sql::is_write(one->statement.kind) || one->statement.explain) {
+      return Error{Code::sql_misuse, "statement {} is not a write", parsed.size() + 1}.next(
+          "send reads by query, one at a time");
+    }
+    if (one->statement.kind == sql::StatementKind::ddl && statements.size() > 1) {
+      return Error{Code::sql_transaction, "a change of the schema stands alone"}
+          .where("statement {}", parsed.size() + 1)
+          .next("send it as a request of its own");
+    }
+    parsed.push_back(std::move(one));
+  }
+  if (size > request_size_max) {
+    return Error{Code::limit_request, "the request has {} bytes; {} are allowed", size,
+                 request_size_max}
+        .next("split it into several requests");
+  }
+  return write(parsed, statements, why);
+}
+
+Result<Outcome> LocalSession::write(std::span<const ParsedPtr> parsed,
+                                    std::span<const Statement> statements, const Why& why) {
+  if (!std::holds_alternative<std::monostate>(as_of_)) {
+    return Error{Code::sql_read_only, "the session reads the past, and the past is not written to"}
+        .next("SET AS OF LATEST");
+  }
+  Request request;
+  request.kind = parsed.front()->statement.kind == sql::StatementKind::ddl ? RequestKind::ddl
+                                                                           : RequestKind::sql;
+  request.reason = why.reason;
+  Writer digest;
+  for (std::size_t i = 0; i < parsed.size(); ++i) {
+    KIMBERLITE_CHECK(check_values(statements[i].parameters));
+    KIMBERLITE_CHECK(take_reason(request, *parsed[i], statements[i]));
+    request.statements.push_back({&parsed[i]->statement, views_of(statements[i].parameters)});
+    add_to_digest(digest, statements[i]);
+  }
+  const std::array<Bytes, 1> parts{digest.buffer()};
+  KIMBERLITE_CHECK(fill(request, why, parts));
+  tenant_.submit(request);
+  return *std::move(request.result);
+}
+
+Result<Outcome> LocalSession::append(std::string_view stream, std::optional<Sequence> expected,
+                                     std::span<const Event> events, const Why& why) {
+  if (transaction_) return not_in_transaction_only("an append");
+  if (stream.empty() || stream.size() > 255 || !is_utf8_text(stream) || stream.starts_with("__")) {
+    return Error{Code::limit_name, "this is no name for a stream"}.next(
+        "use 1 to 255 bytes of text that does not begin with __");
+  }
+  if (events.empty()) return Error{Code::usage_api, "the append has no events"};
+  std::uint64_t size = 0;
+  Writer digest;
+  digest.text(stream);
+  digest.u64(expected ? expected->value() : ~std::uint64_t{0});
+  for (const Event& event : events) {
+    if (event.payload.size() > event_size_max || event.kind.size() > event_size_max) {
+      return Error{Code::limit_event, "an event has {} bytes; {} are allowed", event.payload.size(),
+                   event_size_max};
+    }
+    if (!is_utf8_text(event.kind)) {
+      return Error{Code::type_encoding, "an event's kind is not text"}.why(
+          "it has a NUL byte or is not UTF-8");
+    }
+    size += event.payload.size() + event.kind.size();
+    digest.text(event.kind);
+    digest.sized(event.payload);
+  }
+  if (size > request_size_max) {
+    return Error{Code::limit_request, "the append has {} bytes; {} are allowed", size,
+                 request_size_max}
+        .next("split it into several");
+  }
+  Request request;
+  request.kind = RequestKind::append;
+  request.stream = stream;
+  request.expected_sequence = expected;
+  request.events = events;
+  const std::array<Bytes, 1> parts{digest.buffer()};
+  KIMBERLITE_CHECK(fill(request, why, parts));
+  tenant_.submit(request);
+  return *std::move(request.result);
+}
+
+// ---- transactions
+// ---------------------------------------------------------------------------------
+
+Status LocalSession::begin(const Why& why) {
+  if (transaction_) {
+    return Error{Code::sql_transaction, "a transaction is open already"}.next(
+        "COMMIT or ROLLBACK it first");
+  }
+  if (!std::holds_alternative<std::monostate>(as_of_)) {
+    return Error{Code::sql_read_only, "the session reads the past, and the past is not written to"}
+        .next("SET AS OF LATEST");
+  }
+  Request opening;
+  opening.kind = RequestKind::begin;
+  KIMBERLITE_CHECK(fill(opening, why, {}));
+  tenant_.submit(opening);
+  if (!*opening.result) return opening.result->error();
+  transaction_.emplace();
+  transaction_->reason = why.reason;
+  transaction_->correlation_text = opening.correlation_text;
+  transaction_->correlation = opening.correlation;
+  transaction_->request_id = opening.request_id;
+  return {};
+}
+
+Result<Outcome> LocalSession::commit() {
+  if (!transaction_) {
+    return Error{Code::sql_transaction, "no transaction is open"}.next("BEGIN opens one");
+  }
+  const OpenTransaction open = *std::move(transaction_);
+  transaction_.reset();
+  Request request;
+  request.kind = RequestKind::commit;
+  request.principal = &principal_;
+  request.reason = open.reason;
+  request.correlation_text = open.correlation_text;
+  request.correlation = open.correlation;
+  request.request_id = open.request_id;
+  const std::array<Bytes, 1> parts{open.statements.buffer()};
+  KIMBERLITE_TRY(request.digest, core_.keys().request_digest(tenant_.id(), parts));
+  tenant_.submit(request);
+  return *std::move(request.result);
+}
+
+Status LocalSession::rollback() {
+  if (!transaction_) {
+    return Error{Code::sql_transaction, "no transaction is open"}.next("BEGIN opens one");
+  }
+  transaction_.reset();
+  Request request;
+  request.kind = RequestKind::rollback;
+  request.principal = &principal_;
+  tenant_.submit(request);
+  return *request.result ? Status{} : Status{request.result->error()};
+}
+
+Result<Reply> LocalSession::within(const ParsedPtr& parsed, const Statement& statement,
+                                   const ReadLimits& limits) {
+  KIMBERLITE_CHECK(check_values(statement.parameters));
+  Request request;
+  request.kind = RequestKind::within;
+  request.principal = &principal_;
+  request.budget = budget(limits);
+  Request reason_only;
+  reason_only.reason = transaction_->reason;
+  KIMBERLITE_CHECK(take_reason(reason_only, *parsed, statement));
+  request.statements.push_back({&parsed->statement, views_of(statement.parameters)});
+  tenant_.submit(request);
+  if (!*request.result) {
+    if (request.result->error().code() == Code::unavailable_lease) transaction_.reset();
+    return request.result->error();
+  }
+  transaction_->reason = std::move(reason_only.reason);
+  Reply reply;
+  if (parsed->statement.kind == sql::StatementKind::select) {
+    reply.cursor = std::make_unique<RowsCursor>(std::move(request.evaluated));
+  } else if (sql::is_dml(parsed->statement.kind)) {
+    add_to_digest(transaction_->statements, statement);
+    Outcome outcome = **std::move(request.result);
+    for (projection::ResultColumn& column : request.evaluated.columns) {
+      outcome.returning.columns.push_back({std::move(column.name), column.type});
+    }
+    outcome.returning.rows = std::move(request.evaluated.rows);
+    reply.outcome = std::move(outcome);
+  }
+  return reply;
+}
+
+// ---- reads
+// ----------------------------------------------------------------------------------------
+
+projection::Budget LocalSession::budget(const ReadLimits& limits) {
+  projection::Budget budget;
+  if (limits.deadline_ns != 0)
+    budget.deadline_ns = core_.env().clock.monotonic_ns() + limits.deadline_ns;
+  return budget;
+}
+
+// The last record stamped at or before `time`, which is over: no other can come to stand there.
+Result<Position> LocalSession::position_of(projection::Reader& reader, TimestampUs time) {
+  if (time > core_.env().clock.realtime()) {
+    return Error{Code::not_found_time, "this time is after now"}.next("AS OF reads the past");
+  }
+  KIMBERLITE_TRY(const projection::At head, reader.head());
+  if (time > head.now) {
+    KIMBERLITE_TRY(const TimestampUs settled, core_.settle_time());
+    static_cast<void>(settled);
+  }
+  return reader.position_at(time);
+}
+
+Result<std::unique_ptr<Cursor>> LocalSession::read_rows(const ParsedPtr& parsed,
+                                                        const Statement& statement,
+                                                        const AsOf& as_of,
+                                                        const ReadLimits& limits) {
+  KIMBERLITE_CHECK(check_values(statement.parameters));
+  // No record stamped at or before a time asked for may still be under way.
+  if (parsed->reads_time) {
+    KIMBERLITE_TRY(const TimestampUs settled, core_.settle_time());
+    static_cast<void>(settled);
+  }
+  KIMBERLITE_TRY(auto reader, tenant_.take_reader());
+  projection::ReadContext context;
+  context.now = core_.env().clock.realtime();
+  context.budget = budget(limits);
+  std::unique_ptr<std::atomic<bool>> stop;
+  if (limits.cancelled != nullptr) {
+    stop = std::make_unique<std::atomic<bool>>(false);
+    context.budget.interrupt = stop.get();
+  }
+  Status placed;
+  if (const auto* position = std::get_if<Position>(&as_of)) context.as_of = *position;
+  if (const auto* time = std::get_if<TimestampUs>(&as_of)) {
+    Result<Position> position = position_of(*reader, *time);
+    if (position) {
+      context.as_of = *position;
+    } else {
+      placed = position.error();
+    }
+  }
+  const std::vector<ValueView> values = views_of(statement.parameters);
+  Result<std::unique_ptr<projection::Cursor>> cursor =
+      placed ? reader->query(parsed->statement, values, context)
+             : Result<std::unique_ptr<projection::Cursor>>{placed.error()};
+  Result<projection::At> at =
+      cursor ? (*cursor)->answered() : Result<projection::At>{projection::At{}};
+  if (!cursor || !at) {
+    const Error error = cursor ? at.error() : cursor.error();
+    if (cursor) cursor->reset();
+    tenant_.give_reader(std::move(reader));
+    return error;
+  }
+  return std::unique_ptr<Cursor>{std::make_unique<ReaderCursor>(tenant_, std::move(reader),
+                                                                *std::move(cursor), *at, parsed,
+                                                                std::move(stop), limits.cancelled)};
+}
+
+Result<std::unique_ptr<Cursor>> LocalSession::query(const Statement& statement, const AsOf& as_of,
+                                                    const ReadLimits& limits) {
+  KIMBERLITE_TRY(const ParsedPtr parsed, parse(statement.sql));
+  if (sql::is_write(parsed->statement.kind) && !parsed->statement.explain) {
+    return Error{Code::sql_misuse, "this statement writes; query() reads"}.next("use execute()");
+  }
+  const bool past = !std::holds_alternative<std::monostate>(as_of);
+  if (transaction_ && !past) {
+    KIMBERLITE_TRY(Reply reply, within(parsed, statement, limits));
+    if (reply.cursor) return std::move(reply.cursor);
+    return Error{Code::sql_misuse, "this statement has no rows"};
+  }
+  return read_rows(parsed, statement, past ? as_of : as_of_, limits);
+}
+
+Result<Position> LocalSession::resolve(projection::Reader& reader, const sql::Statement& statement,
+                                       std::span<const ValueView> parameters) {
+  KIMBERLITE_TRY(const projection::At head, reader.head());
+  KIMBERLITE_TRY(const auto catalog, reader.catalog());
+  const ReaderTimes times{reader};
+  sql::Context context;
+  context.catalog = catalog.get();
+  context.head = head.position;
+  context.now = core_.env().clock.realtime();
+  context.times = &times;
+  context.parameters = parameters;
+  return sql::resolve_as_of(statement.text, statement.tokens, context);
+}
+
+Result<Reply> LocalSession::set_as_of(const Parsed& parsed, const Statement& statement) {
+  if (transaction_) return not_in_transaction_only("SET AS OF");
+  Reply reply;
+  if (parsed.statement.kind == sql::StatementKind::set_latest) {
+    as_of_ = std::monostate{};
+    reply.message = "reading the latest state";
+    return reply;
+  }
+  if (parsed.reads_time) {
+    KIMBERLITE_TRY(const TimestampUs settled, core_.settle_time());
+    static_cast<void>(settled);
+  }
+  KIMBERLITE_TRY(auto reader, tenant_.take_reader());
+  const std::vector<ValueView> values = views_of(statement.parameters);
+  Result<Position> position = resolve(*reader, parsed.statement, values);
+  tenant_.give_reader(std::move(reader));
+  if (!position) return position.error();
+  as_of_ = *position;
+  reply.message = fmt::format("reading as of position {}", position->value());
+  return reply;
+}
+
+Result<Reply> LocalSession::run(const Statement& statement, const Why& why,
+                                const ReadLimits& limits) {
+  KIMBERLITE_TRY(const ParsedPtr parsed, parse(statement.sql));
+  Reply reply;
+  switch (parsed->statement.kind) {
+    case sql::StatementKind::begin:
+      KIMBERLITE_CHECK(begin(why));
+      reply.message = "transaction begun";
+      return reply;
+    case sql::StatementKind::commit: {
+      KIMBERLITE_TRY(reply.outcome, commit());
+      return reply;
+    }
+    case sql::StatementKind::rollback:
+      KIMBERLITE_CHECK(rollback());
+      reply.message = "rolled back";
+      return reply;
+    case sql::StatementKind::set_as_of:
+    case sql::StatementKind::set_latest:
+      return set_as_of(*parsed, statement);
+    case sql::StatementKind::savepoint:
+    case sql::StatementKind::release:
+    case sql::StatementKind::rollback_to:
+      if (!transaction_) {
+        return Error{Code::sql_transaction, "no transaction is open"}.next("BEGIN opens one");
+      }
+      return within(parsed, statement, limits);
+    default:
+      break;
+  }
+  const bool writes = sql::is_write(parsed->statement.kind) && !parsed->statement.explain;
+  if (transaction_) {
+    if (writes && parsed->statement.kind == sql::StatementKind::ddl) {
+      return not_in_transaction_only("a change of the schema");
+    }
+    if (writes || parsed->statement.kind == sql::StatementKind::select) {
+      return within(parsed, statement, limits);
+    }
+  }
+  if (writes) {
+    KIMBERLITE_TRY(reply.outcome, execute(std::span{&statement, 1}, why));
+  } else {
+    KIMBERLITE_TRY(reply.cursor, read_rows(parsed, statement, as_of_, limits));
+  }
+  return reply;
+}
+
+Result<std::vector<StoredEvent>> LocalSession::read(std::string_view stream, Sequence from,
+                                                    std::size_t limit) {
+  KIMBERLITE_TRY(auto reader, tenant_.take_reader());
+  const auto places =
+      [&]() -> Result<std::pair<StreamId, std::vector<projection::Reader::StreamPlace>>> {
+    KIMBERLITE_TRY(const std::optional<projection::KnownStream> known, reader->find_stream(stream));
+    if (!known) {
+      return Error{Code::not_found_stream, "there is no stream {}", stream}.next(
+          "the first append makes it; SELECT name FROM __streams lists them");
+    }
+    KIMBERLITE_TRY(auto found, reader->stream_places(known->stream, from, limit));
+    return std::pair{known->stream, std::move(found)};
+  }();
+  tenant_.give_reader(std::move(reader));
+  if (!places) return places.error();
+  std::vector<StoredEvent> events;
+  for (const projection::Reader::StreamPlace& place : places->second) {
+    KIMBERLITE_TRY(const projection::OpenedRecord record, tenant_.records().read(place.position));
+    for (const projection::OpenedItem& item : record.items) {
+      if (item.header.kind != record::ItemKind::events || item.header.stream != places->first)
+        continue;
+      Sequence sequence = item.header.first_sequence;
+      for (const record::Event& event : item.plaintext.events) {
+        if (events.size() == limit) return events;
+        if (sequence >= from) {
+          const auto* payload = std::get_if<Bytes>(&event.payload);
+          StoredEvent stored{
+              sequence, record.entry.position, record.entry.timestamp, std::string{event.kind}, {}};
+          if (payload != nullptr) stored.payload.assign(payload->begin(), payload->end());
+          events.push_back(std::move(stored));
+        }
+        sequence = Sequence{sequence.value() + 1};
+      }
+    }
+  }
+  return events;
+}
+
+Result<Position> LocalSession::head() {
+  KIMBERLITE_TRY(auto reader, tenant_.take_reader());
+  Result<projection::At> at = reader->head();
+  tenant_.give_reader(std::move(reader));
+  if (!at) return at.error();
+  return at->position;
+}
+
+Result<std::shared_ptr<const catalog::Catalog>> LocalSession::catalog() {
+  KIMBERLITE_TRY(auto reader, tenant_.take_reader());
+  auto catalog = reader->catalog();
+  tenant_.give_reader(std::move(reader));
+  return catalog;
+}
+
+}  // namespace kimberlite::engine

@@ -1,0 +1,86 @@
+// A session: one actor on one tenant, its parsed statements, its transaction, its AS OF.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/database.hpp"
+#include "request.hpp"
+#include "tenant.hpp"
+
+namespace kimberlite::engine {
+
+class LocalSession final : public Session {
+ public:
+  LocalSession(Core& core, Tenant& tenant, Principal principal);
+  ~LocalSession() override;
+
+  Result<Outcome> execute(std::span<const Statement> statements, const Why& why) override;
+  Result<Outcome> append(std::string_view stream, std::optional<Sequence> expected,
+                         std::span<const Event> events, const Why& why) override;
+  Result<std::vector<StoredEvent>> read(std::string_view stream, Sequence from,
+                                        std::size_t limit) override;
+  Result<std::unique_ptr<Cursor>> query(const Statement& statement, const AsOf& as_of,
+                                        const ReadLimits& limits) override;
+  Result<Reply> run(const Statement& statement, const Why& why, const ReadLimits& limits) override;
+  Status begin(const Why& why) override;
+  Result<Outcome> commit() override;
+  Status rollback() override;
+  bool in_transaction() const override { return transaction_.has_value(); }
+  const AsOf& as_of() const override { return as_of_; }
+  Result<Position> head() override;
+  TenantId tenant() const override { return tenant_.id(); }
+  const std::string& actor_name() const override { return principal_.description.name; }
+  Result<std::shared_ptr<const catalog::Catalog>> catalog() override;
+
+ private:
+  // A statement and the text it points into.
+  struct Parsed {
+    std::string text;
+    sql::Statement statement;
+    bool reads_time = false;  // AS OF TIMESTAMP stands in it
+  };
+  using ParsedPtr = std::shared_ptr<const Parsed>;
+  // What BEGIN was given, until COMMIT.
+  struct OpenTransaction {
+    std::string reason;
+    std::string correlation_text;
+    Id128 correlation{};
+    Id128 request_id{};
+    Writer statements;  // so far, for the request's digest
+  };
+
+  [[nodiscard]] Result<ParsedPtr> parse(std::string_view text);
+  [[nodiscard]] Status fill(Request& request, const Why& why,
+                            std::span<const Bytes> digest_parts) const;
+  [[nodiscard]] Status take_reason(Request& request, const Parsed& parsed,
+                                   const Statement& statement) const;
+  [[nodiscard]] Result<Outcome> write(std::span<const ParsedPtr> parsed,
+                                      std::span<const Statement> statements, const Why& why);
+  [[nodiscard]] Result<Reply> within(const ParsedPtr& parsed, const Statement& statement,
+                                     const ReadLimits& limits);
+  [[nodiscard]] Result<std::unique_ptr<Cursor>> read_rows(const ParsedPtr& parsed,
+                                                          const Statement& statement,
+                                                          const AsOf& as_of,
+                                                          const ReadLimits& limits);
+  [[nodiscard]] Result<Reply> set_as_of(const Parsed& parsed, const Statement& statement);
+  [[nodiscard]] Result<Position> resolve(projection::Reader& reader,
+                                         const sql::Statement& statement,
+                                         std::span<const ValueView> parameters);
+  [[nodiscard]] Result<Position> position_of(projection::Reader& reader, TimestampUs time);
+  [[nodiscard]] projection::Budget budget(const ReadLimits& limits);
+
+  Core& core_;
+  Tenant& tenant_;
+  Principal principal_;
+  AsOf as_of_;
+  std::optional<OpenTransaction> transaction_;
+  std::list<std::pair<std::string_view, ParsedPtr>>
+      recent_;  // newest first; the key is in the Parsed
+  std::unordered_map<std::string_view, decltype(recent_)::iterator> parsed_;
+};
+
+}  // namespace kimberlite::engine

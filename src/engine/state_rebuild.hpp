@@ -1,0 +1,22 @@
+// The kernel's state made again from the logs alone, when its snapshot is lost: State =
+// Apply(Initial, Log).
+#pragma once
+
+#include "base/result.hpp"
+#include "env/env.hpp"
+#include "kernel/state.hpp"
+#include "keystore/keystore.hpp"
+
+namespace kimberlite::engine {
+
+// The state after prepare `last`, all logs merged in (op, index) order. Reads every log once;
+// memory is bounded by the number of logs. `integrity.*` if a log cannot be read up to there.
+[[nodiscard]] Result<kernel::State> rebuild_state(env::Storage& storage,
+                                                  const keystore::Keystore& keys,
+                                                  const Id128& cluster, OpNumber last);
+
+// The logs there are files of, by tenant, then lane.
+[[nodiscard]] Result<std::vector<std::pair<TenantId, kernel::Lane>>> list_logs(
+    env::Storage& storage);
+
+}  // namespace kimberlite::engine

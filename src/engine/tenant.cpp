@@ -1,0 +1,335 @@
+#include "tenant.hpp"
+
+#include <algorithm>
+
+#include "base/assert.hpp"
+
+namespace kimberlite::engine {
+namespace {
+
+constexpr std::size_t append_batches_max = 8;  // in flight
+constexpr std::size_t unapplied_max = 4096;    // appends the projection may lag behind
+
+}  // namespace
+
+Tenant::Tenant(Core& core, TenantId id, std::string name)
+    : core_(core), id_(id), name_(std::move(name)), records_(core, id, [this](const Id128& actor) {
+        const std::scoped_lock lock{mutex_};
+        const auto found = actor_names_.find(actor);
+        return found == actor_names_.end() ? to_uuid(actor) : found->second.name;
+      }) {}
+
+Tenant::~Tenant() {
+  readers_.clear();
+  projection_.reset();
+  vfs_.reset();
+}
+
+// ---- from other threads -------------------------------------------------------------------------
+
+void Tenant::submit(Request& request) {
+  core_.env().executor.post(strand(), [this, &request] { enqueue(request); });
+  core_.driver().wait(request.done);
+  KIMBERLITE_ASSERT(request.result);
+}
+
+Id128 Tenant::actor(const kernel::Actor& description) {
+  const std::scoped_lock lock{mutex_};
+  const auto [found, added] = actors_.try_emplace({description.method, description.name});
+  if (added) {
+    core_.env().random.fill(found->second);
+    actor_names_.emplace(found->second, description);
+  }
+  return found->second;
+}
+
+Result<std::unique_ptr<projection::Reader>> Tenant::take_reader() {
+  if (unapplied_count_.load(std::memory_order_acquire) > 0) {
+    Request settle{.kind = RequestKind::settle};
+    submit(settle);
+    if (!*settle.result) return settle.result->error();
+  }
+  projection::Location location;
+  {
+    const std::scoped_lock lock{mutex_};
+    if (!readers_.empty()) {
+      auto reader = std::move(readers_.back());
+      readers_.pop_back();
+      return reader;
+    }
+    location = {vfs_->path(), vfs_->name()};
+  }
+  return projection::Reader::open(core_.env(), location, &records_);
+}
+
+void Tenant::give_reader(std::unique_ptr<projection::Reader> reader) {
+  const std::scoped_lock lock{mutex_};
+  readers_.push_back(std::move(reader));
+}
+
+// ---- the queue ----------------------------------------------------------------------------------
+
+void Tenant::enqueue(Request& request) {
+  if (failed_) return answer(request, *failed_);
+  switch (request.kind) {
+    case RequestKind::within:
+      return within_transaction(request);
+    case RequestKind::commit:
+      return commit_transaction(request);
+    case RequestKind::rollback:
+      return rollback_transaction(request);
+    default:
+      queue_.push_back(&request);
+      check_lease();
+      return drain();
+  }
+}
+
+// Starts whatever may start, in the order of the queue.
+void Tenant::drain() {
+  while (!queue_.empty() && !sql_in_flight_ && !transaction_) {
+    Request& next = *queue_.front();
+    if (failed_) {
+      queue_.pop_front();
+      answer(next, *failed_);
+      continue;
+    }
+    if (next.kind == RequestKind::append && !must_add_actor(next)) {
+      if (appends_in_flight_ >= append_batches_max ||
+          append_ids_in_flight_.contains(next.request_id))
+        return;
+      start_append();
+      continue;
+    }
+    if (appends_in_flight_ > 0) return;
+    if (Status applied = apply_appends(); !applied) {
+      failed_ = applied.error();
+      continue;
+    }
+    if (next.kind == RequestKind::settle) {
+      queue_.pop_front();
+      answer(next, Outcome{});
+    } else if (must_add_actor(next)) {
+      add_actor(*next.principal);
+    } else if (next.kind == RequestKind::sql) {
+      start_sql();
+    } else {
+      queue_.pop_front();
+      if (next.kind == RequestKind::begin) {
+        begin_transaction(next);
+      } else if (next.kind == RequestKind::ddl) {
+        start_ddl(next);
+      } else {
+        start_control(next);
+      }
+    }
+  }
+}
+
+void Tenant::answer(Request& request, Result<Outcome> result) {
+  request.result.emplace(std::move(result));
+  core_.driver().set(request.done);
+}
+
+bool Tenant::must_add_actor(const Request& request) const {
+  return request.principal != nullptr && !actors_added_.contains(request.principal->actor);
+}
+
+// An unknown actor becomes one by a record of its own, before its first write.
+void Tenant::add_actor(const Principal& principal) {
+  Request self{.kind = RequestKind::control, .principal = &principal};
+  core_.env().random.fill(self.request_id);
+  const kernel::AddActor control{principal.actor, principal.description};
+  Result<SealedCommand> command = seal_control(self, head_, control, {});
+  if (!command) {
+    Request& next = *queue_.front();
+    queue_.pop_front();
+    return answer(next, command.error());
+  }
+  std::vector<SealedCommand> commands;
+  commands.push_back(*std::move(command));
+  InFlight batch{.mode = Mode::control};
+  batch.actor = principal.actor;
+  propose(std::move(batch), std::move(commands));
+}
+
+void Tenant::propose(InFlight&& batch, std::vector<SealedCommand> commands) {
+  const std::uint64_t tag = next_tag_++;
+  head_ = Position{head_.value() + commands.size()};
+  if (batch.mode == Mode::append) {
+    ++appends_in_flight_;
+  } else {
+    sql_in_flight_ = true;
+  }
+  in_flight_.emplace(tag, std::move(batch));
+  core_.submit({.tenant = id_,
+                .commands = std::move(commands),
+                .done = [this, tag](Result<BatchResult> result) {
+                  core_.env().executor.post(strand(),
+                                            [this, tag, result = std::move(result)]() mutable {
+                                              settled(tag, std::move(result));
+                                            });
+                }});
+}
+
+// ---- what became of a batch
+// -----------------------------------------------------------------------
+
+void Tenant::settled(std::uint64_t tag, Result<BatchResult> result) {
+  const auto found = in_flight_.find(tag);
+  KIMBERLITE_ASSERT(found != in_flight_.end());
+  InFlight batch = std::move(found->second);
+  in_flight_.erase(found);
+  if (batch.mode == Mode::append) {
+    --appends_in_flight_;
+  } else {
+    sql_in_flight_ = false;
+  }
+
+  if (!result) {
+    // Nothing was proposed, or the outcome is unknown; either way this process writes no more until
+    // it has looked at the journal again, unless the disk was merely low.
+    if (batch.mode == Mode::sql) projection_->rollback_batch();
+    core_.abandon_keys(id_);
+    if (batch.mode == Mode::append) streams_.clear();
+    for (Evaluation& evaluation : batch.evaluations) {
+      append_ids_in_flight_.erase(evaluation.request->request_id);
+      answer(*evaluation.request, result.error());
+    }
+    if (result.error().code() == Code::unavailable_disk_low) {
+      core_.run_on_strand([this](Core& core) {
+        const TenantView view = core.view(id_);
+        core_.env().executor.post(strand(), [this, view] {
+          resync(view);
+          drain();
+        });
+      });
+    } else {
+      failed_ = result.error();
+    }
+    if (batch.actor) return fail_first(result.error());
+    return drain();
+  }
+  view_ = result->view;
+  if (view_.data_key == sealing_key_) key_proposed_ = false;
+  const bool all_accepted = std::ranges::all_of(result->commands, [](const CommandResult& command) {
+    return command.refusal == kernel::Refusal::none;
+  });
+  if (!all_accepted) {
+    refused(batch, *result);
+  } else {
+    switch (batch.mode) {
+      case Mode::sql:
+        finish_sql(batch, *result);
+        break;
+      case Mode::append:
+        finish_append(batch, *result);
+        break;
+      case Mode::control:
+        finish_control(batch, *result);
+        break;
+    }
+  }
+  drain();
+}
+
+// The records stand in the log. Nothing from here on may turn success into failure: a projection
+// that does not commit is brought up from the log, or rebuilt from it.
+void Tenant::finish_sql(InFlight& batch, const BatchResult& result) {
+  std::vector<projection::Committed> committed;
+  committed.reserve(result.commands.size());
+  for (const Evaluation& evaluation : batch.evaluations) {
+    if (!evaluation.command) continue;
+    committed.push_back(
+        {&result.commands[*evaluation.command].entry, evaluation.request->digest, {}});
+  }
+  if (Status status = projection_->commit_batch(committed); !status) {
+    if (Status again = catch_up(); !again) failed_ = again.error();
+  }
+  for (Evaluation& evaluation : batch.evaluations) complete(evaluation, result);
+}
+
+void Tenant::complete(Evaluation& evaluation, const BatchResult& result) {
+  if (evaluation.command && evaluation.outcome) {
+    const CommandResult& command = result.commands[*evaluation.command];
+    evaluation.outcome->position = command.entry.position;
+    evaluation.outcome->timestamp = command.entry.timestamp;
+    evaluation.outcome->leaf = command.leaf;
+  }
+  answer(*evaluation.request, std::move(evaluation.outcome));
+}
+
+void Tenant::finish_append(InFlight& batch, const BatchResult& result) {
+  for (Evaluation& evaluation : batch.evaluations) {
+    append_ids_in_flight_.erase(evaluation.request->request_id);
+    if (evaluation.command) {
+      const projection::StreamAdvance& stream = evaluation.stream;
+      unapplied_.push_back({result.commands[*evaluation.command].entry, evaluation.request->digest,
+                            stream.stream, std::string{stream.new_name}, stream.first_sequence,
+                            stream.count});
+      unapplied_ids_.insert(evaluation.request->request_id);
+    }
+  }
+  unapplied_count_.store(unapplied_.size(), std::memory_order_release);
+  if (unapplied_.size() >= unapplied_max) {
+    if (Status applied = apply_appends(); !applied) failed_ = applied.error();
+  }
+  for (Evaluation& evaluation : batch.evaluations) complete(evaluation, result);
+}
+
+void Tenant::finish_control(InFlight& batch, const BatchResult& result) {
+  if (batch.actor) actors_added_.insert(*batch.actor);
+  if (Status applied = catch_up(); !applied) failed_ = applied.error();
+  for (Evaluation& evaluation : batch.evaluations) complete(evaluation, result);
+}
+
+// Some commands were accepted before one that was not: these stand in the log, and their requests
+// are answered from there. The others are evaluated again, unseen by the client, or told why not.
+void Tenant::refused(InFlight& batch, const BatchResult& result) {
+  if (batch.mode == Mode::sql) projection_->rollback_batch();
+  core_.abandon_keys(id_);
+  std::vector<Request*> again;
+  for (Evaluation& evaluation : batch.evaluations) {
+    append_ids_in_flight_.erase(evaluation.request->request_id);
+    const kernel::Refusal refusal =
+        evaluation.command ? result.commands[*evaluation.command].refusal : kernel::Refusal::none;
+    const bool stale =
+        refusal == kernel::Refusal::stale_base || refusal == kernel::Refusal::stale_access;
+    if (stale || !evaluation.command) {
+      again.push_back(evaluation.request);
+    } else if (refusal != kernel::Refusal::none) {
+      answer(*evaluation.request, kernel::error_of(refusal, id_));
+    } else {
+      complete(evaluation, result);
+    }
+  }
+  queue_.insert(queue_.begin(), again.begin(), again.end());
+  streams_.clear();
+  if (in_flight_.empty()) resync(result.view);
+  if (batch.actor) {
+    for (const CommandResult& command : result.commands) {
+      if (command.refusal != kernel::Refusal::none)
+        fail_first(kernel::error_of(command.refusal, id_));
+    }
+  }
+}
+
+// The request that wanted the actor cannot have it.
+void Tenant::fail_first(const Error& error) {
+  if (queue_.empty()) return;
+  Request& first = *queue_.front();
+  queue_.pop_front();
+  answer(first, error);
+}
+
+void Tenant::resync(const TenantView& view) {
+  view_ = view;
+  head_ = view.head;
+  key_proposed_ = false;
+  unapplied_.clear();
+  unapplied_ids_.clear();
+  unapplied_count_.store(0, std::memory_order_release);
+  if (Status applied = catch_up(); !applied) failed_ = applied.error();
+}
+
+}  // namespace kimberlite::engine

@@ -1,0 +1,130 @@
+// The derived view of a tenant: opening it, bringing it up to the log, making it again.
+#include "base/assert.hpp"
+#include "files.hpp"
+#include "tenant.hpp"
+
+namespace kimberlite::engine {
+namespace {
+
+constexpr std::uint64_t replay_transaction_records = 2048;
+
+Id128 file_id_of(TenantId tenant) {
+  Id128 id{};
+  store_le(id.data(), tenant.value());
+  return id;
+}
+
+}  // namespace
+
+Status Tenant::open() {
+  Status opened;
+  core_.run([&](Core& core) {
+    view_ = core.view(id_);
+    const kernel::TenantState* state = core.state().tenant(id_);
+    const std::scoped_lock lock{mutex_};
+    for (const auto& [actor, description] : state->actors) {
+      actors_[{description.method, description.name}] = actor;
+      actor_names_[actor] = description;
+      actors_added_.insert(actor);
+    }
+  });
+  head_ = view_.head;
+  opened = open_projection();
+  // A projection that is damaged, ahead of the log, or contradicts it is derived again.
+  if (!opened && class_of(opened.error().code()) == ErrorClass::integrity) return rebuild();
+  return opened;
+}
+
+Status Tenant::open_projection() {
+  KIMBERLITE_CHECK(attach(false));
+  if (projection_->applied() > view_.head) {
+    return Error{Code::integrity_rollback, "the projection is at position {}, its log ends at {}",
+                 projection_->applied().value(), view_.head.value()};
+  }
+  return catch_up();
+}
+
+Status Tenant::attach(bool fresh) {
+  const std::string path = files::tenant(id_) + "/projection.db";
+  if (fresh) KIMBERLITE_CHECK(projection::Vfs::remove_files(core_.env().storage, path));
+  bool key_is_new = false;
+  KIMBERLITE_TRY(crypto::Key256 key, core_.page_key(id_, fresh, key_is_new));
+  // Pages under a key nobody has are of no use.
+  if (key_is_new) KIMBERLITE_CHECK(projection::Vfs::remove_files(core_.env().storage, path));
+  KIMBERLITE_TRY(vfs_, projection::Vfs::make(core_.env(), path, std::move(key), file_id_of(id_)));
+  KIMBERLITE_TRY(projection_,
+                 projection::Projection::open(core_.env(), {vfs_->path(), vfs_->name()},
+                                              core_.options().simulated));
+  return {};
+}
+
+Status Tenant::rebuild() {
+  {
+    const std::scoped_lock lock{mutex_};
+    readers_.clear();
+  }
+  projection_.reset();
+  vfs_.reset();
+  KIMBERLITE_CHECK(attach(true));
+  return catch_up();
+}
+
+// Records the projection does not have yet, from the log.
+Status Tenant::catch_up() {
+  const Position head = view_.head;
+  std::uint64_t next = projection_->applied().value() + 1;
+  while (next <= head.value()) {
+    KIMBERLITE_CHECK(projection_->begin_replay());
+    const std::uint64_t last = std::min(head.value(), next + replay_transaction_records - 1);
+    Status applied;
+    for (; applied && next <= last; ++next) applied = apply_record(Position{next});
+    if (!applied) {
+      projection_->rollback_replay();
+      return applied;
+    }
+    KIMBERLITE_CHECK(projection_->commit_replay());
+  }
+  return {};
+}
+
+Status Tenant::apply_record(Position position) {
+  KIMBERLITE_TRY(const projection::OpenedRecord record, records_.read(position));
+  KIMBERLITE_TRY(const Replayed what, replayed(record, records_));
+  return projection_->apply(record.entry, what.opened());
+}
+
+// Committed appends the projection does not have yet: known here, so nothing need be opened.
+Status Tenant::apply_appends() {
+  if (unapplied_.empty()) return {};
+  KIMBERLITE_CHECK(projection_->begin_replay());
+  for (const Unapplied& append : unapplied_) {
+    const projection::StreamAdvance advance{append.stream, append.new_name, append.first,
+                                            append.count};
+    const projection::Opened opened{nullptr, {}, std::span{&advance, 1}, append.digest};
+    if (Status applied = projection_->apply(append.entry, opened); !applied) {
+      projection_->rollback_replay();
+      return applied;
+    }
+  }
+  KIMBERLITE_CHECK(projection_->commit_replay());
+  unapplied_.clear();
+  unapplied_ids_.clear();
+  unapplied_count_.store(0, std::memory_order_release);
+  return {};
+}
+
+Status Tenant::close() {
+  if (projection_ == nullptr) return {};
+  Status applied = failed_ ? Status{} : apply_appends();
+  {
+    const std::scoped_lock lock{mutex_};
+    readers_.clear();
+  }
+  if (transaction_) projection_->rollback_batch();
+  if (applied) applied = projection_->checkpoint();
+  projection_.reset();
+  vfs_.reset();
+  return applied;
+}
+
+}  // namespace kimberlite::engine

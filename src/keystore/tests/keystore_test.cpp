@@ -1,0 +1,349 @@
+#include "keystore/keystore.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "crypto/blake3.hpp"
+#include "golden.hpp"
+#include "platform/memory_storage.hpp"
+#include "seeded_random.hpp"
+#include "sidecar.hpp"
+
+namespace kimberlite::keystore {
+namespace {
+
+constexpr TenantId cluster_tenant{};
+constexpr TenantId tenant{1};
+
+class KeystoreTest : public testing::Test {
+ protected:
+  KeystoreTest() {
+    cluster_.fill(std::byte{0xC1});
+    log_id_.fill(std::byte{0x10});
+    master_ = FileMasterKey::create(storage_, "master.key", random_).value();
+    keys_.emplace(Keystore::create(cluster_, *master_, random_).value());
+  }
+
+  // Tenant 1 with a data key.
+  void add_tenant() {
+    const Buffer sidecar = keys_->propose_tenant(tenant, random_);
+    ASSERT_TRUE(keys_->apply_sidecar(cluster_tenant, sidecar, random_));
+    ASSERT_TRUE(keys_->apply_sidecar(tenant, propose(KeyId{3}), random_));
+  }
+  Buffer propose(KeyId key) { return keys_->propose_data_key(tenant, key, random_).value(); }
+  Keystore reload() {
+    Result<Keystore> again = Keystore::decode(keys_->encode(OpNumber{9}, random_), *master_);
+    EXPECT_TRUE(again.has_value()) << to_string(again.error());
+    return *std::move(again);
+  }
+
+  struct Sealed {
+    record::ItemHeader header;
+    Buffer item;
+  };
+  Sealed seal(const Keystore& keys, KeyId key) {
+    Sealed made;
+    made.header.count = 1;
+    keys.item_key(tenant, key)
+        .value()
+        ->seal_behind(log_id_, made.header, plaintext_, random_, made.item);
+    return made;
+  }
+  bool opens(const Keystore& keys, const Sealed& made) {
+    const Result<ItemKeyPtr> key = keys.item_key(tenant, made.header.key);
+    Buffer opened;
+    return key &&
+           (*key)->open(log_id_, made.header, Bytes{made.item}.subspan(record::item_header_size),
+                        opened) &&
+           opened == plaintext_;
+  }
+  // The code a sidecar is refused with, no key added.
+  Code refused(TenantId of, Bytes sidecar) {
+    const std::vector<TenantKeys> before = keys_->list();
+    const Status status = keys_->apply_sidecar(of, sidecar, random_);
+    const std::vector<TenantKeys> after = keys_->list();
+    EXPECT_TRUE(std::ranges::equal(before, after, [](const TenantKeys& a, const TenantKeys& b) {
+      return a.tenant == b.tenant && a.keys == b.keys;
+    }));
+    return status ? Code::internal_bug : status.error().code();
+  }
+
+  platform::MemoryStorage storage_;
+  SeededRandom random_{3};
+  std::unique_ptr<FileMasterKey> master_;
+  Id128 cluster_{};
+  Id128 log_id_{};
+  Buffer plaintext_ = Buffer(64, std::byte{0x33});
+  std::optional<Keystore> keys_;
+};
+
+TEST_F(KeystoreTest, BeginsWithTheClustersOwnKeys) {
+  const std::vector<TenantKeys> all = keys_->list();
+  ASSERT_EQ(all.size(), 1U);
+  EXPECT_EQ(all[0].tenant, cluster_tenant);
+  EXPECT_EQ(all[0].keys, (std::vector{control_key, pseudonym_key}));
+  EXPECT_TRUE(keys_->item_key(cluster_tenant, control_key).has_value());
+  EXPECT_EQ(keys_->item_key(cluster_tenant, KeyId{3}).error().code(), Code::erased_item);
+  EXPECT_EQ(keys_->item_key(cluster_tenant, pseudonym_key).error().code(), Code::erased_item)
+      << "the pseudonym key seals nothing";
+  EXPECT_EQ(keys_->item_key(tenant, KeyId{1}).error().code(), Code::not_found_tenant);
+}
+
+TEST_F(KeystoreTest, ComesBackFromItsFileAsItWas) {
+  add_tenant();
+  const Sealed made = seal(*keys_, KeyId{3});
+  const std::array<Bytes, 1> part{bytes_of("x")};
+  const Hash digest = keys_->request_digest(tenant, part).value();
+  const crypto::Key256 page = keys_->new_page_key(tenant, random_).value();
+
+  const Keystore again = reload();
+  EXPECT_TRUE(opens(again, made));
+  EXPECT_EQ(again.request_digest(tenant, part).value(), digest);
+  ASSERT_TRUE(again.page_key(tenant).has_value());
+  EXPECT_TRUE(equal(again.page_key(tenant)->expose(), page.expose()));
+  EXPECT_FALSE(again.page_key(cluster_tenant).has_value());
+  EXPECT_EQ(again.epoch_key(), keys_->epoch_key());
+  ASSERT_EQ(again.list().size(), 2U);
+  EXPECT_EQ(again.list()[1].keys, (std::vector{KeyId{1}, KeyId{2}, KeyId{3}}));
+}
+
+TEST_F(KeystoreTest, FileSaysWhatItIsAndHidesWhatItHolds) {
+  add_tenant();
+  const crypto::Key256 page = keys_->new_page_key(tenant, random_).value();
+  const Buffer file = keys_->encode(OpNumber{77}, random_);
+  const Result<FileHeader> header = read_header(file);
+  ASSERT_TRUE(header.has_value());
+  EXPECT_EQ(header->op, OpNumber{77});
+  EXPECT_EQ(header->cluster, cluster_);
+  EXPECT_EQ(header->epoch_key, keys_->epoch_key());
+  EXPECT_EQ(header->wrapped_at, 88U);
+  EXPECT_EQ(header->sealed_at, header->wrapped_at + header->wrapped_size);
+  EXPECT_EQ(header->sealed_at + header->sealed_size + 32, file.size());
+  EXPECT_TRUE(std::ranges::search(file, page.expose()).empty());
+  EXPECT_NE(keys_->encode(OpNumber{77}, random_), file) << "a nonce of its own each time";
+}
+
+TEST_F(KeystoreTest, NamesTheWrongKeyAndFindsEveryChangedByte) {
+  add_tenant();
+  const Buffer file = keys_->encode(OpNumber{5}, random_);
+  auto other = FileMasterKey::create(storage_, "other.key", random_).value();
+  EXPECT_EQ(Keystore::decode(file, *other).error().code(), Code::unavailable_wrong_key);
+  for (std::size_t at = 0; at < file.size(); ++at) {
+    Buffer changed = file;
+    changed[at] ^= std::byte{0x04};
+    EXPECT_EQ(read_header(changed).error().code(), Code::integrity_keystore) << at;
+    EXPECT_EQ(Keystore::decode(changed, *master_).error().code(), Code::integrity_keystore) << at;
+  }
+  for (std::size_t size = 0; size < file.size(); ++size) {
+    EXPECT_EQ(read_header(Bytes{file}.first(size)).error().code(), Code::integrity_keystore);
+  }
+}
+
+// Whoever changes a byte can make the checksum right again, but not the seal.
+TEST_F(KeystoreTest, IsNotForgedByMendingTheChecksum) {
+  add_tenant();
+  const Buffer file = keys_->encode(OpNumber{5}, random_);
+  for (std::size_t at = 0; at + 32 < file.size(); ++at) {
+    Buffer changed = file;
+    changed[at] ^= std::byte{0x04};
+    const Hash checksum = crypto::blake3(Bytes{changed}.first(changed.size() - 32));
+    std::ranges::copy(checksum, changed.end() - 32);
+    const Result<Keystore> opened = Keystore::decode(changed, *master_);
+    ASSERT_FALSE(opened.has_value()) << at;
+    const Code code = opened.error().code();
+    EXPECT_TRUE(code == Code::integrity_keystore ||
+                (code == Code::unavailable_version && (at == 8 || at == 9)) ||
+                (code == Code::unavailable_wrong_key && at >= 96 && at < 104))
+        << at << " " << to_string(opened.error());
+  }
+}
+
+TEST_F(KeystoreTest, TakesProposedKeysOnlyWhenTheyAreApplied) {
+  add_tenant();
+  const Buffer sidecar = propose(KeyId{4});
+  const Sealed made = seal(*keys_, KeyId{4});
+  EXPECT_TRUE(opens(*keys_, made)) << "usable at once";
+  EXPECT_FALSE(opens(reload(), made)) << "but in no file";
+  EXPECT_EQ(keys_->list()[1].keys.size(), 3U);
+
+  Keystore replica = reload();
+  ASSERT_TRUE(replica.apply_sidecar(tenant, sidecar, random_));
+  EXPECT_TRUE(opens(replica, made)) << "another replica has the same key";
+  ASSERT_TRUE(keys_->apply_sidecar(tenant, sidecar, random_));
+  EXPECT_TRUE(opens(*keys_, made));
+  EXPECT_TRUE(opens(reload(), made));
+  EXPECT_EQ(refused(tenant, sidecar), Code::integrity_command) << "once";
+  EXPECT_EQ(keys_->propose_data_key(tenant, KeyId{4}, random_).error().code(), Code::internal_bug);
+  EXPECT_EQ(keys_->propose_data_key(TenantId{9}, KeyId{4}, random_).error().code(),
+            Code::not_found_tenant);
+}
+
+TEST_F(KeystoreTest, ForgetsAbandonedKeysButTakesTheirSidecar) {
+  add_tenant();
+  const Buffer sidecar = propose(KeyId{4});
+  const Sealed made = seal(*keys_, KeyId{4});
+  keys_->abandon(tenant);
+  EXPECT_EQ(keys_->item_key(tenant, KeyId{4}).error().code(), Code::erased_item);
+  const Buffer second = propose(KeyId{4});
+  EXPECT_FALSE(opens(*keys_, made)) << "another key of the same id";
+  // The first command was committed after all, so the second will be refused.
+  ASSERT_TRUE(keys_->apply_sidecar(tenant, sidecar, random_));
+  EXPECT_TRUE(opens(*keys_, made));
+  EXPECT_EQ(refused(tenant, second), Code::integrity_command);
+}
+
+TEST_F(KeystoreTest, RefusesSidecarsWholeAndUnchanged) {
+  add_tenant();
+  const Buffer sidecar = propose(KeyId{4});
+  for (std::size_t at = 0; at < sidecar.size(); ++at) {
+    Buffer changed = sidecar;
+    changed[at] ^= std::byte{1};
+    EXPECT_EQ(refused(tenant, changed), Code::integrity_command) << at;
+  }
+  EXPECT_EQ(refused(tenant, Bytes{sidecar}.first(95)), Code::integrity_command);
+  EXPECT_EQ(refused(cluster_tenant, sidecar), Code::integrity_command) << "of another tenant";
+  EXPECT_EQ(refused(TenantId{2}, sidecar), Code::integrity_command);
+  EXPECT_EQ(refused(tenant, propose(KeyId{5})), Code::integrity_command) << "a gap";
+  Buffer wrong_order = propose(KeyId{5});
+  append(wrong_order, sidecar);
+  EXPECT_EQ(refused(tenant, wrong_order), Code::integrity_command);
+
+  const Buffer fresh = keys_->propose_tenant(TenantId{2}, random_);
+  EXPECT_EQ(refused(tenant, fresh), Code::integrity_command) << "only tenant 0 makes tenants";
+  EXPECT_EQ(refused(cluster_tenant, Bytes{fresh}.first(192)), Code::integrity_command);
+  EXPECT_EQ(refused(cluster_tenant, Bytes{fresh}.subspan(96)), Code::not_found_tenant);
+  Buffer twice = fresh;
+  append(twice, fresh);
+  EXPECT_EQ(refused(cluster_tenant, twice), Code::integrity_command);
+  Buffer mixed = fresh;
+  append(mixed, keys_->propose_tenant(TenantId{3}, random_));
+  EXPECT_EQ(refused(cluster_tenant, mixed), Code::integrity_command);
+  EXPECT_EQ(refused(cluster_tenant, keys_->propose_tenant_key(tenant, random_)),
+            Code::integrity_command)
+      << "a tenant's key is the tenant's to rotate";
+  EXPECT_TRUE(keys_->apply_sidecar(cluster_tenant, fresh, random_));
+  EXPECT_EQ(refused(cluster_tenant, fresh), Code::integrity_command) << "it is there";
+
+  // Two keys in one command, one behind the other.
+  Buffer both = propose(KeyId{4});
+  append(both, propose(KeyId{5}));
+  EXPECT_TRUE(keys_->apply_sidecar(tenant, both, random_));
+  EXPECT_TRUE(keys_->apply_sidecar(tenant, {}, random_)) << "no sidecar, no keys";
+}
+
+TEST_F(KeystoreTest, RotatesATenantKeyUnderItsDataKeys) {
+  add_tenant();
+  const Sealed made = seal(*keys_, KeyId{3});
+  Keystore replica = reload();
+  const Buffer stale = propose(KeyId{4});
+  const Buffer sidecar = keys_->propose_tenant_key(tenant, random_);
+  ASSERT_TRUE(keys_->apply_sidecar(tenant, sidecar, random_));
+  ASSERT_TRUE(replica.apply_sidecar(tenant, sidecar, random_));
+  EXPECT_TRUE(opens(*keys_, made));
+  EXPECT_TRUE(opens(reload(), made));
+  EXPECT_EQ(refused(tenant, stale), Code::integrity_command) << "wrapped under the old key";
+  const Buffer next = propose(KeyId{4});
+  EXPECT_TRUE(replica.apply_sidecar(tenant, next, random_));
+}
+
+TEST_F(KeystoreTest, ChangesTheMasterKeyWithoutTouchingTheRest) {
+  add_tenant();
+  const Sealed made = seal(*keys_, KeyId{3});
+  auto other = FileMasterKey::create(storage_, "other.key", random_).value();
+  ASSERT_TRUE(keys_->rewrap(*other));
+  const Buffer file = keys_->encode(OpNumber{1}, random_);
+  EXPECT_EQ(Keystore::decode(file, *master_).error().code(), Code::unavailable_wrong_key);
+  const Result<Keystore> again = Keystore::decode(file, *other);
+  ASSERT_TRUE(again.has_value());
+  EXPECT_TRUE(opens(*again, made));
+}
+
+TEST_F(KeystoreTest, GivesPseudonymsOfOneTenantAndOnePurpose) {
+  add_tenant();
+  const Id128 ann{std::byte{1}};
+  const Id128 bob{std::byte{2}};
+  const Id128 id = keys_->request_id(tenant, ann, "order 7").value();
+  EXPECT_EQ(keys_->request_id(tenant, ann, "order 7").value(), id);
+  EXPECT_NE(keys_->request_id(tenant, bob, "order 7").value(), id);
+  EXPECT_NE(keys_->request_id(tenant, ann, "order 8").value(), id);
+  EXPECT_NE(keys_->request_id(cluster_tenant, ann, "order 7").value(), id);
+  EXPECT_NE(keys_->correlation_id(tenant, "order 7").value(), id);
+  for (const Id128& uuid : {id, keys_->correlation_id(tenant, "").value()}) {
+    EXPECT_EQ(uuid[6] & std::byte{0xF0}, std::byte{0x80}) << "version 8";
+    EXPECT_EQ(uuid[8] & std::byte{0xC0}, std::byte{0x80}) << "variant 10";
+  }
+  const auto digest = [&](std::initializer_list<std::string_view> texts) {
+    std::vector<Bytes> parts;
+    for (const std::string_view text : texts) parts.push_back(bytes_of(text));
+    return keys_->request_digest(tenant, parts).value();
+  };
+  EXPECT_EQ(digest({"a", "b"}), digest({"a", "b"}));
+  EXPECT_NE(digest({"a", "b"}), digest({"ab"}));
+  EXPECT_NE(digest({"a", "b"}), digest({"ab", ""}));
+  EXPECT_NE(digest({"a", ""}), digest({"a"}));
+  EXPECT_EQ(keys_->request_id(TenantId{9}, ann, "x").error().code(), Code::not_found_tenant);
+}
+
+TEST_F(KeystoreTest, IsReadWhileItsOwnerAddsKeys) {
+  add_tenant();
+  const Sealed made = seal(*keys_, KeyId{3});
+  std::atomic<bool> done = false;
+  std::atomic<int> opened = 0;
+  std::vector<std::thread> readers;
+  for (int i = 0; i < 2; ++i) {
+    readers.emplace_back([&] {
+      do {
+        if (!opens(*keys_, made) || !keys_->correlation_id(tenant, "c")) return;
+        ++opened;
+      } while (!done);
+    });
+  }
+  for (std::uint64_t key = 4; key < 60; ++key) {
+    const Buffer sidecar = propose(KeyId{key});
+    EXPECT_TRUE(keys_->apply_sidecar(tenant, sidecar, random_));
+    EXPECT_TRUE(keys_->new_page_key(tenant, random_).has_value());
+  }
+  EXPECT_TRUE(keys_->apply_sidecar(tenant, keys_->propose_tenant_key(tenant, random_), random_));
+  done = true;
+  for (std::thread& reader : readers) reader.join();
+  EXPECT_GE(opened, 2) << "every reader got through at least once";
+  EXPECT_TRUE(opens(*keys_, made));
+}
+
+TEST(Golden, Keystore) {
+  golden::File vectors{"keystore.txt"};
+  vectors.comment("Formats of the keystore. Made by keystore_tests, Golden.Keystore.");
+  platform::MemoryStorage storage;
+  SeededRandom random{4};
+  auto master = FileMasterKey::create(storage, "master.key", random).value();
+  auto key_file = storage.open("master.key", env::Open::read).value();
+  Buffer text(key_file->size().value());
+  ASSERT_TRUE(key_file->read_at(0, text));
+  vectors.check("master_key_file", text);
+  vectors.check("wrapped_by_master", master->wrap(Buffer(32, std::byte{0x42})).value());
+
+  Id128 cluster;
+  cluster.fill(std::byte{0xC1});
+  Keystore keys = Keystore::create(cluster, *master, random).value();
+  const Buffer sidecar = keys.propose_tenant(tenant, random);
+  vectors.check("sidecar_of_a_tenant", sidecar);
+  ASSERT_TRUE(keys.apply_sidecar(cluster_tenant, sidecar, random));
+  ASSERT_TRUE(keys.new_page_key(tenant, random).has_value());
+  vectors.check("file", keys.encode(OpNumber{300}, random));
+  record::ItemHeader header;
+  header.kind = record::ItemKind::control;
+  header.count = 1;
+  Buffer item;
+  const Id128 log_id{std::byte{0x10}};
+  keys.item_key(tenant, control_key)
+      .value()
+      ->seal_behind(log_id, header, Buffer(64, std::byte{0x33}), random, item);
+  vectors.check("item", item);
+  vectors.check("request_id", keys.request_id(tenant, log_id, "order 7").value());
+  vectors.check("correlation_id", keys.correlation_id(tenant, "order 7").value());
+}
+
+}  // namespace
+}  // namespace kimberlite::keystore

@@ -73,9 +73,9 @@ void Scan::find(Severity severity, std::uint64_t offset, std::uint64_t size, Err
 }
 
 void Scan::forbid(std::uint64_t offset, std::uint64_t size, Error error) {
-  error = std::move(error).where("journal, byte {}", offset);
-  if (!fatal_) fatal_ = error;
-  find(Severity::damage, offset, size, std::move(error));
+  const Error placed = std::move(error).where("journal, byte {}", offset);
+  if (!fatal_) fatal_ = placed;
+  find(Severity::damage, offset, size, placed);
 }
 
 Status Scan::run() {
@@ -197,7 +197,7 @@ Result<bool> Scan::body_is_whole(const FrameHead& frame) {
   const auto body = frame_body(frame, bytes);
   if (!body) {
     missing_why_ = body.error();
-    missing_is_torn_ = true;
+    torn_at_ = frame.ring_offset;
   }
   return body.has_value();
 }
@@ -205,7 +205,7 @@ Result<bool> Scan::body_is_whole(const FrameHead& frame) {
 Result<std::optional<FrameHead>> Scan::next_frame() {
   const std::uint64_t next = recovery_.next_offset;
   missing_why_.reset();
-  missing_is_torn_ = false;
+  torn_at_.reset();
   if (!begin_read_) {
     KIMBERLITE_TRY(const Bytes bytes, window_.view(0, sector_size));
     if (auto frame = decode_frame_head(bytes.first<frame_header_size>(), 0)) at_begin_ = *frame;
@@ -354,6 +354,25 @@ void Scan::check_against(const std::vector<PrepareHeader>& headers, std::string_
   }
 }
 
+// The ring offset of the operation after the head. Where the ring's end is near it depends on its
+// size, which the head of its own frame, the superblock or a mark may tell.
+std::uint64_t Scan::place_of(OpNumber missing) const {
+  if (torn_at_) return *torn_at_;
+  const auto by_header = [&](const std::vector<PrepareHeader>& headers) {
+    const auto known = std::ranges::find(headers, missing, &PrepareHeader::op);
+    return known == headers.end()
+               ? recovery_.next_offset
+               : core::place(ring(), recovery_.next_offset, core::padded(frame_size(*known)));
+  };
+  std::uint64_t at = by_header(superblock_.view_headers);
+  for (const auto& mark : marks_) {
+    if (mark && core::word_binds(adopted_, mark->view.value())) {
+      at = std::min(at, by_header(mark->headers));
+    }
+  }
+  return at;
+}
+
 void Scan::conclude() {
   check_against(superblock_.view_headers, "the superblock");
   for (const auto& mark : marks_) {
@@ -362,22 +381,22 @@ void Scan::conclude() {
     }
   }
   recovery_.durable_seen = claim_.durable;
-  const std::uint64_t next = recovery_.next_offset;
   const OpNumber missing{head().value() + 1};
+  const std::uint64_t next = place_of(missing);
   const core::Verdict verdict = core::judge(false, missing.value(), recovery_.durable_seen.value());
   if (verdict == core::Verdict::lost) {
-    Error lost = Error{Code::integrity_journal_lost,
-                       "operation {} was durable and is not in the journal: ring offset {}",
-                       missing.value(), next};
-    const std::string why = missing_why_ ? missing_why_->what() : "no frame stands there";
-    if (OpNumber{adopted_.op} == claim_.durable) {
-      lost = std::move(lost).why("{}; the superblock knows operations up to {}", why, adopted_.op);
-    } else {
-      lost = std::move(lost).why("{}; byte {} says that operations up to {} were durable", why,
-                                 claim_.offset, claim_.durable.value());
-    }
-    forbid(file_offset(next), sector_size, std::move(lost).next("restore a backup"));
-  } else if (missing_is_torn_ || beyond_) {
+    const std::string why =
+        OpNumber{adopted_.op} == claim_.durable
+            ? fmt::format("the superblock knows operations up to {}", adopted_.op)
+            : fmt::format("byte {} says that operations up to {} were durable", claim_.offset,
+                          claim_.durable.value());
+    forbid(file_offset(next), sector_size,
+           Error{Code::integrity_journal_lost,
+                 "operation {} was durable and is not in the journal: ring offset {}",
+                 missing.value(), next}
+               .why("{}; {}", missing_why_ ? missing_why_->what() : "no frame stands there", why)
+               .next("restore a backup"));
+  } else if (torn_at_ || beyond_) {
     recovery_.torn = TornTail{.op = missing, .ring_offset = next};
     find(Severity::note, file_offset(next), sector_size,
          Error{Code::integrity_journal, "the journal ends before operation {}", missing.value()}

@@ -66,6 +66,7 @@ class Scan {
   Status sweep_range(std::uint64_t begin, std::uint64_t end);
   void sweep_sector(std::uint64_t at, Bytes sector);
   void conclude();
+  [[nodiscard]] std::uint64_t place_of(OpNumber missing) const;
   void check_against(const std::vector<PrepareHeader>& headers, std::string_view whose);
   void claim(OpNumber durable, std::uint64_t offset);
   void add_range(std::uint64_t ring_offset, std::uint64_t size, RangeKind kind, OpNumber op);
@@ -92,7 +93,8 @@ class Scan {
   std::optional<FrameHead> at_begin_;  // the frame at ring offset 0, read once
   bool begin_read_ = false;
   std::optional<Error> missing_why_;  // why the frame expected next is not there
-  bool missing_is_torn_ = false;      // its head is there, its body is not
+  // Where it stands if its head is there and its body is not.
+  std::optional<std::uint64_t> torn_at_;
   std::array<PrepareHeader, view_headers_max> newest_{};
 
   // The sweep.

@@ -311,27 +311,28 @@ std::pair<std::size_t, std::size_t> difference(Sector actual, Bytes expected) {
 Finding explain(const Copy& copy, std::size_t index, const Copy& winner, Sector actual,
                 Bytes expected) {
   const auto [first, last] = difference(actual, expected);
-  Finding finding{.severity = Severity::damage,
-                  .offset = index * sector_size + first,
-                  .size = last - first + 1,
-                  .error = wrong("a copy of the superblock is damaged")};
+  const std::size_t offset = index * sector_size + first;
+  std::string_view what = "a copy of the superblock is damaged";
   std::string why = copy.error ? copy.error->what() : "";
+  Severity severity = Severity::damage;
   if (copy.superblock) {
     const Superblock& found = *copy.superblock;
     const Superblock& agreed = *winner.superblock;
     const bool ahead = found.sequence == agreed.sequence + 1 && found.parent == winner.identity;
     const bool behind = found.sequence + 1 == agreed.sequence && agreed.parent == copy.identity;
     if (ahead || behind) {
-      finding.severity = Severity::note;
-      finding.error = wrong("a crash interrupted the writing of the superblock");
+      severity = Severity::note;
+      what = "a crash interrupted the writing of the superblock";
     }
     why = fmt::format("it has sequence {}, the superblock is {}", found.sequence, agreed.sequence);
   }
-  finding.error = std::move(finding.error)
-                      .where("superblock, byte {}, copy {}", finding.offset, index)
-                      .why("{}", why)
-                      .next("the next open writes all four copies again");
-  return finding;
+  return {.severity = severity,
+          .offset = offset,
+          .size = last - first + 1,
+          .error = wrong(what)
+                       .where("superblock, byte {}, copy {}", offset, index)
+                       .why("{}", why)
+                       .next("the next open writes all four copies again")};
 }
 
 }  // namespace

@@ -86,7 +86,7 @@ Life live(std::uint64_t seed, int steps) {
 // trace.
 TEST(Model, NothingAcknowledgedIsEverLost) {
   std::uint64_t first = 1;
-  std::uint64_t count = 150;
+  std::uint64_t count = 80;
   if (const char* seed = std::getenv("KIMBERLITE_SEED")) {
     first = std::strtoull(seed, nullptr, 10);
     count = 1;
@@ -103,7 +103,7 @@ TEST(Model, NothingAcknowledgedIsEverLost) {
 }
 
 TEST(Model, TheSameSeedIsTheSameLife) {
-  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 8; ++seed) {
     const Life first = live(seed, 300);
     const Life second = live(seed, 300);
     ASSERT_EQ(first.trace, second.trace) << "seed " << seed;
@@ -113,7 +113,7 @@ TEST(Model, TheSameSeedIsTheSameLife) {
 
 // After a clean end the audit has nothing to say, and every open frame is there.
 TEST(Model, ACleanEndIsClean) {
-  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
     Rng rng(seed);
     Node node(options_of(rng));
     ASSERT_TRUE(node.open_fully().has_value());

@@ -44,7 +44,7 @@ struct ScalarFunction {
   Result<Value> (*call)(std::span<const ValueView> arguments);
 };
 // kmb_add kmb_sub kmb_mul kmb_div kmb_mod (2), kmb_neg kmb_abs (1), kmb_round (1, 2),
-// kmb_valid(value, kind, precision, scale): 1 or 0, for CHECK,
+// kmb_valid(value, kind, precision, scale), for CHECK: 1, or the `type` error that says why not,
 // kmb_cast(value, kind, precision, scale), kmb_operand(value, order): the value as a comparison
 // with a column of that order needs it, kmb_ilike(pattern, text[, escape]),
 // kmb_extract(field, value), date_part(field, value), date_trunc(field, value).

@@ -42,7 +42,8 @@ namespace kimberlite::sql {
 [[nodiscard]] std::string_view collation_name(const catalog::Type& type);
 // An expression that is true exactly for what `canonicalise` accepts and a STRICT column would let
 // pass otherwise; empty if there is nothing to check. `column` stands as it is: quote it before.
-// It calls `kmb_valid` (functions.hpp).
+// It may call `kmb_valid` (functions.hpp), whose error has the right code; where a plain CHECK
+// fails the code is `type.range`.
 [[nodiscard]] std::string check_expression(const catalog::Type& type, std::string_view column);
 
 // The canonical form of any accepted spelling; NULL stays NULL. An accepted spelling of text types

@@ -1,0 +1,77 @@
+// The SQLite schema of a tenant's tables: DDL text made from the catalog, never the user's.
+//
+// Physical layout, shared with the rewriter (sql/rewrite.hpp):
+//   "<name>"      the current rows: `__from` first, `__row` second where there is no primary key,
+//                 then the user's columns by ascending id; STRICT
+//   "__h_<id>"    the versions superseded, valid in [__from, __to): every column the table ever
+//                 had as "c<column id>", unconstrained, WITHOUT ROWID
+//   "__i_<id>" "__hi_<id>"  an index on both; "__u_<id>" "__d_<id>" "__c_<id>" the triggers
+// Thread rule: pure functions.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "catalog/catalog.hpp"
+#include "sqlite.hpp"
+
+namespace kimberlite::projection {
+
+inline constexpr int hook_index_from = 0;  // of `__from`, as the preupdate hook counts columns
+inline constexpr int hook_index_row = 1;   // of `__row`, where there is one
+
+// One column of an image.
+struct ColumnLayout {
+  ColumnId id;
+  std::string name;
+  catalog::Type type;
+  int hook_index = 0;
+  bool spelled = false;  // text with one canonical spelling among several accepted
+};
+
+// How the rows of one table are captured and applied.
+struct Layout {
+  ObjectId table;
+  std::string name;
+  bool hidden_key = false;           // the key is `__row`
+  bool identity = false;             // AUTOINCREMENT
+  bool cascades = false;             // a foreign key may change its rows
+  bool any_spelled = false;          // a column is `spelled`
+  std::vector<ColumnLayout> image;   // all but generated ones, by ascending id
+  std::vector<std::size_t> key;      // indices into `image`; empty if `hidden_key`
+  [[nodiscard]] bool is_key(std::size_t image_index) const;
+  [[nodiscard]] bool only_key() const { return key.size() == image.size(); }
+};
+[[nodiscard]] Layout layout_of(const catalog::Table& table);
+
+[[nodiscard]] std::string history_name(ObjectId table);    // "__h_7"
+[[nodiscard]] std::string history_column(ColumnId column);  // "c3"
+[[nodiscard]] std::string index_name(ObjectId index);
+
+// "WHERE" of a row by its key, with parameters from `first` on, in key order.
+[[nodiscard]] std::string key_predicate(const Layout& layout, int first, bool history);
+
+// Each a list of statements, to be executed in order.
+using Script = std::vector<std::string>;
+[[nodiscard]] Result<Script> create_table(const catalog::Catalog& catalog,
+                                          const catalog::Table& table);
+[[nodiscard]] Script drop_table(const catalog::Catalog& catalog, const catalog::Table& table);
+[[nodiscard]] Script create_triggers(const catalog::Table& table);
+[[nodiscard]] Script drop_triggers(ObjectId table);
+[[nodiscard]] Script create_index(const catalog::Table& table, const catalog::Index& index);
+[[nodiscard]] Script drop_index(ObjectId index);
+// `literal`: the column's default as it is to be in rows that are there, empty: NULL.
+[[nodiscard]] Result<Script> add_column(const catalog::Catalog& catalog,
+                                        const catalog::Table& table, const catalog::AddColumn& added,
+                                        const std::string& literal);
+// Closes all current rows of `table` into history at kmb_position().
+[[nodiscard]] Script close_rows(const catalog::Table& table);
+
+// The projection's own tables.
+[[nodiscard]] Script system_tables();
+
+// An expression of the catalog with `"@<id>"` written as the column's name; `history`: as "c<id>".
+[[nodiscard]] Result<std::string> named(const std::string& expression, const catalog::Table& table,
+                                        bool history);
+
+}  // namespace kimberlite::projection

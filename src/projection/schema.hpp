@@ -27,6 +27,7 @@ struct ColumnLayout {
   catalog::Type type;
   int hook_index = 0;
   bool spelled = false;  // text with one canonical spelling among several accepted
+  bool real = false;     // the hook shows an integer 1 where the column holds 1.0
 };
 
 // How the rows of one table are captured and applied.
@@ -39,39 +40,40 @@ struct Layout {
   bool any_spelled = false;          // a column is `spelled`
   std::vector<ColumnLayout> image;   // all but generated ones, by ascending id
   std::vector<std::size_t> key;      // indices into `image`; empty if `hidden_key`
+  std::vector<int> history_key;      // hook indices of the key in the history table
   [[nodiscard]] bool is_key(std::size_t image_index) const;
   [[nodiscard]] bool only_key() const { return key.size() == image.size(); }
 };
-[[nodiscard]] Layout layout_of(const catalog::Table& table);
+[[nodiscard]] Layout layout_of(const catalog::Catalog& catalog, const catalog::Table& table);
 
 [[nodiscard]] std::string history_name(ObjectId table);    // "__h_7"
 [[nodiscard]] std::string history_column(ColumnId column);  // "c3"
 [[nodiscard]] std::string index_name(ObjectId index);
 
-// "WHERE" of a row by its key, with parameters from `first` on, in key order.
+// The condition that names a row by its key, with parameters from `first` on, in key order.
 [[nodiscard]] std::string key_predicate(const Layout& layout, int first, bool history);
+
+// The CHECK that holds a column to its type is named by this, the column and the type.
+inline constexpr std::string_view type_check_prefix = "the type of ";
 
 // Each a list of statements, to be executed in order.
 using Script = std::vector<std::string>;
 [[nodiscard]] Result<Script> create_table(const catalog::Catalog& catalog,
                                           const catalog::Table& table);
-[[nodiscard]] Script drop_table(const catalog::Catalog& catalog, const catalog::Table& table);
+// The history stays.
+[[nodiscard]] Script drop_table(const catalog::Table& table);
 [[nodiscard]] Script create_triggers(const catalog::Table& table);
 [[nodiscard]] Script drop_triggers(ObjectId table);
 [[nodiscard]] Script create_index(const catalog::Table& table, const catalog::Index& index);
 [[nodiscard]] Script drop_index(ObjectId index);
-// `literal`: the column's default as it is to be in rows that are there, empty: NULL.
-[[nodiscard]] Result<Script> add_column(const catalog::Catalog& catalog,
-                                        const catalog::Table& table, const catalog::AddColumn& added,
+// `literal`: the column's default in rows that are there already; empty: NULL.
+[[nodiscard]] Result<Script> add_column(const catalog::Catalog& catalog, const catalog::Table& table,
+                                        const catalog::AddColumn& added,
                                         const std::string& literal);
 // Closes all current rows of `table` into history at kmb_position().
 [[nodiscard]] Script close_rows(const catalog::Table& table);
 
 // The projection's own tables.
 [[nodiscard]] Script system_tables();
-
-// An expression of the catalog with `"@<id>"` written as the column's name; `history`: as "c<id>".
-[[nodiscard]] Result<std::string> named(const std::string& expression, const catalog::Table& table,
-                                        bool history);
 
 }  // namespace kimberlite::projection

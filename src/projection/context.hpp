@@ -1,0 +1,47 @@
+// What the SQL functions and hooks of one connection see of the request they run in.
+//
+// Thread rule: that of its connection, which it outlives.
+#pragma once
+
+#include <optional>
+
+#include "base/ids.hpp"
+#include "projection/log_source.hpp"
+#include "projection/projection.hpp"
+#include "sqlite.hpp"
+
+namespace kimberlite::projection {
+
+class Context {
+ public:
+  explicit Context(env::Clock& clock) : clock_(clock) {}
+
+  Position position;               // kmb_position()
+  TimestampUs now;                 // kmb_now()
+  std::uint64_t rows_numbered = 0;  // kmb_row() calls of this request
+  LogSource* log = nullptr;        // for kmb_record_reason(), kmb_record_actor()
+  // The error of the function that failed: SQLite's own message is only its echo.
+  std::optional<Error> failure;
+
+  // Bounds what runs until `unbound`. Read by the progress handler.
+  void bound(const Budget& budget) { budget_ = &budget; }
+  void unbound() { budget_ = nullptr; }
+  // Non-zero: stop, and `failure` says why.
+  [[nodiscard]] int progress();
+
+ private:
+  env::Clock& clock_;
+  const Budget* budget_ = nullptr;
+};
+
+// kmb_row() = position * 2^20 + number: as many rows without a key fit one record.
+inline constexpr std::uint64_t rows_numbered_max = 1ULL << 20;
+
+// Registers every function, aggregate and collation of the dialect, the progress handler, the
+// limits and the settings of sql.md, Capture. `context` outlives the connection.
+[[nodiscard]] Status prepare_connection(Connection& connection, Context& context);
+
+// `error_of`, unless a function of ours has said it better.
+[[nodiscard]] Error take_error(Context& context, sqlite3* db, int rc);
+
+}  // namespace kimberlite::projection

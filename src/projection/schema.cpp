@@ -1,0 +1,364 @@
+#include "schema.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ranges>
+
+#include "base/assert.hpp"
+#include "sql/rewrite.hpp"
+#include "sql/types.hpp"
+
+namespace kimberlite::projection {
+namespace {
+
+std::string join(const std::vector<std::string>& parts) {
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+const catalog::Column& column_of(const catalog::Table& table, ColumnId id) {
+  const catalog::Column* column = catalog::Catalog::column(table, id);
+  KIMBERLITE_ASSERT(column != nullptr);  // the catalog holds no id that is not there
+  return *column;
+}
+
+std::string column_names(const catalog::Table& table, const std::vector<ColumnId>& ids) {
+  std::vector<std::string> names;
+  for (const ColumnId id : ids) names.push_back(quoted(column_of(table, id).name));
+  return join(names);
+}
+
+// Type and collation: the same for a column and its history, or `AS OF … WHERE z = '5'` would
+// compare otherwise.
+std::string stored_as(const catalog::Type& type) {
+  const std::string_view collation = sql::collation_name(type);
+  return collation.empty() ? std::string{sql::storage_class(type)}
+                           : fmt::format("{} COLLATE {}", sql::storage_class(type), collation);
+}
+
+std::string_view action_text(catalog::ForeignKeyAction action) {
+  switch (action) {
+    case catalog::ForeignKeyAction::no_action:
+      return "NO ACTION";
+    case catalog::ForeignKeyAction::restrict:
+      return "RESTRICT";
+    case catalog::ForeignKeyAction::cascade:
+      return "CASCADE";
+    case catalog::ForeignKeyAction::set_null:
+      return "SET NULL";
+    case catalog::ForeignKeyAction::set_default:
+      return "SET DEFAULT";
+  }
+  return "NO ACTION";
+}
+
+std::string references(const catalog::Catalog& catalog, const catalog::Table& child,
+                       const catalog::ForeignKey& key) {
+  const catalog::Table* parent = key.parent == child.id ? &child : catalog.table(key.parent);
+  KIMBERLITE_ASSERT(parent != nullptr);  // the catalog drops no table others refer to
+  return fmt::format("REFERENCES {}({}) ON DELETE {} ON UPDATE {}{}", quoted(parent->name),
+                     column_names(*parent, key.parent_columns), action_text(key.on_delete),
+                     action_text(key.on_update),
+                     key.deferred ? " DEFERRABLE INITIALLY DEFERRED" : "");
+}
+
+std::string named_constraint(std::string_view name) {
+  return name.empty() ? std::string{} : fmt::format("CONSTRAINT {} ", quoted(name));
+}
+
+// A CHECK always has a name: SQLite puts an unnamed one's expression into the error.
+Result<std::string> check_clause(const catalog::Table& table, const catalog::Check& check) {
+  KIMBERLITE_TRY(const std::string expression, sql::rewrite_expression(check.expression, table));
+  const std::string name = check.name.empty() ? fmt::format("of table {}", table.name) : check.name;
+  return fmt::format("CONSTRAINT {} CHECK ({})", quoted(name), expression);
+}
+
+bool contains(const std::vector<ColumnId>& ids, ColumnId id) {
+  return std::ranges::find(ids, id) != ids.end();
+}
+
+bool is_rowid_key(const catalog::Table& table, const catalog::Column& column) {
+  return table.primary_key.size() == 1 && table.primary_key[0] == column.id &&
+         sql::storage_class(column.type) == "INTEGER" && !column.generated;
+}
+
+// `default_text`: in the place of the column's own expression.
+Result<std::string> column_definition(const catalog::Table& table, const catalog::Column& column,
+                                      std::optional<std::string> default_text = std::nullopt) {
+  std::string text = fmt::format("{} {}", quoted(column.name), stored_as(column.type));
+  if (is_rowid_key(table, column)) {
+    text += column.identity ? " PRIMARY KEY AUTOINCREMENT" : " PRIMARY KEY";
+  }
+  if (column.not_null || contains(table.primary_key, column.id)) text += " NOT NULL";
+  if (!default_text && column.default_value) {
+    KIMBERLITE_TRY(default_text, sql::rewrite_expression(*column.default_value, table));
+  }
+  if (default_text && !default_text->empty()) text += fmt::format(" DEFAULT ({})", *default_text);
+  if (column.generated) {
+    KIMBERLITE_TRY(const std::string expression, sql::rewrite_expression(*column.generated, table));
+    text += fmt::format(" GENERATED ALWAYS AS ({}) VIRTUAL", expression);
+  }
+  const std::string check = sql::check_expression(column.type, quoted(column.name));
+  if (!check.empty()) {
+    // Named by what the user should read when it fails, so that SQLite's message can be passed on.
+    const std::string name = fmt::format("{}{} {}", type_check_prefix, column.name,
+                                         sql::type_name(column.type));
+    text += fmt::format(" CONSTRAINT {} CHECK ({})", quoted(name), check);
+  }
+  return text;
+}
+
+// The history column's definition; generated columns have none.
+std::string history_definition(const catalog::Column& column) {
+  return fmt::format("{} {}", quoted(history_column(column.id)), stored_as(column.type));
+}
+
+std::string history_insert(const catalog::Table& table, std::string_view row) {
+  std::vector<std::string> to;
+  std::vector<std::string> from;
+  for (const catalog::Column& column : table.columns) {
+    if (column.generated) continue;
+    to.push_back(quoted(history_column(column.id)));
+    from.push_back(fmt::format("{}{}", row, quoted(column.name)));
+  }
+  if (table.primary_key.empty()) {
+    to.emplace_back("__row");
+    from.push_back(fmt::format("{}__row", row));
+  }
+  to.insert(to.end(), {"__from", "__to"});
+  from.insert(from.end(), {fmt::format("{}__from", row), "kmb_position()"});
+  return fmt::format("INSERT INTO {}({}) {}{}", quoted(history_name(table.id)), join(to),
+                     row.empty() ? "SELECT " : "VALUES (", join(from)) +
+         (row.empty() ? fmt::format(" FROM {}", quoted(table.name)) : ")");
+}
+
+std::string create_history(const catalog::Table& table) {
+  std::vector<std::string> parts;
+  std::vector<std::string> key;
+  if (table.primary_key.empty()) {
+    parts.emplace_back("__row INTEGER");
+    key.emplace_back("__row");
+  }
+  parts.insert(parts.end(), {"__from INTEGER", "__to INTEGER"});
+  for (const catalog::Column& column : table.columns) {
+    if (!column.generated) parts.push_back(history_definition(column));
+  }
+  for (const ColumnId id : table.primary_key) key.push_back(quoted(history_column(id)));
+  key.emplace_back("__from");
+  parts.push_back(fmt::format("PRIMARY KEY ({})", join(key)));
+  return fmt::format("CREATE TABLE {}({}) STRICT, WITHOUT ROWID",
+                     quoted(history_name(table.id)), join(parts));
+}
+
+bool may_cascade(const catalog::Table& table) {
+  using enum catalog::ForeignKeyAction;
+  const auto changes_rows = [](catalog::ForeignKeyAction action) {
+    return action == cascade || action == set_null || action == set_default;
+  };
+  return std::ranges::any_of(table.foreign_keys, [&](const catalog::ForeignKey& key) {
+    return changes_rows(key.on_delete) || changes_rows(key.on_update);
+  });
+}
+
+// A past version is looked up by unique columns as a current row is.
+std::string history_unique_index(const catalog::Table& table, std::size_t number,
+                                 const catalog::Unique& unique) {
+  std::vector<std::string> columns;
+  for (const ColumnId id : unique.columns) columns.push_back(quoted(history_column(id)));
+  return fmt::format("CREATE INDEX {} ON {}({})",
+                     quoted(fmt::format("__hu_{}_{}", table.id.value(), number)),
+                     quoted(history_name(table.id)), join(columns));
+}
+
+// Behind `__from` and `__to` the history's columns ascend by id, dropped ones among them.
+int history_index(const catalog::Catalog& catalog, ObjectId table, ColumnId column) {
+  int index = 2;
+  for (const catalog::Column& ever : catalog.columns_ever(table)) {
+    if (ever.id < column && !ever.generated) ++index;
+  }
+  return index;
+}
+
+}  // namespace
+
+bool Layout::is_key(std::size_t image_index) const {
+  return std::ranges::find(key, image_index) != key.end();
+}
+
+Layout layout_of(const catalog::Catalog& catalog, const catalog::Table& table) {
+  Layout layout;
+  layout.table = table.id;
+  layout.name = table.name;
+  layout.hidden_key = table.primary_key.empty();
+  layout.cascades = may_cascade(table);
+  // The preupdate hook skips generated columns when it counts (checked on 3.40.1).
+  int hook_index = layout.hidden_key ? hook_index_row + 1 : hook_index_from + 1;
+  for (const catalog::Column& column : table.columns) {
+    if (column.generated) continue;
+    const bool spelled = sql::order_of(column.type) != sql::Order::binary ||
+                         column.type.kind == catalog::TypeKind::decimal;
+    const bool real = sql::storage_class(column.type) == "REAL";
+    layout.image.push_back({column.id, column.name, column.type, hook_index++, spelled, real});
+    layout.any_spelled = layout.any_spelled || spelled;
+    layout.identity = layout.identity || column.identity;
+  }
+  for (const ColumnId id : table.primary_key) {
+    const auto found = std::ranges::find(layout.image, id, &ColumnLayout::id);
+    KIMBERLITE_ASSERT(found != layout.image.end());  // a generated column is no key
+    layout.key.push_back(static_cast<std::size_t>(found - layout.image.begin()));
+    layout.history_key.push_back(history_index(catalog, table.id, id));
+  }
+  if (layout.hidden_key) layout.history_key.push_back(0);
+  return layout;
+}
+
+std::string history_name(ObjectId table) { return fmt::format("__h_{}", table.value()); }
+std::string history_column(ColumnId column) { return fmt::format("c{}", column.value()); }
+std::string index_name(ObjectId index) { return fmt::format("__i_{}", index.value()); }
+
+std::string key_predicate(const Layout& layout, int first, bool history) {
+  if (layout.hidden_key) return fmt::format("__row = ?{}", first);
+  std::string text;
+  for (std::size_t i = 0; i < layout.key.size(); ++i) {
+    const ColumnLayout& column = layout.image[layout.key[i]];
+    text += fmt::format("{}{} = ?{}", i == 0 ? "" : " AND ",
+                        quoted(history ? history_column(column.id) : column.name),
+                        first + static_cast<int>(i));
+  }
+  return text;
+}
+
+Result<Script> create_table(const catalog::Catalog& catalog, const catalog::Table& table) {
+  std::vector<std::string> parts{"__from INTEGER NOT NULL DEFAULT (kmb_position())"};
+  if (table.primary_key.empty()) {
+    parts.emplace_back("__row INTEGER NOT NULL PRIMARY KEY DEFAULT (kmb_row())");
+  }
+  bool rowid_key = false;
+  for (const catalog::Column& column : table.columns) {
+    KIMBERLITE_TRY(std::string definition, column_definition(table, column));
+    parts.push_back(std::move(definition));
+    rowid_key = rowid_key || is_rowid_key(table, column);
+  }
+  if (!table.primary_key.empty() && !rowid_key) {
+    parts.push_back(fmt::format("PRIMARY KEY ({})", column_names(table, table.primary_key)));
+  }
+  for (const catalog::Unique& unique : table.uniques) {
+    parts.push_back(fmt::format("{}UNIQUE ({})", named_constraint(unique.name),
+                                column_names(table, unique.columns)));
+  }
+  for (const catalog::Check& check : table.checks) {
+    KIMBERLITE_TRY(std::string clause, check_clause(table, check));
+    parts.push_back(std::move(clause));
+  }
+  for (const catalog::ForeignKey& key : table.foreign_keys) {
+    parts.push_back(fmt::format("{}FOREIGN KEY ({}) {}", named_constraint(key.name),
+                                column_names(table, key.columns),
+                                references(catalog, table, key)));
+  }
+  Script script{fmt::format("CREATE TABLE {}({}) STRICT{}", quoted(table.name), join(parts),
+                            table.primary_key.empty() ? ", WITHOUT ROWID" : ""),
+                create_history(table)};
+  for (std::size_t i = 0; i < table.uniques.size(); ++i) {
+    script.push_back(history_unique_index(table, i, table.uniques[i]));
+  }
+  std::ranges::move(create_triggers(table), std::back_inserter(script));
+  return script;
+}
+
+Script close_rows(const catalog::Table& table) {
+  return {history_insert(table, "")};
+}
+
+Script drop_table(const catalog::Table& table) {
+  Script script = close_rows(table);
+  std::ranges::move(drop_triggers(table.id), std::back_inserter(script));
+  script.push_back(fmt::format("DROP TABLE {}", quoted(table.name)));
+  return script;
+}
+
+Script create_triggers(const catalog::Table& table) {
+  const std::string name = quoted(table.name);
+  const std::uint32_t id = table.id.value();
+  const std::string keep = history_insert(table, "OLD.");
+  std::vector<std::string> columns;
+  for (const catalog::Column& column : table.columns) {
+    if (!column.generated) columns.push_back(quoted(column.name));
+  }
+  // OF the user's columns: raising `__from` alone supersedes nothing.
+  Script script{
+      fmt::format("CREATE TRIGGER __u_{} AFTER UPDATE OF {} ON {} WHEN OLD.__from < kmb_position() "
+                  "BEGIN {}; END",
+                  id, join(columns), name, keep),
+      fmt::format("CREATE TRIGGER __d_{} AFTER DELETE ON {} WHEN OLD.__from < kmb_position() "
+                  "BEGIN {}; END",
+                  id, name, keep)};
+  if (may_cascade(table)) {
+    std::vector<std::string> key;
+    for (const ColumnId column : table.primary_key) {
+      const std::string column_name = quoted(column_of(table, column).name);
+      key.push_back(fmt::format("{} = NEW.{}", column_name, column_name));
+    }
+    if (key.empty()) key.emplace_back("__row = NEW.__row");
+    script.push_back(fmt::format(
+        "CREATE TRIGGER __c_{} AFTER UPDATE ON {} WHEN NEW.__from <> kmb_position() "
+        "BEGIN UPDATE {} SET __from = kmb_position() WHERE {}; END",
+        id, name, name, fmt::format("{}", fmt::join(key, " AND "))));
+  }
+  return script;
+}
+
+Script drop_triggers(ObjectId table) {
+  Script script;
+  for (const char kind : {'u', 'd', 'c'}) {
+    script.push_back(fmt::format("DROP TRIGGER IF EXISTS __{}_{}", kind, table.value()));
+  }
+  return script;
+}
+
+Script create_index(const catalog::Table& table, const catalog::Index& index) {
+  std::vector<std::string> now;
+  std::vector<std::string> then;
+  bool kept = true;  // generated columns have no history to be looked up in
+  for (const catalog::IndexColumn& part : index.columns) {
+    const catalog::Column& column = column_of(table, part.column);
+    const std::string_view direction = part.descending ? " DESC" : "";
+    now.push_back(quoted(column.name).append(direction));
+    then.push_back(quoted(history_column(column.id)).append(direction));
+    kept = kept && !column.generated;
+  }
+  Script script{fmt::format("CREATE {}INDEX {} ON {}({})", index.unique ? "UNIQUE " : "",
+                            quoted(index_name(index.id)), quoted(table.name), join(now))};
+  if (kept) {
+    script.push_back(fmt::format("CREATE INDEX __hi_{} ON {}({})", index.id.value(),
+                                 quoted(history_name(table.id)), join(then)));
+  }
+  return script;
+}
+
+// The history's index stays: past answers are still asked for.
+Script drop_index(ObjectId index) {
+  return {fmt::format("DROP INDEX {}", quoted(index_name(index)))};
+}
+
+Result<Script> add_column(const catalog::Catalog& catalog, const catalog::Table& table,
+                          const catalog::AddColumn& added, const std::string& literal) {
+  const catalog::Column& column = added.column;
+  KIMBERLITE_TRY(std::string definition, column_definition(table, column, literal));
+  for (const catalog::Check& check : added.checks) {
+    KIMBERLITE_TRY(const std::string clause, check_clause(table, check));
+    definition += " " + clause;
+  }
+  for (const catalog::ForeignKey& key : added.foreign_keys) {
+    definition += " " + references(catalog, table, key);
+  }
+  Script script = drop_triggers(table.id);
+  script.push_back(fmt::format("ALTER TABLE {} ADD COLUMN {}", quoted(table.name), definition));
+  if (!column.generated) {
+    script.push_back(fmt::format("ALTER TABLE {} ADD COLUMN {}", quoted(history_name(table.id)),
+                                 history_definition(column)));
+  }
+  std::ranges::move(create_triggers(table), std::back_inserter(script));
+  return script;
+}
+
+}  // namespace kimberlite::projection

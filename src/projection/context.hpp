@@ -20,6 +20,7 @@ class Context {
   TimestampUs now;                 // kmb_now()
   std::uint64_t rows_numbered = 0;  // kmb_row() calls of this request
   LogSource* log = nullptr;        // for kmb_record_reason(), kmb_record_actor()
+  Vfs* sealed = nullptr;           // knows what was behind an I/O error
   // The error of the function that failed: SQLite's own message is only its echo.
   std::optional<Error> failure;
 
@@ -29,8 +30,17 @@ class Context {
   // Non-zero: stop, and `failure` says why.
   [[nodiscard]] int progress();
 
+  // The row of `__records`, on this connection.
+  [[nodiscard]] Result<std::optional<KnownRecord>> record_at(std::int64_t position);
+  [[nodiscard]] std::string actor_text(const Id128& actor);
+  void use(Connection& connection) { connection_ = &connection; }
+  // Before the connection is closed.
+  void release() { record_by_position_ = Prepared{}; }
+
  private:
   env::Clock& clock_;
+  Connection* connection_ = nullptr;
+  Prepared record_by_position_;
   const Budget* budget_ = nullptr;
 };
 
@@ -41,7 +51,15 @@ inline constexpr std::uint64_t rows_numbered_max = 1ULL << 20;
 // limits and the settings of sql.md, Capture. `context` outlives the connection.
 [[nodiscard]] Status prepare_connection(Connection& connection, Context& context);
 
-// `error_of`, unless a function of ours has said it better.
-[[nodiscard]] Error take_error(Context& context, sqlite3* db, int rc);
+// `error_of`, unless a function of ours, the VFS or the catalog says it better. `catalog` may be
+// null.
+[[nodiscard]] Error take_error(Context& context, const catalog::Catalog* catalog, sqlite3* db,
+                               int rc);
+
+// RFC 3339, UTC, with the fraction it has: a TIMESTAMP's canonical text.
+[[nodiscard]] std::string time_text(TimestampUs time);
+
+// From a row of (timestamp, kind, actor, digest).
+[[nodiscard]] KnownRecord known_record(const Prepared& row, std::int64_t position);
 
 }  // namespace kimberlite::projection

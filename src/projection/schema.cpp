@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <ranges>
 
 #include "base/assert.hpp"
@@ -11,6 +12,9 @@
 
 namespace kimberlite::projection {
 namespace {
+
+constexpr std::string_view type_check_prefix = "__type_";    // table id _ column id
+constexpr std::string_view table_check_prefix = "__check_";  // table id
 
 std::string join(const std::vector<std::string>& parts) {
   return fmt::format("{}", fmt::join(parts, ", "));
@@ -69,7 +73,8 @@ std::string named_constraint(std::string_view name) {
 // A CHECK always has a name: SQLite puts an unnamed one's expression into the error.
 Result<std::string> check_clause(const catalog::Table& table, const catalog::Check& check) {
   KIMBERLITE_TRY(const std::string expression, sql::rewrite_expression(check.expression, table));
-  const std::string name = check.name.empty() ? fmt::format("of table {}", table.name) : check.name;
+  const std::string name =
+      check.name.empty() ? fmt::format("{}{}", table_check_prefix, table.id.value()) : check.name;
   return fmt::format("CONSTRAINT {} CHECK ({})", quoted(name), expression);
 }
 
@@ -100,10 +105,8 @@ Result<std::string> column_definition(const catalog::Table& table, const catalog
   }
   const std::string check = sql::check_expression(column.type, quoted(column.name));
   if (!check.empty()) {
-    // Named by what the user should read when it fails, so that SQLite's message can be passed on.
-    const std::string name = fmt::format("{}{} {}", type_check_prefix, column.name,
-                                         sql::type_name(column.type));
-    text += fmt::format(" CONSTRAINT {} CHECK ({})", quoted(name), check);
+    text += fmt::format(" CONSTRAINT {}{}_{} CHECK ({})", type_check_prefix, table.id.value(),
+                        column.id.value(), check);
   }
   return text;
 }
@@ -265,12 +268,8 @@ Result<Script> create_table(const catalog::Catalog& catalog, const catalog::Tabl
   return script;
 }
 
-Script close_rows(const catalog::Table& table) {
-  return {history_insert(table, "")};
-}
-
 Script drop_table(const catalog::Table& table) {
-  Script script = close_rows(table);
+  Script script{history_insert(table, "")};
   std::ranges::move(drop_triggers(table.id), std::back_inserter(script));
   script.push_back(fmt::format("DROP TABLE {}", quoted(table.name)));
   return script;
@@ -359,6 +358,82 @@ Result<Script> add_column(const catalog::Catalog& catalog, const catalog::Table&
   }
   std::ranges::move(create_triggers(table), std::back_inserter(script));
   return script;
+}
+
+namespace {
+
+// SQLite would have to rewrite triggers with names that are on their way out: they are made anew.
+Script altered(const catalog::Table& before, const catalog::Table& after, std::string alter) {
+  Script script = drop_triggers(before.id);
+  script.push_back(fmt::format("ALTER TABLE {} {}", quoted(before.name), alter));
+  std::ranges::move(create_triggers(after), std::back_inserter(script));
+  return script;
+}
+
+}  // namespace
+
+Script rename_table(const catalog::Table& before, const catalog::Table& after) {
+  return altered(before, after, fmt::format("RENAME TO {}", quoted(after.name)));
+}
+
+Script rename_column(const catalog::Table& before, const catalog::Table& after, ColumnId column) {
+  return altered(before, after,
+                 fmt::format("RENAME COLUMN {} TO {}", quoted(column_of(before, column).name),
+                             quoted(column_of(after, column).name)));
+}
+
+Script drop_column(const catalog::Table& before, const catalog::Table& after, ColumnId column) {
+  Script script{history_insert(before, ""),
+                fmt::format("UPDATE {} SET __from = kmb_position()", quoted(before.name))};
+  std::ranges::move(altered(before, after,
+                            fmt::format("DROP COLUMN {}", quoted(column_of(before, column).name))),
+                    std::back_inserter(script));
+  return script;
+}
+
+// Bytes of `__records` and its kin are kept small: a record is one row, an append one more.
+Script system_tables() {
+  return {
+      "CREATE TABLE __projection(name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID",
+      "CREATE TABLE __records(position INTEGER PRIMARY KEY, timestamp INTEGER NOT NULL, "
+      "kind INTEGER NOT NULL, actor BLOB NOT NULL, request_id BLOB, digest BLOB) STRICT",
+      "CREATE UNIQUE INDEX __records_request ON __records(request_id) "
+      "WHERE request_id IS NOT NULL",
+      "CREATE UNIQUE INDEX __records_time ON __records(timestamp)",
+      "CREATE TABLE __streams(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, "
+      "next_sequence INTEGER NOT NULL) STRICT",
+      "CREATE TABLE __appends(stream INTEGER, first_sequence INTEGER, position INTEGER NOT NULL, "
+      "PRIMARY KEY(stream, first_sequence)) STRICT, WITHOUT ROWID",
+  };
+}
+
+std::optional<Error> type_error(const catalog::Catalog& catalog, std::string_view message) {
+  const std::size_t name = message.find(": __");
+  if (name == std::string_view::npos) return std::nullopt;
+  message.remove_prefix(name + 2);
+  const bool of_table = message.starts_with(table_check_prefix);
+  if (!of_table && !message.starts_with(type_check_prefix)) return std::nullopt;
+  message.remove_prefix(of_table ? table_check_prefix.size() : type_check_prefix.size());
+
+  std::uint32_t table_id = 0;
+  std::uint32_t column_id = 0;
+  const char* const end = message.data() + message.size();
+  const auto [after, failed] = std::from_chars(message.data(), end, table_id);
+  const catalog::Table* table = catalog.table(ObjectId{table_id});
+  if (failed != std::errc{} || table == nullptr) return std::nullopt;
+  if (of_table) {
+    return Error{Code::constraint_check, "a CHECK constraint of table {} is not met", table->name};
+  }
+  if (after == end) return std::nullopt;
+  std::from_chars(after + 1, end, column_id);
+  const catalog::Column* column = catalog::Catalog::column(*table, ColumnId{column_id});
+  if (column == nullptr) return std::nullopt;
+  using enum catalog::TypeKind;
+  const bool spelled = column->type.kind == date || column->type.kind == time ||
+                       column->type.kind == timestamp || column->type.kind == interval ||
+                       column->type.kind == uuid || column->type.kind == json;
+  return Error{spelled ? Code::type_format : Code::type_range, "a value is no {} for column {}.{}",
+               sql::type_name(column->type), table->name, column->name};
 }
 
 }  // namespace kimberlite::projection

@@ -53,8 +53,10 @@ struct Layout {
 // The condition that names a row by its key, with parameters from `first` on, in key order.
 [[nodiscard]] std::string key_predicate(const Layout& layout, int first, bool history);
 
-// The CHECK that holds a column to its type is named by this, the column and the type.
-inline constexpr std::string_view type_check_prefix = "the type of ";
+// What a failed CHECK means, from SQLite's message: of a column's type, or of a table's nameless
+// one, which are named by ids so that a rename never touches them. Nothing if it is another.
+[[nodiscard]] std::optional<Error> type_error(const catalog::Catalog& catalog,
+                                              std::string_view message);
 
 // Each a list of statements, to be executed in order.
 using Script = std::vector<std::string>;
@@ -70,8 +72,12 @@ using Script = std::vector<std::string>;
 [[nodiscard]] Result<Script> add_column(const catalog::Catalog& catalog, const catalog::Table& table,
                                         const catalog::AddColumn& added,
                                         const std::string& literal);
-// Closes all current rows of `table` into history at kmb_position().
-[[nodiscard]] Script close_rows(const catalog::Table& table);
+[[nodiscard]] Script rename_table(const catalog::Table& before, const catalog::Table& after);
+[[nodiscard]] Script rename_column(const catalog::Table& before, const catalog::Table& after,
+                                   ColumnId column);
+// All current rows are closed into history first, at kmb_position(), and live on from there.
+[[nodiscard]] Script drop_column(const catalog::Table& before, const catalog::Table& after,
+                                 ColumnId column);
 
 // The projection's own tables.
 [[nodiscard]] Script system_tables();

@@ -40,14 +40,26 @@
 #include "env/env.hpp"
 #include "record/entry.hpp"
 #include "record/items.hpp"
-#include "sql/statement.hpp"
+#include "projection/vfs.hpp"
+#include "sql/token.hpp"
 
 namespace kimberlite::projection {
 
-// Where the SQLite file is. `vfs` is a registered SQLite VFS (`vfs.hpp`).
+// Where the SQLite file is: behind a `Vfs`, which outlives every connection.
 struct Location {
   std::string path;
-  std::string vfs;
+  std::string vfs;        // the name a SQLite VFS is registered under; empty: SQLite's own
+  Vfs* sealed = nullptr;  // asked what was behind an I/O error
+  [[nodiscard]] static Location of(Vfs& vfs) { return {vfs.path(), vfs.name(), &vfs}; }
+};
+
+// A SELECT, VALUES, INSERT, UPDATE, DELETE or TRUNCATE: `tokens` are its own alone (no EXPLAIN, WITH
+// REASON, semicolon), point into `text`, and may end in an `end`. What is between the first and the
+// last is the text it is cached by.
+struct Query {
+  std::string_view text;
+  std::span<const sql::Token> tokens;
+  bool explain = false;  // the plan of it, in a reader
 };
 
 // One row an event, in the order in which they happened, one after the other by `ordinal`. A key
@@ -96,7 +108,6 @@ struct Budget {
 struct Committed {
   const record::Entry* entry = nullptr;
   Bytes digest;
-  std::span<const StreamAdvance> streams;
 };
 
 // What a record holds for the projection, opened.
@@ -154,7 +165,7 @@ class Projection {
   [[nodiscard]] virtual Status begin_request(At at, bool several) = 0;
   // SELECT, INSERT, UPDATE, DELETE, TRUNCATE. On an error the statement has had no effect and the
   // request may go on, or be undone, unless `request_lost()`: then only undo_request is possible.
-  [[nodiscard]] virtual Result<Evaluated> evaluate(const sql::Statement& statement,
+  [[nodiscard]] virtual Result<Evaluated> evaluate(const Query& query,
                                                    std::span<const ValueView> parameters,
                                                    const Budget& budget) = 0;
   [[nodiscard]] virtual bool request_lost() const = 0;
@@ -164,7 +175,8 @@ class Projection {
   [[nodiscard]] virtual Status savepoint(std::string_view name) = 0;
   [[nodiscard]] virtual Status release(std::string_view name) = 0;
   [[nodiscard]] virtual Status rollback_to(std::string_view name) = 0;
-  // The request's changes, valid until the batch ends; empty: nothing changed, nothing to propose.
+  // The request's changes, valid until the batch ends; empty: nothing changed, nothing to propose
+  // (but for DDL, which stands).
   // An error (a deferred foreign key, a row over its limit) undoes the request.
   [[nodiscard]] virtual Result<std::span<const RowChange>> finish_request() = 0;
   virtual void undo_request() = 0;

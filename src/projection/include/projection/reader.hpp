@@ -47,8 +47,8 @@ class Reader {
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
 
-  // SELECT, VALUES, SHOW, DESCRIBE, EXPLAIN; anything else is `sql.read_only`.
-  [[nodiscard]] virtual Result<std::unique_ptr<Cursor>> query(const sql::Statement& statement,
+  // Anything but a SELECT or VALUES is `sql.read_only`, unless it is only explained.
+  [[nodiscard]] virtual Result<std::unique_ptr<Cursor>> query(const Query& query,
                                                               std::span<const ValueView> parameters,
                                                               const ReadContext& context) = 0;
   // Of the latest snapshot.

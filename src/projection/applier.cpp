@@ -130,10 +130,10 @@ Status Applier::apply(const RowChange& change) {
       statements.update.bind(columns + keys + 1, change.previous);
       return one_row(*layout, statements.update);
     case record::Operation::remove:
-      KIMBERLITE_CHECK(prepare(statements.remove,
-                               fmt::format("DELETE FROM main.{} WHERE {} AND __from = ?{}",
-                                           quoted(layout->name), key_predicate(*layout, 1, false),
-                                           keys + 1)));
+      KIMBERLITE_CHECK(
+          prepare(statements.remove,
+                  fmt::format("DELETE FROM main.{} WHERE {} AND __from = ?{}", quoted(layout->name),
+                              key_predicate(*layout, 1, false), keys + 1)));
       bind_list(statements.remove, key_, 1);
       statements.remove.bind(keys + 1, change.previous);
       return one_row(*layout, statements.remove);
@@ -158,10 +158,10 @@ Status Applier::restore(const Layout& layout, Bytes key, std::uint64_t from) {
   KIMBERLITE_CHECK(prepare(statements.restore,
                            fmt::format("UPDATE main.{} SET __from = ?1 WHERE {}",
                                        quoted(layout.name), key_predicate(layout, 2, false))));
-  KIMBERLITE_CHECK(prepare(
-      statements.forget_version,
-      fmt::format("DELETE FROM main.{} WHERE {} AND __from = ?1",
-                  quoted(history_name(layout.table)), key_predicate(layout, 2, true))));
+  KIMBERLITE_CHECK(
+      prepare(statements.forget_version,
+              fmt::format("DELETE FROM main.{} WHERE {} AND __from = ?1",
+                          quoted(history_name(layout.table)), key_predicate(layout, 2, true))));
   KIMBERLITE_CHECK(read(key, key_));
   // At its old position the row supersedes nothing and no cascade has to raise it.
   const Position now = std::exchange(context_.position, Position{from});

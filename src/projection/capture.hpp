@@ -71,6 +71,8 @@ class Capture {
     std::int64_t value = 0;
   };
   [[nodiscard]] const std::vector<Raise>& raise() const { return raise_; }
+  // What `settle` asked for is done.
+  void settled() { respell_.clear(), untouched_.clear(), raise_.clear(); }
 
   [[nodiscard]] const std::vector<Event>& events() const { return events_; }
   [[nodiscard]] Bytes key_of(const Event& event) const;

@@ -4,14 +4,11 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <chrono>
-#include <cmath>
-#include <new>
 
 #include "base/assert.hpp"
 #include "base/limits.hpp"
 #include "schema.hpp"
+#include "sql/datetime.hpp"
 #include "sql/functions.hpp"
 #include "sql/types.hpp"
 
@@ -105,19 +102,23 @@ void call_row(sqlite3_context* call, int /*count*/, sqlite3_value** /*values*/) 
                       rows_numbered_max}
                     .next("split it"));
   }
-  sqlite3_result_int64(call, static_cast<sqlite3_int64>(context.position.value() * rows_numbered_max +
-                                                        context.rows_numbered++));
+  sqlite3_result_int64(call,
+                       static_cast<sqlite3_int64>(context.position.value() * rows_numbered_max +
+                                                  context.rows_numbered++));
 }
 
-enum class Part : std::uint8_t { timestamp, date, time };
+sql::Timestamp time_of(TimestampUs time) { return {static_cast<std::int64_t>(time.value())}; }
 
-template <Part part>
 void call_now(sqlite3_context* call, int /*count*/, sqlite3_value** /*values*/) {
-  const std::string whole = time_text(context_of(call).now);
-  std::string_view text = whole;
-  if constexpr (part == Part::date) text = text.substr(0, 10);
-  if constexpr (part == Part::time) text = text.substr(11, text.size() - 12);
-  give_result(call, text);
+  give_result(call, time_text(context_of(call).now));
+}
+
+void call_today(sqlite3_context* call, int /*count*/, sqlite3_value** /*values*/) {
+  give_result(call, sql::text_of(sql::date_of(time_of(context_of(call).now))));
+}
+
+void call_time_of_day(sqlite3_context* call, int /*count*/, sqlite3_value** /*values*/) {
+  give_result(call, sql::text_of(sql::time_of(time_of(context_of(call).now))));
 }
 
 void call_record_time(sqlite3_context* call, int /*count*/, sqlite3_value** values) {
@@ -159,9 +160,9 @@ struct RequestFunction {
 constexpr std::array request_functions{
     RequestFunction{"kmb_position", 0, call_position},
     RequestFunction{"kmb_row", 0, call_row},
-    RequestFunction{"kmb_now", 0, call_now<Part::timestamp>},
-    RequestFunction{"kmb_today", 0, call_now<Part::date>},
-    RequestFunction{"kmb_time_of_day", 0, call_now<Part::time>},
+    RequestFunction{"kmb_now", 0, call_now},
+    RequestFunction{"kmb_today", 0, call_today},
+    RequestFunction{"kmb_time_of_day", 0, call_time_of_day},
     RequestFunction{"kmb_record_time", 1, call_record_time},
     RequestFunction{"kmb_record_actor", 1, call_record_actor},
     RequestFunction{"kmb_record_reason", 1, call_record_reason},
@@ -186,14 +187,14 @@ Status register_functions(sqlite3* db, Context& context) {
         step<false>, finish, current, step<true>, forget)));
   }
   for (const RequestFunction& function : request_functions) {
-    KIMBERLITE_CHECK(check(sqlite3_create_function_v2(db, function.name, function.arguments,
-                                                      flags_request, &context, function.call,
-                                                      nullptr, nullptr, nullptr)));
+    KIMBERLITE_CHECK(
+        check(sqlite3_create_function_v2(db, function.name, function.arguments, flags_request,
+                                         &context, function.call, nullptr, nullptr, nullptr)));
   }
   for (const sql::Collation& collation : sql::collations()) {
-    KIMBERLITE_CHECK(check(sqlite3_create_collation_v2(
-        db, collation.name, SQLITE_UTF8, const_cast<sql::Order*>(&collation.order), compare_texts,
-        nullptr)));
+    KIMBERLITE_CHECK(check(sqlite3_create_collation_v2(db, collation.name, SQLITE_UTF8,
+                                                       const_cast<sql::Order*>(&collation.order),
+                                                       compare_texts, nullptr)));
   }
   return {};
 }
@@ -205,9 +206,12 @@ struct Setting {
   int value;
 };
 constexpr std::array settings{
-    Setting{SQLITE_DBCONFIG_DEFENSIVE, 1},      Setting{SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
-    Setting{SQLITE_DBCONFIG_DQS_DDL, 0},        Setting{SQLITE_DBCONFIG_DQS_DML, 0},
-    Setting{SQLITE_DBCONFIG_ENABLE_TRIGGER, 1}, Setting{SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, 0},
+    Setting{SQLITE_DBCONFIG_DEFENSIVE, 1},
+    Setting{SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
+    Setting{SQLITE_DBCONFIG_DQS_DDL, 0},
+    Setting{SQLITE_DBCONFIG_DQS_DML, 0},
+    Setting{SQLITE_DBCONFIG_ENABLE_TRIGGER, 1},
+    Setting{SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, 0},
     Setting{SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0},
 };
 
@@ -229,22 +233,7 @@ constexpr std::array limits{
 
 }  // namespace
 
-std::string time_text(TimestampUs time) {
-  using namespace std::chrono;
-  const sys_time<microseconds> whole{microseconds{static_cast<std::int64_t>(time.value())}};
-  const auto day = floor<days>(whole);
-  const year_month_day date{day};
-  const hh_mm_ss clock{whole - day};
-  std::string text = fmt::format(
-      "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", static_cast<int>(date.year()),
-      static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), clock.hours().count(),
-      clock.minutes().count(), clock.seconds().count());
-  if (const auto fraction = clock.subseconds().count(); fraction != 0) {
-    text += fmt::format(".{:06}", fraction);
-    while (text.back() == '0') text.pop_back();
-  }
-  return text += 'Z';
-}
+std::string time_text(TimestampUs time) { return sql::text_of(time_of(time)); }
 
 int Context::progress() {
   if (budget_ == nullptr) return 0;
@@ -284,8 +273,7 @@ KnownRecord known_record(const Prepared& row, std::int64_t position) {
   record.timestamp = TimestampUs{static_cast<std::uint64_t>(row.integer(0))};
   record.kind = static_cast<std::uint16_t>(row.integer(1));
   const Bytes actor = row.bytes(2);
-  std::ranges::copy(actor.first(std::min(actor.size(), record.actor.size())),
-                    record.actor.begin());
+  std::ranges::copy(actor.first(std::min(actor.size(), record.actor.size())), record.actor.begin());
   const Bytes digest = row.bytes(3);
   record.digest.assign(digest.begin(), digest.end());
   return record;

@@ -16,11 +16,11 @@ class Context {
  public:
   explicit Context(env::Clock& clock) : clock_(clock) {}
 
-  Position position;               // kmb_position()
-  TimestampUs now;                 // kmb_now()
+  Position position;                // kmb_position()
+  TimestampUs now;                  // kmb_now()
   std::uint64_t rows_numbered = 0;  // kmb_row() calls of this request
-  LogSource* log = nullptr;        // for kmb_record_reason(), kmb_record_actor()
-  Vfs* sealed = nullptr;           // knows what was behind an I/O error
+  LogSource* log = nullptr;         // for kmb_record_reason(), kmb_record_actor()
+  Vfs* sealed = nullptr;            // knows what was behind an I/O error
   // The error of the function that failed: SQLite's own message is only its echo.
   std::optional<Error> failure;
 

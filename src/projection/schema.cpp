@@ -149,8 +149,8 @@ std::string create_history(const catalog::Table& table) {
   for (const ColumnId id : table.primary_key) key.push_back(quoted(history_column(id)));
   key.emplace_back("__from");
   parts.push_back(fmt::format("PRIMARY KEY ({})", join(key)));
-  return fmt::format("CREATE TABLE {}({}) STRICT, WITHOUT ROWID",
-                     quoted(history_name(table.id)), join(parts));
+  return fmt::format("CREATE TABLE {}({}) STRICT, WITHOUT ROWID", quoted(history_name(table.id)),
+                     join(parts));
 }
 
 bool may_cascade(const catalog::Table& table) {
@@ -255,8 +255,7 @@ Result<Script> create_table(const catalog::Catalog& catalog, const catalog::Tabl
   }
   for (const catalog::ForeignKey& key : table.foreign_keys) {
     parts.push_back(fmt::format("{}FOREIGN KEY ({}) {}", named_constraint(key.name),
-                                column_names(table, key.columns),
-                                references(catalog, table, key)));
+                                column_names(table, key.columns), references(catalog, table, key)));
   }
   Script script{fmt::format("CREATE TABLE {}({}) STRICT{}", quoted(table.name), join(parts),
                             table.primary_key.empty() ? ", WITHOUT ROWID" : ""),
@@ -298,10 +297,10 @@ Script create_triggers(const catalog::Table& table) {
       key.push_back(fmt::format("{} = NEW.{}", column_name, column_name));
     }
     if (key.empty()) key.emplace_back("__row = NEW.__row");
-    script.push_back(fmt::format(
-        "CREATE TRIGGER __c_{} AFTER UPDATE ON {} WHEN NEW.__from <> kmb_position() "
-        "BEGIN UPDATE {} SET __from = kmb_position() WHERE {}; END",
-        id, name, name, fmt::format("{}", fmt::join(key, " AND "))));
+    script.push_back(
+        fmt::format("CREATE TRIGGER __c_{} AFTER UPDATE ON {} WHEN NEW.__from <> kmb_position() "
+                    "BEGIN UPDATE {} SET __from = kmb_position() WHERE {}; END",
+                    id, name, name, fmt::format("{}", fmt::join(key, " AND "))));
   }
   return script;
 }
@@ -385,9 +384,9 @@ Script rename_column(const catalog::Table& before, const catalog::Table& after, 
 Script drop_column(const catalog::Table& before, const catalog::Table& after, ColumnId column) {
   Script script{history_insert(before, ""),
                 fmt::format("UPDATE {} SET __from = kmb_position()", quoted(before.name))};
-  std::ranges::move(altered(before, after,
-                            fmt::format("DROP COLUMN {}", quoted(column_of(before, column).name))),
-                    std::back_inserter(script));
+  std::ranges::move(
+      altered(before, after, fmt::format("DROP COLUMN {}", quoted(column_of(before, column).name))),
+      std::back_inserter(script));
   return script;
 }
 

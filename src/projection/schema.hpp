@@ -34,19 +34,19 @@ struct ColumnLayout {
 struct Layout {
   ObjectId table;
   std::string name;
-  bool hidden_key = false;           // the key is `__row`
-  bool identity = false;             // AUTOINCREMENT
-  bool cascades = false;             // a foreign key may change its rows
-  bool any_spelled = false;          // a column is `spelled`
-  std::vector<ColumnLayout> image;   // all but generated ones, by ascending id
-  std::vector<std::size_t> key;      // indices into `image`; empty if `hidden_key`
-  std::vector<int> history_key;      // hook indices of the key in the history table
+  bool hidden_key = false;          // the key is `__row`
+  bool identity = false;            // AUTOINCREMENT
+  bool cascades = false;            // a foreign key may change its rows
+  bool any_spelled = false;         // a column is `spelled`
+  std::vector<ColumnLayout> image;  // all but generated ones, by ascending id
+  std::vector<std::size_t> key;     // indices into `image`; empty if `hidden_key`
+  std::vector<int> history_key;     // hook indices of the key in the history table
   [[nodiscard]] bool is_key(std::size_t image_index) const;
   [[nodiscard]] bool only_key() const { return key.size() == image.size(); }
 };
 [[nodiscard]] Layout layout_of(const catalog::Catalog& catalog, const catalog::Table& table);
 
-[[nodiscard]] std::string history_name(ObjectId table);    // "__h_7"
+[[nodiscard]] std::string history_name(ObjectId table);     // "__h_7"
 [[nodiscard]] std::string history_column(ColumnId column);  // "c3"
 [[nodiscard]] std::string index_name(ObjectId index);
 
@@ -69,7 +69,8 @@ using Script = std::vector<std::string>;
 [[nodiscard]] Script create_index(const catalog::Table& table, const catalog::Index& index);
 [[nodiscard]] Script drop_index(ObjectId index);
 // `literal`: the column's default in rows that are there already; empty: NULL.
-[[nodiscard]] Result<Script> add_column(const catalog::Catalog& catalog, const catalog::Table& table,
+[[nodiscard]] Result<Script> add_column(const catalog::Catalog& catalog,
+                                        const catalog::Table& table,
                                         const catalog::AddColumn& added,
                                         const std::string& literal);
 [[nodiscard]] Script rename_table(const catalog::Table& before, const catalog::Table& after);

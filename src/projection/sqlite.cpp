@@ -53,8 +53,9 @@ Error constraint_error(int extended, std::string_view message) {
     case SQLITE_CONSTRAINT_CHECK:
       return check_error(names);
     case SQLITE_CONSTRAINT_FOREIGNKEY:
-      return Error{Code::constraint_foreign_key,
-                   "a foreign key is not met: the row referred to is missing, or still referred to"};
+      return Error{
+          Code::constraint_foreign_key,
+          "a foreign key is not met: the row referred to is missing, or still referred to"};
     case SQLITE_CONSTRAINT_DATATYPE: {
       // "cannot store TEXT value in INTEGER column t.a"
       const std::size_t at = message.rfind("column ");
@@ -101,7 +102,8 @@ void give_result(sqlite3_context* context, const ValueView& value) {
   } else if (const auto* text = std::get_if<std::string_view>(&value)) {
     sqlite3_result_text64(context, text->data(), text->size(), SQLITE_TRANSIENT, SQLITE_UTF8);
   } else if (const auto* blob = std::get_if<Bytes>(&value)) {
-    sqlite3_result_blob64(context, blob->data() == nullptr ? "" : static_cast<const void*>(blob->data()),
+    sqlite3_result_blob64(context,
+                          blob->data() == nullptr ? "" : static_cast<const void*>(blob->data()),
                           blob->size(), SQLITE_TRANSIENT);
   } else {
     sqlite3_result_null(context);
@@ -195,9 +197,7 @@ Status Prepared::run() {
   }
 }
 
-void Prepared::reset() {
-  sqlite3_reset(get());
-}
+void Prepared::reset() { sqlite3_reset(get()); }
 
 ValueView Prepared::column(int index) const {
   switch (sqlite3_column_type(get(), index)) {
@@ -230,9 +230,9 @@ Bytes Prepared::bytes(int index) const {
 Result<Connection> Connection::open(const Location& location, Mode mode) {
   Connection connection;
   sqlite3* db = nullptr;
-  const int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI |
-                    (mode == Mode::write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
-                                         : SQLITE_OPEN_READWRITE);
+  const int flags =
+      SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI |
+      (mode == Mode::write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READWRITE);
   const int rc = sqlite3_open_v2(location.path.c_str(), &db, flags,
                                  location.vfs.empty() ? nullptr : location.vfs.c_str());
   connection.db_.reset(db);
@@ -250,9 +250,8 @@ Status Connection::execute(const std::string& sql) {
 Result<Prepared> Connection::prepare(std::string_view sql, bool kept) {
   sqlite3_stmt* statement = nullptr;
   const char* tail = nullptr;
-  const int rc =
-      sqlite3_prepare_v3(db(), sql.data(), static_cast<int>(sql.size()),
-                         kept ? SQLITE_PREPARE_PERSISTENT : 0U, &statement, &tail);
+  const int rc = sqlite3_prepare_v3(db(), sql.data(), static_cast<int>(sql.size()),
+                                    kept ? SQLITE_PREPARE_PERSISTENT : 0U, &statement, &tail);
   if (rc != SQLITE_OK) return error_of(db(), rc);
   KIMBERLITE_ASSERT(statement != nullptr);
   return Prepared{statement};

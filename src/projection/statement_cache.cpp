@@ -1,5 +1,6 @@
 #include "statement_cache.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 namespace kimberlite::projection {
@@ -26,10 +27,12 @@ std::string_view own_text(const Query& query) {
   return query.text.substr(begin, query.tokens[last - 1].end_offset() - begin);
 }
 
-Status bind_all(Compiled& compiled, std::span<const ValueView> parameters, bool copy) {
-  if (parameters.size() != compiled.door.caller_parameters) {
-    return Error{Code::sql_misuse, "the statement has {} parameters, {} values were given",
-                 compiled.door.caller_parameters, parameters.size()};
+Status bind_all(Compiled& compiled, const Query& query, std::span<const ValueView> parameters,
+                bool copy) {
+  const std::size_t wanted = std::max(query.parameters, compiled.door.caller_parameters);
+  if (parameters.size() != wanted) {
+    return Error{Code::sql_misuse, "the statement has {} parameters, {} values were given", wanted,
+                 parameters.size()};
   }
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     KIMBERLITE_CHECK(check_parameter(i + 1, parameters[i]));

@@ -70,6 +70,7 @@ class StatementCache {
 [[nodiscard]] std::string_view own_text(const Query& query);
 // Fails with `sql.misuse` or `type.*`, nothing bound, unless the caller gave what is asked for.
 // `copy`: the values need not outlive the call.
-[[nodiscard]] Status bind_all(Compiled& compiled, std::span<const ValueView> parameters, bool copy);
+[[nodiscard]] Status bind_all(Compiled& compiled, const Query& query,
+                              std::span<const ValueView> parameters, bool copy);
 
 }  // namespace kimberlite::projection

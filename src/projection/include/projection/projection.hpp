@@ -38,10 +38,10 @@
 #include "base/value.hpp"
 #include "catalog/catalog.hpp"
 #include "env/env.hpp"
+#include "projection/vfs.hpp"
 #include "record/entry.hpp"
 #include "record/items.hpp"
-#include "projection/vfs.hpp"
-#include "sql/token.hpp"
+#include "sql/statement.hpp"
 
 namespace kimberlite::projection {
 
@@ -53,13 +53,17 @@ struct Location {
   [[nodiscard]] static Location of(Vfs& vfs) { return {vfs.path(), vfs.name(), &vfs}; }
 };
 
-// A SELECT, VALUES, INSERT, UPDATE, DELETE or TRUNCATE: `tokens` are its own alone (no EXPLAIN, WITH
-// REASON, semicolon), point into `text`, and may end in an `end`. What is between the first and the
-// last is the text it is cached by.
+// A SELECT, VALUES, INSERT, UPDATE, DELETE or TRUNCATE: `tokens` are its own alone (no EXPLAIN,
+// WITH REASON, semicolon) and point into `text`, which outlives it. What stands between the first
+// and the last is the text it is cached by.
 struct Query {
   std::string_view text;
   std::span<const sql::Token> tokens;
-  bool explain = false;  // the plan of it, in a reader
+  std::uint32_t parameters = 0;  // values the caller must give
+  bool explain = false;          // the plan of it, in a reader
+  [[nodiscard]] static Query of(const sql::Statement& statement) {
+    return {statement.text, statement.tokens, statement.parameters.count, statement.explain};
+  }
 };
 
 // One row an event, in the order in which they happened, one after the other by `ordinal`. A key
@@ -153,7 +157,7 @@ class Projection {
   [[nodiscard]] virtual Result<std::optional<KnownRecord>> find_request(const Id128& request) = 0;
   [[nodiscard]] virtual Result<std::optional<KnownRecord>> find_record(Position position) = 0;
   // The last record stamped at or before `time`; 0: none.
-  [[nodiscard]] virtual Result<Position> position_at(TimestampUs time) = 0;
+  [[nodiscard]] virtual Result<Position> position_at(TimestampUs time) const = 0;
   [[nodiscard]] virtual Result<std::optional<KnownStream>> find_stream(std::string_view name) = 0;
   [[nodiscard]] virtual Result<StreamId> next_stream() = 0;
 

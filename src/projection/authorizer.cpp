@@ -1,0 +1,65 @@
+#include "authorizer.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <string>
+
+#include "base/assert.hpp"
+#include "sql/functions.hpp"
+#include "sql/system_tables.hpp"
+
+namespace kimberlite::projection {
+namespace {
+
+std::string_view text(const char* given) { return given == nullptr ? std::string_view{} : given; }
+
+std::string lower(std::string_view name) {
+  std::string out{name};
+  std::ranges::transform(out, out.begin(), [](char c) {
+    return static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  });
+  return out;
+}
+
+}  // namespace
+
+void Guard::attach(sqlite3* db) { sqlite3_set_authorizer(db, &Guard::authorize, this); }
+
+int Guard::authorize(void* self, int action, const char* first, const char* second,
+                     const char* /*database*/, const char* trigger) {
+  const auto& guard = *static_cast<const Guard*>(self);
+  if (!guard.active_) return SQLITE_OK;
+  return guard.allows(action, text(first), text(second), text(trigger)) ? SQLITE_OK : SQLITE_DENY;
+}
+
+bool Guard::readable(std::string_view table) const {
+  KIMBERLITE_ASSERT(catalog_ != nullptr);
+  if (catalog_->table(table) != nullptr) return true;
+  // History, and what the door shows under a documented name.
+  if (table.starts_with("__h_") || sql::system_table(table) != nullptr) return true;
+  return table == "json_each" || table == "json_tree";
+}
+
+bool Guard::allows(int action, std::string_view first, std::string_view second,
+                   std::string_view trigger) const {
+  switch (action) {
+    case SQLITE_SELECT:
+    case SQLITE_RECURSIVE:
+      return true;
+    case SQLITE_READ:
+      return readable(first);
+    case SQLITE_FUNCTION:
+      return second.starts_with("kmb_") || sql::is_allowed_function(lower(second));
+    case SQLITE_INSERT:
+      if (!may_write_) return false;
+      return catalog_->table(first) != nullptr || (!trigger.empty() && first.starts_with("__h_")) ||
+             first == "sqlite_sequence";
+    case SQLITE_UPDATE:
+    case SQLITE_DELETE:
+      return may_write_ && (catalog_->table(first) != nullptr || first == "sqlite_sequence");
+    default:
+      return false;
+  }
+}
+
+}  // namespace kimberlite::projection

@@ -1,0 +1,137 @@
+// DDL in the projection: the same physical steps on the leader, on a replica and in a rebuild.
+#include <fmt/format.h>
+
+#include "base/assert.hpp"
+#include "sql/types.hpp"
+#include "sqlite_projection.hpp"
+
+namespace kimberlite::projection {
+namespace {
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+
+std::string literal_of(const ValueView& value) {
+  if (const auto* integer = std::get_if<std::int64_t>(&value)) return fmt::format("{}", *integer);
+  if (const auto* real = std::get_if<double>(&value)) return sql::print_double(*real);
+  if (const auto* text = std::get_if<std::string_view>(&value)) return quoted_text(*text);
+  if (const auto* bytes = std::get_if<Bytes>(&value)) return fmt::format("x'{}'", to_hex(*bytes));
+  return "NULL";
+}
+
+// Whatever calls a function may answer otherwise tomorrow, or on another machine.
+bool calls_function(std::string_view expression) {
+  const Result<std::vector<sql::Token>> tokens = sql::tokenize(expression);
+  if (!tokens) return true;
+  for (std::size_t i = 1; i < tokens->size(); ++i) {
+    if ((*tokens)[i].is(sql::TokenKind::left_parenthesis) && (*tokens)[i - 1].is_name())
+      return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Status SqliteProjection::evaluate_ddl(const catalog::Change& change) {
+  KIMBERLITE_ASSERT(state_ == State::request && finished_.empty() && !lost_ && !ddl_);
+  KIMBERLITE_ASSERT(capture_.events().empty());
+  ddl_ = true;
+  Status done = change_schema(change, at_.position);
+  if (const auto* created = std::get_if<catalog::CreateView>(&change); done && created != nullptr) {
+    done = check_view(created->view);
+  }
+  if (!done) lose();
+  return done;
+}
+
+Status SqliteProjection::change_schema(const catalog::Change& change, Position position) {
+  auto after = std::make_shared<catalog::Catalog>(*catalog_);
+  KIMBERLITE_CHECK(after->apply(change, position));
+  KIMBERLITE_TRY(const Script script, script_of(change, *after));
+  KIMBERLITE_CHECK(execute(script));
+  catalog_ = std::move(after);
+  capture_.set_tables(*catalog_);
+  statements_.clear();
+  applier_.forget();
+  return save_catalog();
+}
+
+Result<Script> SqliteProjection::script_of(const catalog::Change& change,
+                                           const catalog::Catalog& after) {
+  const catalog::Catalog& before = *catalog_;
+  return std::visit(
+      Overloaded{
+          [&](const catalog::CreateTable& c) -> Result<Script> {
+            return create_table(after, *after.table(c.table.id));
+          },
+          [&](const catalog::DropTable& c) -> Result<Script> {
+            return drop_table(*before.table(c.table));
+          },
+          [&](const catalog::RenameTable& c) -> Result<Script> {
+            return rename_table(*before.table(c.table), *after.table(c.table));
+          },
+          [&](const catalog::AddColumn& c) -> Result<Script> {
+            const catalog::Table& table = *after.table(c.table);
+            KIMBERLITE_TRY(const std::string literal, added_default(table, c.column));
+            return add_column(after, table, c, literal);
+          },
+          [&](const catalog::DropColumn& c) -> Result<Script> {
+            return drop_column(*before.table(c.table), *after.table(c.table), c.column);
+          },
+          [&](const catalog::RenameColumn& c) -> Result<Script> {
+            return rename_column(*before.table(c.table), *after.table(c.table), c.column);
+          },
+          [&](const catalog::CreateIndex& c) -> Result<Script> {
+            return create_index(*after.table(c.index.table), c.index);
+          },
+          [&](const catalog::DropIndex& c) -> Result<Script> { return drop_index(c.index); },
+          [](const catalog::CreateView&) -> Result<Script> { return Script{}; },
+          [](const catalog::DropView&) -> Result<Script> { return Script{}; },
+      },
+      change);
+}
+
+// SQLite gives rows that are there the default as it is spelled, without any of our rules: so it is
+// computed here, once, and must be the same everywhere.
+Result<std::string> SqliteProjection::added_default(const catalog::Table& after,
+                                                    const catalog::Column& column) {
+  if (!column.default_value || column.generated) return std::string{};
+  if (calls_function(*column.default_value)) {
+    return Error{Code::sql_unsupported,
+                 "the default of an added column must be a constant: it is given to the rows that "
+                 "are there"}
+        .where("column {}.{}", after.name, column.name)
+        .next("add the column with a constant default, then UPDATE");
+  }
+  KIMBERLITE_TRY(const std::string expression,
+                 sql::rewrite_expression(*column.default_value, after));
+  KIMBERLITE_TRY(Prepared compute, connection_.prepare(fmt::format("SELECT ({})", expression)));
+  KIMBERLITE_TRY(const bool row, compute.step());
+  KIMBERLITE_ASSERT(row);
+  const Running running{compute};
+  KIMBERLITE_TRY(const Value canonical, sql::canonicalise(compute.column(0), column.type));
+  return is_null(canonical) ? std::string{} : literal_of(view(canonical));
+}
+
+// A view is the door's: nothing of it is physical. It must read as it stands, now.
+Status SqliteProjection::check_view(const catalog::View& created) {
+  const std::string text = fmt::format("SELECT * FROM {}", quoted(created.name));
+  KIMBERLITE_TRY(const std::vector<sql::Token> tokens, sql::tokenize(text));
+  KIMBERLITE_TRY(const auto compiled, compile(Query{text, tokens, 0, false}, {}));
+  statements_.clear();
+  return {};
+}
+
+Status SqliteProjection::save_catalog() {
+  Writer encoded;
+  catalog_->encode(encoded);
+  KIMBERLITE_TRY(Prepared save,
+                 connection_.prepare("INSERT INTO __projection VALUES ('catalog', ?1) "
+                                     "ON CONFLICT DO UPDATE SET value = excluded.value"));
+  save.bind(1, ValueView{Bytes{encoded.buffer()}});
+  return save.run();
+}
+
+}  // namespace kimberlite::projection

@@ -52,16 +52,6 @@ std::string respell_text(const Layout& layout) {
                      key_predicate(layout, static_cast<int>(layout.image.size()) + 1, false));
 }
 
-std::string version_text(const Layout& layout) {
-  std::string names;
-  for (const ColumnLayout& column : layout.image) {
-    names += fmt::format("{}{}", names.empty() ? "" : ",", quoted(history_column(column.id)));
-  }
-  const std::size_t keys = layout.hidden_key ? 1 : layout.key.size();
-  return fmt::format("SELECT {} FROM main.{} WHERE {} AND __from = ?{}", names,
-                     quoted(history_name(layout.table)), key_predicate(layout, 1, true), keys + 1);
-}
-
 void bind_list(Prepared& statement, std::span<const ValueView> values, int first) {
   for (const ValueView& value : values) statement.bind(first++, value);
 }
@@ -181,22 +171,6 @@ Status Applier::raise_identity(const Layout& layout, std::int64_t value) {
   raise_.bind(1, value);
   raise_.bind(2, ValueView{std::string_view{layout.name}});
   return one_row(layout, raise_);
-}
-
-Result<Buffer> Applier::version(const Layout& layout, Bytes key, std::uint64_t from) {
-  Prepared& statement = statements_[layout.table].version;
-  KIMBERLITE_CHECK(prepare(statement, version_text(layout)));
-  KIMBERLITE_CHECK(read(key, key_));
-  bind_list(statement, key_, 1);
-  statement.bind(static_cast<int>(key_.size()) + 1, Position{from});
-  const Running running{statement};
-  KIMBERLITE_TRY(const bool found, statement.step());
-  if (!found) return Buffer{};
-  image_.clear();
-  for (int i = 0; i < statement.columns(); ++i) image_.push_back(statement.column(i));
-  Writer image;
-  record::encode_values(image, std::span<const ValueView>{image_});
-  return std::move(image).take();
 }
 
 }  // namespace kimberlite::projection

@@ -22,14 +22,12 @@ class Applier {
   // Takes back the version a row was given for an update that left it as it was.
   [[nodiscard]] Status restore(const Layout& layout, Bytes key, std::uint64_t from);
   [[nodiscard]] Status raise_identity(const Layout& layout, std::int64_t value);
-  // The row's image as of the version that began at `from` and is in history; empty: not there.
-  [[nodiscard]] Result<Buffer> version(const Layout& layout, Bytes key, std::uint64_t from);
   // The schema has changed, or the connection is about to be closed.
   void forget() { statements_.clear(), raise_ = Prepared{}; }
 
  private:
   struct Statements {
-    Prepared insert, update, remove, respell, restore, forget_version, version;
+    Prepared insert, update, remove, respell, restore, forget_version;
   };
   [[nodiscard]] Status one_row(const Layout& layout, Prepared& statement);
   [[nodiscard]] Status prepare(Prepared& statement, const std::string& sql);

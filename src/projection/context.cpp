@@ -249,7 +249,7 @@ int Context::progress() {
   return 0;
 }
 
-Result<std::optional<KnownRecord>> Context::record_at(std::int64_t position) {
+Result<std::optional<KnownRecord>> Context::record_at(std::int64_t number) {
   if (!record_by_position_) {
     KIMBERLITE_TRY(record_by_position_,
                    connection_->prepare("SELECT timestamp, kind, actor, digest FROM main.__records "
@@ -257,10 +257,10 @@ Result<std::optional<KnownRecord>> Context::record_at(std::int64_t position) {
                                         true));
   }
   const Running running{record_by_position_};
-  record_by_position_.bind(1, position);
+  record_by_position_.bind(1, number);
   KIMBERLITE_TRY(const bool found, record_by_position_.step());
   if (!found) return std::optional<KnownRecord>{};
-  return std::optional{known_record(record_by_position_, position)};
+  return std::optional{known_record(record_by_position_, number)};
 }
 
 std::string Context::actor_text(const Id128& actor) {

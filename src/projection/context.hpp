@@ -31,7 +31,7 @@ class Context {
   [[nodiscard]] int progress();
 
   // The row of `__records`, on this connection.
-  [[nodiscard]] Result<std::optional<KnownRecord>> record_at(std::int64_t position);
+  [[nodiscard]] Result<std::optional<KnownRecord>> record_at(std::int64_t number);
   [[nodiscard]] std::string actor_text(const Id128& actor);
   void use(Connection& connection) { connection_ = &connection; }
   // Before the connection is closed.

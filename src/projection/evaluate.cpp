@@ -299,8 +299,7 @@ Result<bool> SqliteProjection::changed_nothing() {
     const Capture::Event& first = events[ends.first];
     Buffer before;
     if (first.operation != record::Operation::insert) {
-      KIMBERLITE_TRY(before,
-                     applier_.version(*first.layout, capture_.key_of(first), first.previous));
+      KIMBERLITE_TRY(before, versions_.find(*first.layout, capture_.key_of(first), first.previous));
     }
     if (!equal(before, capture_.image_of(events[ends.last]))) return false;
   }

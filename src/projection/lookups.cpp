@@ -3,7 +3,8 @@
 namespace kimberlite::projection {
 
 Status Lookups::prepare(Prepared& statement, const char* sql) const {
-  if (!statement) KIMBERLITE_TRY(statement, connection_.prepare(sql, true));
+  if (statement) return {};
+  KIMBERLITE_TRY(statement, connection_.prepare(sql, true));
   return {};
 }
 
@@ -27,6 +28,14 @@ Result<std::optional<KnownStream>> Lookups::find_stream(std::string_view name) c
   return std::optional{KnownStream{StreamId{static_cast<std::uint64_t>(find_stream_.integer(0))},
                                    std::string{find_stream_.text(1)},
                                    Sequence{static_cast<std::uint64_t>(find_stream_.integer(2))}}};
+}
+
+Result<std::string> Lookups::stream_name(StreamId stream) const {
+  KIMBERLITE_CHECK(prepare(stream_name_, "SELECT name FROM main.__streams WHERE id = ?1"));
+  const Running running{stream_name_};
+  stream_name_.bind(1, static_cast<std::int64_t>(stream.value()));
+  KIMBERLITE_TRY(const bool found, stream_name_.step());
+  return found ? std::string{stream_name_.text(0)} : std::string{};
 }
 
 Result<At> Lookups::head() const {

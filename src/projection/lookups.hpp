@@ -14,6 +14,7 @@ class Lookups {
   // The last record stamped at or before `time`; 0: none.
   [[nodiscard]] Result<Position> position_at(TimestampUs time) const;
   [[nodiscard]] Result<std::optional<KnownStream>> find_stream(std::string_view name) const;
+  [[nodiscard]] Result<std::string> stream_name(StreamId stream) const;
   // The last record: position 0 if there is none.
   [[nodiscard]] Result<At> head() const;
 
@@ -22,7 +23,7 @@ class Lookups {
 
   Connection& connection_;
   // Kept prepared on first use; a lookup changes nothing its caller can see.
-  mutable Prepared position_at_, find_stream_, head_;
+  mutable Prepared position_at_, find_stream_, stream_name_, head_;
 };
 
 }  // namespace kimberlite::projection

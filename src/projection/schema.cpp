@@ -399,6 +399,7 @@ Script system_tables() {
       "CREATE UNIQUE INDEX __records_request ON __records(request_id) "
       "WHERE request_id IS NOT NULL",
       "CREATE UNIQUE INDEX __records_time ON __records(timestamp)",
+      "CREATE TABLE __schema_changes(position INTEGER PRIMARY KEY) STRICT",
       "CREATE TABLE __streams(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, "
       "next_sequence INTEGER NOT NULL) STRICT",
       "CREATE TABLE __appends(stream INTEGER, first_sequence INTEGER, position INTEGER NOT NULL, "

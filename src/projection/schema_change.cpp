@@ -55,6 +55,8 @@ Status SqliteProjection::change_schema(const catalog::Change& change, Position p
   capture_.set_tables(*catalog_);
   statements_.clear();
   applier_.forget();
+  KIMBERLITE_CHECK(
+      execute({fmt::format("INSERT INTO __schema_changes VALUES ({})", position.value())}));
   return save_catalog();
 }
 
@@ -87,8 +89,14 @@ Result<Script> SqliteProjection::script_of(const catalog::Change& change,
             return create_index(*after.table(c.index.table), c.index);
           },
           [&](const catalog::DropIndex& c) -> Result<Script> { return drop_index(c.index); },
-          [](const catalog::CreateView&) -> Result<Script> { return Script{}; },
-          [](const catalog::DropView&) -> Result<Script> { return Script{}; },
+          // A view is a CTE of the door. What stands for it makes SQLite's schema another, which is
+          // how readers notice that theirs is old.
+          [](const catalog::CreateView& c) -> Result<Script> {
+            return Script{fmt::format("CREATE VIEW __v_{} AS SELECT 1", c.view.id.value())};
+          },
+          [](const catalog::DropView& c) -> Result<Script> {
+            return Script{fmt::format("DROP VIEW __v_{}", c.view.value())};
+          },
       },
       change);
 }

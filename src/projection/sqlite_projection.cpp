@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/assert.hpp"
+#include "log_tables.hpp"
 
 namespace kimberlite::projection {
 namespace {
@@ -21,14 +22,17 @@ Error damaged(std::string_view why) {
 }  // namespace
 
 Result<std::unique_ptr<Projection>> Projection::open(env::Env env, Location location,
-                                                     bool deterministic) {
-  auto projection = std::make_unique<SqliteProjection>(env, std::move(location));
+                                                     LogSource* log, bool deterministic) {
+  auto projection = std::make_unique<SqliteProjection>(env, std::move(location), log);
   KIMBERLITE_CHECK(projection->start(deterministic));
   return std::unique_ptr<Projection>{std::move(projection)};
 }
 
-SqliteProjection::SqliteProjection(env::Env env, Location location)
-    : env_(env), location_(std::move(location)), context_(env.clock) {}
+SqliteProjection::SqliteProjection(env::Env env, Location location, LogSource* log)
+    : env_(env), location_(std::move(location)), context_(env.clock) {
+  context_.log = log;
+  context_.sealed = location_.sealed;
+}
 
 SqliteProjection::~SqliteProjection() {
   if (state_ != State::idle) end(false);
@@ -41,7 +45,6 @@ Status SqliteProjection::start(bool deterministic) {
     env_.random.fill(std::as_writable_bytes(std::span{&seed, 1}));
     sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, static_cast<int>(seed | 1U), nullptr);
   }
-  context_.sealed = location_.sealed;
   Result<Connection> opened = Connection::open(location_, Connection::Mode::write);
   if (!opened) {
     const auto sealed = location_.sealed == nullptr ? std::nullopt : location_.sealed->take_error();
@@ -58,6 +61,7 @@ Status SqliteProjection::start(bool deterministic) {
 
 Status SqliteProjection::create_or_load() {
   KIMBERLITE_CHECK(prepare_connection(connection_, context_));
+  KIMBERLITE_CHECK(register_log_tables(connection_, context_, catalog_));
   KIMBERLITE_CHECK(connection_.execute("PRAGMA foreign_keys=ON"));
   KIMBERLITE_TRY(const std::int64_t tables,
                  connection_.integer("SELECT count(*) FROM sqlite_schema"));
@@ -111,7 +115,9 @@ Status SqliteProjection::execute(const Script& script) {
 }
 
 Status SqliteProjection::run_kept(Prepared& statement, const char* sql) {
-  if (!statement) KIMBERLITE_TRY(statement, connection_.prepare(sql, true));
+  if (!statement) {
+    KIMBERLITE_TRY(statement, connection_.prepare(sql, true));
+  }
   const int rc = sqlite3_step(statement.get());
   if (rc == SQLITE_DONE) {
     statement.reset();

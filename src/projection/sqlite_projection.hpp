@@ -19,12 +19,13 @@
 #include "context.hpp"
 #include "lookups.hpp"
 #include "statement_cache.hpp"
+#include "versions.hpp"
 
 namespace kimberlite::projection {
 
 class SqliteProjection final : public Projection, private sql::TimeMap {
  public:
-  SqliteProjection(env::Env env, Location location);
+  SqliteProjection(env::Env env, Location location, LogSource* log);
   ~SqliteProjection() override;
   [[nodiscard]] Status start(bool deterministic);
 
@@ -114,6 +115,7 @@ class SqliteProjection final : public Projection, private sql::TimeMap {
   Connection connection_;
   Capture capture_;
   Applier applier_{connection_, context_, capture_};
+  Versions versions_{connection_};
   StatementCache<Compiled> statements_{cached_statements};
   static constexpr std::size_t cached_statements = 256;
 

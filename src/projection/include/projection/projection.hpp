@@ -38,6 +38,7 @@
 #include "base/value.hpp"
 #include "catalog/catalog.hpp"
 #include "env/env.hpp"
+#include "projection/log_source.hpp"
 #include "projection/vfs.hpp"
 #include "record/entry.hpp"
 #include "record/items.hpp"
@@ -139,10 +140,12 @@ struct KnownStream {
 
 class Projection {
  public:
-  // Opens or makes the database. `deterministic` seeds SQLite's own random numbers from
+  // Opens or makes the database. `log` is what statements see in `__events`, and outlives this; it
+  // may be null where none are evaluated. `deterministic` seeds SQLite's own random numbers from
   // `env.random` (the simulator). `integrity.projection` if the file is not one of ours, or
   // damaged.
   [[nodiscard]] static Result<std::unique_ptr<Projection>> open(env::Env env, Location location,
+                                                                LogSource* log,
                                                                 bool deterministic = false);
   virtual ~Projection() = default;
   Projection(const Projection&) = delete;

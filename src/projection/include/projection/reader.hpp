@@ -53,7 +53,7 @@ class Reader {
                                                               const ReadContext& context) = 0;
   // Of the latest snapshot.
   [[nodiscard]] virtual Result<At> head() = 0;
-  [[nodiscard]] virtual Result<Position> position_at(TimestampUs time) = 0;
+  [[nodiscard]] virtual Result<Position> position_at(TimestampUs time) const = 0;
   // Which record holds the event, or the first after it; nothing beyond the stream's end.
   struct StreamPlace {
     Position position;

@@ -1,0 +1,390 @@
+#include "projection/reader.hpp"
+
+#include <fmt/format.h>
+
+#include "authorizer.hpp"
+#include "base/assert.hpp"
+#include "context.hpp"
+#include "log_tables.hpp"
+#include "lookups.hpp"
+#include "statement_cache.hpp"
+
+namespace kimberlite::projection {
+namespace {
+
+constexpr std::size_t cached_statements = 256;
+
+std::size_t size_of(const ValueView& value) {
+  if (const auto* text = std::get_if<std::string_view>(&value)) return text->size();
+  if (const auto* bytes = std::get_if<Bytes>(&value)) return bytes->size();
+  return sizeof(std::int64_t);
+}
+
+class SqliteReader;
+
+class SqliteCursor final : public Cursor {
+ public:
+  SqliteCursor(SqliteReader& reader, std::shared_ptr<Compiled> compiled, const Budget& budget,
+               std::optional<Position> as_of)
+      : reader_(reader), compiled_(std::move(compiled)), budget_(budget), as_of_(as_of) {}
+  ~SqliteCursor() override;
+
+  [[nodiscard]] std::span<const ResultColumn> columns() const override {
+    return compiled_->columns;
+  }
+  [[nodiscard]] Result<bool> next() override;
+  [[nodiscard]] std::span<const ValueView> row() const override { return row_; }
+  [[nodiscard]] Result<At> answered() override;
+
+  // Opens the snapshot. False: it is not the one the text was compiled for, or it was gone before
+  // its head was known; the query is to begin again.
+  [[nodiscard]] Result<bool> start();
+
+ private:
+  [[nodiscard]] Result<bool> step();
+  [[nodiscard]] Status hand_out();
+
+  SqliteReader& reader_;
+  std::shared_ptr<Compiled> compiled_;
+  Budget budget_;
+  std::optional<Position> as_of_;
+  At head_;
+  std::vector<ValueView> row_;
+  std::uint64_t rows_ = 0;
+  std::uint64_t bytes_ = 0;
+  bool stepped_ = false;  // onto the first row, by `start`
+  bool done_ = false;
+};
+
+class SqliteReader final : public Reader, private sql::TimeMap {
+ public:
+  SqliteReader(env::Env env, Location location)
+      : location_(std::move(location)), context_(env.clock) {}
+  ~SqliteReader() override {
+    KIMBERLITE_ASSERT(!open_);
+    context_.release();
+  }
+  [[nodiscard]] Status start(LogSource* log);
+
+  [[nodiscard]] Result<std::unique_ptr<Cursor>> query(const Query& query,
+                                                      std::span<const ValueView> parameters,
+                                                      const ReadContext& context) override;
+  [[nodiscard]] Result<At> head() override { return lookups_.head(); }
+  [[nodiscard]] Result<Position> position_at(TimestampUs time) const override {
+    return lookups_.position_at(time);
+  }
+  [[nodiscard]] Result<std::vector<StreamPlace>> stream_places(StreamId stream, Sequence from,
+                                                               std::size_t limit) override;
+  [[nodiscard]] Result<std::optional<KnownStream>> find_stream(std::string_view name) override {
+    return lookups_.find_stream(name);
+  }
+  [[nodiscard]] Result<std::shared_ptr<const catalog::Catalog>> catalog() override;
+
+ private:
+  friend class SqliteCursor;
+  [[nodiscard]] Result<std::unique_ptr<SqliteCursor>> cursor_of(
+      std::shared_ptr<Compiled> compiled, const Query& query, std::span<const ValueView> parameters,
+      const ReadContext& context);
+  [[nodiscard]] Result<std::shared_ptr<Compiled>> compile(std::string_view text, const Query& query,
+                                                          std::span<const ValueView> parameters,
+                                                          const ReadContext& context);
+  // A transaction: what is compiled, looked up and read in it is one snapshot.
+  [[nodiscard]] Status open_snapshot();
+  void close_snapshot();
+  [[nodiscard]] Status load_catalog();
+  // The head of the snapshot that is open, or was until a moment ago; nothing if that is not known.
+  [[nodiscard]] Result<std::optional<At>> snapshot_head(bool still_open);
+
+  Location location_;
+  Context context_;
+  Connection connection_;
+  Lookups lookups_{connection_};
+  Guard guard_;
+  // By text (and what else it depends on).
+  StatementCache<Compiled> by_text_{cached_statements};
+  // By what the door made of it: a text whose meaning depends on its parameters is rewritten each
+  // time, but seldom into something new.
+  StatementCache<Compiled> by_door_{cached_statements};
+  std::shared_ptr<const catalog::Catalog> catalog_;
+  std::int64_t schema_version_ = -1;  // SQLite's, that `catalog_` was read under
+  At head_;                           // of the snapshot `head_version_`
+  std::optional<unsigned> head_version_;
+  bool open_ = false;  // a cursor is
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Reader>> Reader::open(env::Env env, Location location, LogSource* log) {
+  auto reader = std::make_unique<SqliteReader>(env, std::move(location));
+  KIMBERLITE_CHECK(reader->start(log));
+  return std::unique_ptr<Reader>{std::move(reader)};
+}
+
+namespace {
+
+Status SqliteReader::start(LogSource* log) {
+  context_.sealed = location_.sealed;
+  context_.log = log;
+  KIMBERLITE_TRY(connection_, Connection::open(location_, Connection::Mode::read));
+  guard_.attach(connection_.db());
+  KIMBERLITE_CHECK(prepare_connection(connection_, context_));
+  KIMBERLITE_CHECK(register_log_tables(connection_, context_, catalog_));
+  return connection_.execute("PRAGMA query_only=ON");
+}
+
+// ---- Snapshots ------------------------------------------------------------------------------
+
+Status SqliteReader::open_snapshot() {
+  KIMBERLITE_CHECK(connection_.execute("BEGIN"));
+  KIMBERLITE_TRY(const std::int64_t version, connection_.integer("PRAGMA main.schema_version"));
+  if (catalog_ != nullptr && version == schema_version_) return {};
+  by_text_.clear();
+  by_door_.clear();
+  schema_version_ = version;
+  return load_catalog();
+}
+
+void SqliteReader::close_snapshot() {
+  if (connection_.autocommit()) return;
+  sqlite3_exec(connection_.db(), "COMMIT", nullptr, nullptr, nullptr);
+}
+
+Status SqliteReader::load_catalog() {
+  KIMBERLITE_TRY(Prepared read,
+                 connection_.prepare("SELECT value FROM main.__projection WHERE name = 'catalog'"));
+  KIMBERLITE_TRY(const bool found, read.step());
+  const Running running{read};
+  if (!found) return Error{Code::integrity_projection, "the projection has no catalog"};
+  base::Reader from{read.bytes(0)};
+  KIMBERLITE_TRY(catalog::Catalog loaded, catalog::Catalog::decode(from));
+  catalog_ = std::make_shared<const catalog::Catalog>(std::move(loaded));
+  guard_.use(catalog_.get());
+  return {};
+}
+
+// SQLite counts, without reading anything, the snapshots that differ from the one before: only
+// after a commit the head is asked for.
+Result<std::optional<At>> SqliteReader::snapshot_head(bool still_open) {
+  const auto version = [this] {
+    unsigned number = 0;
+    sqlite3_file_control(connection_.db(), "main", SQLITE_FCNTL_DATA_VERSION, &number);
+    return number;
+  };
+  const unsigned shown = version();
+  if (head_version_ != shown) {
+    KIMBERLITE_TRY(const At head, lookups_.head());
+    if (!still_open && version() != shown) return std::optional<At>{};
+    head_ = head;
+    head_version_ = shown;
+  }
+  return std::optional{head_};
+}
+
+Result<std::shared_ptr<const catalog::Catalog>> SqliteReader::catalog() {
+  KIMBERLITE_ASSERT(!open_);
+  const Status opened = open_snapshot();
+  close_snapshot();
+  if (!opened) return opened.error();
+  return catalog_;
+}
+
+// ---- Queries --------------------------------------------------------------------------------
+
+Result<std::unique_ptr<Cursor>> SqliteReader::query(const Query& query,
+                                                    std::span<const ValueView> parameters,
+                                                    const ReadContext& context) {
+  KIMBERLITE_ASSERT(!open_);
+  context_.now = context.now;
+  context_.position = context.as_of.value_or(Position{});
+  std::string_view text = own_text(query);
+  std::string qualified;
+  if (query.explain || context.as_of) {
+    qualified = fmt::format("{}{}/{}", query.explain ? "explain/" : "",
+                            context.as_of.value_or(Position{}).value(), text);
+    text = qualified;
+  }
+  if (auto known = by_text_.find(text)) {
+    KIMBERLITE_TRY(auto cursor, cursor_of(std::move(known), query, parameters, context));
+    KIMBERLITE_TRY(const bool current, cursor->start());
+    if (current) return std::unique_ptr<Cursor>{std::move(cursor)};
+  }
+  Status opened = open_snapshot();
+  if (opened) {
+    Result<std::shared_ptr<Compiled>> compiled = compile(text, query, parameters, context);
+    if (compiled) {
+      KIMBERLITE_TRY(auto cursor, cursor_of(*std::move(compiled), query, parameters, context));
+      KIMBERLITE_TRY(const bool current, cursor->start());
+      KIMBERLITE_ASSERT(current);  // compiled in this very snapshot
+      return std::unique_ptr<Cursor>{std::move(cursor)};
+    }
+    opened = compiled.error();
+  }
+  close_snapshot();
+  return opened.error();
+}
+
+Result<std::unique_ptr<SqliteCursor>> SqliteReader::cursor_of(std::shared_ptr<Compiled> compiled,
+                                                              const Query& query,
+                                                              std::span<const ValueView> parameters,
+                                                              const ReadContext& context) {
+  if (const Status bound = bind_all(*compiled, query, parameters, true); !bound) {
+    close_snapshot();
+    return bound.error();
+  }
+  const std::optional<Position> as_of = compiled->door.as_of ? compiled->door.as_of : context.as_of;
+  return std::make_unique<SqliteCursor>(*this, std::move(compiled), context.budget, as_of);
+}
+
+Result<std::shared_ptr<Compiled>> SqliteReader::compile(std::string_view text, const Query& query,
+                                                        std::span<const ValueView> parameters,
+                                                        const ReadContext& context) {
+  KIMBERLITE_TRY(const At head, lookups_.head());
+  sql::Context door;
+  door.catalog = catalog_.get();
+  door.head = head.position;
+  door.now = context.now;
+  door.times = this;
+  door.session_as_of = context.as_of;
+  door.parameters = parameters;
+  auto compiled = std::make_shared<Compiled>();
+  KIMBERLITE_TRY(compiled->door, sql::rewrite(query.text, query.tokens, door));
+  if (compiled->door.statement_class != sql::StatementClass::read && !query.explain) {
+    return Error{Code::sql_read_only, "this statement writes, and only reads are possible here"};
+  }
+  std::string sql = compiled->door.sql;
+  if (query.explain) sql.insert(0, "EXPLAIN QUERY PLAN ");
+  if (auto known = by_door_.find(sql)) {
+    // The same text, perhaps with other values to bind.
+    known->door = std::move(compiled->door);
+    return known;
+  }
+  guard_.may_write(query.explain);
+  const Guarded guarded{guard_};
+  Result<Prepared> prepared = connection_.prepare(sql, true);
+  if (!prepared) {
+    if (!context_.failure) return prepared.error();
+    return take_error(context_, catalog_.get(), connection_.db(), SQLITE_ERROR);
+  }
+  compiled->statement = *std::move(prepared);
+  if (query.explain) {
+    compiled->columns = {{"id", {}}, {"parent", {}}, {"notused", {}}, {"detail", {}}};
+  } else {
+    for (const sql::OutputColumn& column : compiled->door.columns) {
+      compiled->columns.push_back({column.name, column.type});
+    }
+  }
+  if (compiled->door.cacheable) by_text_.add(std::string{text}, compiled);
+  if (!compiled->door.cacheable) by_door_.add(std::move(sql), compiled);
+  return compiled;
+}
+
+Result<std::vector<Reader::StreamPlace>> SqliteReader::stream_places(StreamId stream, Sequence from,
+                                                                     std::size_t limit) {
+  // The record that holds `from` is the last that begins at or before it.
+  KIMBERLITE_TRY(
+      Prepared places,
+      connection_.prepare("SELECT first_sequence, position FROM main.__appends WHERE stream = ?1 "
+                          "AND first_sequence >= ifnull((SELECT max(first_sequence) FROM "
+                          "main.__appends WHERE stream = ?1 AND first_sequence <= ?2), 0) "
+                          "ORDER BY first_sequence LIMIT ?3"));
+  places.bind(1, static_cast<std::int64_t>(stream.value()));
+  places.bind(2, static_cast<std::int64_t>(from.value()));
+  places.bind(3, static_cast<std::int64_t>(limit));
+  std::vector<StreamPlace> found;
+  for (;;) {
+    KIMBERLITE_TRY(const bool row, places.step());
+    if (!row) return found;
+    found.push_back({Position{static_cast<std::uint64_t>(places.integer(1))},
+                     Sequence{static_cast<std::uint64_t>(places.integer(0))}});
+  }
+}
+
+// ---- Cursors --------------------------------------------------------------------------------
+
+SqliteCursor::~SqliteCursor() {
+  compiled_->statement.reset();
+  sqlite3_clear_bindings(compiled_->statement.get());
+  reader_.close_snapshot();
+  reader_.open_ = false;
+}
+
+Result<bool> SqliteCursor::step() {
+  const Guarded guarded{reader_.guard_};
+  reader_.context_.bound(budget_);
+  const int rc = sqlite3_step(compiled_->statement.get());
+  reader_.context_.unbound();
+  if (rc == SQLITE_ROW) return true;
+  done_ = true;
+  if (rc == SQLITE_DONE) return false;
+  return take_error(reader_.context_, reader_.catalog_.get(), reader_.connection_.db(), rc);
+}
+
+Result<bool> SqliteCursor::start() {
+  reader_.open_ = true;
+  sqlite3_stmt* statement = compiled_->statement.get();
+  const bool in_snapshot = !reader_.connection_.autocommit();
+  sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_REPREPARE, 1);
+  const Result<bool> first = step();
+  // Compiled again: the schema is another, and so may be what the text means.
+  if (!in_snapshot && sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_REPREPARE, 1) != 0) {
+    return false;
+  }
+  if (!first) {
+    if (in_snapshot) return first.error();
+    // Under another schema the text may be wrong where it was right, or right where it was wrong.
+    KIMBERLITE_TRY(const std::int64_t version,
+                   reader_.connection_.integer("PRAGMA main.schema_version"));
+    if (version != reader_.schema_version_) return false;
+    return first.error();
+  }
+  stepped_ = *first;
+  KIMBERLITE_TRY(const std::optional<At> head, reader_.snapshot_head(in_snapshot || *first));
+  if (!head) return false;
+  head_ = *head;
+  return true;
+}
+
+Result<bool> SqliteCursor::next() {
+  if (stepped_) {
+    stepped_ = false;
+  } else if (done_) {
+    return false;
+  } else {
+    KIMBERLITE_TRY(const bool more, step());
+    if (!more) return false;
+  }
+  KIMBERLITE_CHECK(hand_out());
+  return true;
+}
+
+Status SqliteCursor::hand_out() {
+  const int columns = compiled_->statement.columns();
+  row_.resize(static_cast<std::size_t>(columns));
+  for (int i = 0; i < columns; ++i) {
+    row_[static_cast<std::size_t>(i)] = compiled_->statement.column(i);
+    bytes_ += size_of(row_[static_cast<std::size_t>(i)]);
+  }
+  ++rows_;
+  if (budget_.rows_max != 0 && rows_ > budget_.rows_max) {
+    done_ = true;
+    return Error{Code::limit_rows, "the answer has more than {} rows", budget_.rows_max}.next(
+        "ask for fewer with LIMIT, or raise the limit");
+  }
+  if (budget_.bytes_max != 0 && bytes_ > budget_.bytes_max) {
+    done_ = true;
+    return Error{Code::limit_memory, "the answer has more than {} bytes", budget_.bytes_max}.next(
+        "ask for fewer rows or columns, or raise the limit");
+  }
+  return {};
+}
+
+Result<At> SqliteCursor::answered() {
+  if (!as_of_) return head_;
+  if (as_of_->value() == 0) return At{};
+  KIMBERLITE_TRY(const auto record,
+                 reader_.context_.record_at(static_cast<std::int64_t>(as_of_->value())));
+  return At{*as_of_, record ? record->timestamp : TimestampUs{}};
+}
+
+}  // namespace
+}  // namespace kimberlite::projection

@@ -64,7 +64,7 @@ constexpr std::array log_tables{
              "CREATE TABLE x(position INTEGER, change INTEGER, item INTEGER, timestamp TEXT, "
              "stream TEXT, sequence INTEGER, operation TEXT, kind TEXT, actor TEXT, session TEXT, "
              "reason TEXT, correlation_id TEXT, request_id TEXT, schema_version INTEGER, key TEXT, "
-             "old TEXT, new TEXT, payload, erased INTEGER, hash TEXT, previous_hash TEXT)",
+             "old TEXT, new TEXT, payload, erased INTEGER, hash BLOB, previous_hash BLOB)",
              Kind::events},
     LogTable{"__schema_history",
              "CREATE TABLE x(position INTEGER, timestamp TEXT, actor TEXT, approver TEXT, "
@@ -392,10 +392,10 @@ Status LogCursor::event_column(sqlite3_context* result, int index) {
       sqlite3_result_int(result, record_.items[row.item].erased ? 1 : 0);
       return {};
     case ev_hash:
-      give_result(result, to_hex(record_.leaf));
+      give_result(result, Bytes{record_.leaf});
       return {};
     case ev_previous:
-      give_result(result, to_hex(entry.previous));
+      give_result(result, Bytes{entry.previous});
       return {};
     default:
       return change_column(result, index);

@@ -428,12 +428,8 @@ std::optional<Error> type_error(const catalog::Catalog& catalog, std::string_vie
   std::from_chars(after + 1, end, column_id);
   const catalog::Column* column = catalog::Catalog::column(*table, ColumnId{column_id});
   if (column == nullptr) return std::nullopt;
-  using enum catalog::TypeKind;
-  const bool spelled = column->type.kind == date || column->type.kind == time ||
-                       column->type.kind == timestamp || column->type.kind == interval ||
-                       column->type.kind == uuid || column->type.kind == json;
-  return Error{spelled ? Code::type_format : Code::type_range, "a value is no {} for column {}.{}",
-               sql::type_name(column->type), table->name, column->name};
+  return Error{Code::type_range, "a value is no {} for column {}.{}", sql::type_name(column->type),
+               table->name, column->name};
 }
 
 }  // namespace kimberlite::projection

@@ -1,12 +1,6 @@
-#include <pwd.h>
-#include <unistd.h>
 
-#include <cstdlib>
 
-#include "keystore/master_key.hpp"
 #include "kimberlite/kimberlite.hpp"
-#include "kimberlite/local.hpp"
-#include "platform/env.hpp"
 
 namespace kimberlite {
 namespace {

@@ -21,13 +21,7 @@ Result<std::unique_ptr<Core>> Core::open(env::Env env, keystore::MasterKey& mast
                                          const Options& options) {
   auto core = std::make_unique<Core>(env, master, options);
   // Looking before locking keeps a directory that is not ours free of a lock file.
-  if (auto superblock = env.storage.open(files::superblock, env::Open::read); !superblock) {
-    if (superblock.error().code() != Code::not_found_file) return superblock.error();
-    return Error{Code::usage_not_ours, "this is not a Kimberlite data directory"}
-        .where("{}", files::superblock)
-        .why("it has no superblock")
-        .next("make one: kimberlite init DIR");
-  }
+  if (const auto cluster = Database::cluster_of(env.storage); !cluster) return cluster.error();
   KIMBERLITE_TRY(core->lock_, env.storage.lock(files::lock, options.holder));
   KIMBERLITE_CHECK(core->recover());
   return core;

@@ -1,5 +1,6 @@
 #include "engine/database.hpp"
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 
@@ -171,25 +172,52 @@ Status LocalDatabase::close() {
 
 }  // namespace
 
+Result<Id128> Database::cluster_of(env::Storage& storage) {
+  const Error not_ours =
+      Error{Code::usage_not_ours, "this is not a Kimberlite data directory"}.why("it has no superblock").next(
+          "make one: kimberlite init DIR");
+  auto device = storage.open_device(files::superblock, 0);
+  if (!device) {
+    const Code code = device.error().code();
+    const bool absent = code == Code::not_found_file || code == Code::not_found_directory;
+    return absent ? not_ours : device.error();
+  }
+  if ((*device)->size() != consensus::superblock_size) return not_ours;
+  consensus::Block block{consensus::superblock_size};
+  block.resize(consensus::superblock_size);
+  KIMBERLITE_CHECK(read_sectors(**device, 0, block.bytes()));
+  KIMBERLITE_TRY(const auto read,
+                 consensus::read_superblock(
+                     std::span<const std::byte, consensus::superblock_size>{block.bytes()}));
+  return read.superblock.cluster;
+}
+
+Status Database::check_empty(env::Storage& storage) {
+  const auto names = storage.list("");
+  if (!names) {
+    if (names.error().code() == Code::not_found_directory) return {};
+    return names.error();
+  }
+  if (names->empty()) return {};
+  const bool ours = std::ranges::find(*names, files::superblock) != names->end();
+  return Error{Code::usage_not_empty, "{}",
+               ours ? "there is a database here already" : "the directory is not empty"}
+      .next("choose another directory");
+}
+
 Status Database::create(env::Env env, keystore::MasterKey& master, const CreateOptions& options) {
   if (!kernel::is_tenant_name(options.tenant)) {
     return Error{Code::limit_name, "this is no name for a tenant"}.next(
         "use 1 to 63 of a-z, 0-9, - and _, the first a letter or digit");
   }
-  const auto names = env.storage.list("");
-  if (!names && names.error().code() != Code::not_found_directory) return names.error();
-  if (names && !names->empty()) {
-    const bool ours = std::ranges::find(*names, files::superblock) != names->end();
-    return Error{Code::usage_not_empty, "{}",
-                 ours ? "there is a database here already" : "the directory is not empty"}
-        .next("choose another directory");
-  }
+  KIMBERLITE_CHECK(check_empty(env.storage));
   {
     KIMBERLITE_TRY(const auto lock, env.storage.lock(files::lock, options.holder));
     Id128 cluster{};
     Id128 member{};
     env.random.fill(cluster);
     env.random.fill(member);
+    if (options.cluster) cluster = *options.cluster;
     KIMBERLITE_TRY(const keystore::Keystore keys,
                    keystore::Keystore::create(cluster, master, env.random));
     const kernel::State state{cluster};

@@ -163,6 +163,7 @@ struct CreateOptions {
   std::uint64_t ring_size = journal_ring_embedded;
   std::uint64_t free_bytes_reserve = 256ULL << 20;
   bool simulated = false;
+  std::optional<Id128> cluster;  // its id, if the caller has drawn one; random
 };
 
 struct LogInfo {
@@ -204,6 +205,11 @@ struct StatusReport {
 
 class Database {
  public:
+  // Which cluster the directory belongs to; `usage.not_ours` if it is no data directory. Needs no key
+  // and no lock.
+  [[nodiscard]] static Result<Id128> cluster_of(env::Storage& storage);
+  // `usage.not_empty` unless the root is empty or is not there yet.
+  [[nodiscard]] static Status check_empty(env::Storage& storage);
   // Makes a cluster of one in the empty root of `env.storage`, with its first tenant.
   [[nodiscard]] static Status create(env::Env env, keystore::MasterKey& master,
                                      const CreateOptions& options);

@@ -28,6 +28,8 @@ class LocalDatabase final : public Database {
   Result<TenantInfo> create_tenant(std::string_view name, const Why& why) override;
   Result<Outcome> rotate_data_key(std::string_view name, const Why& why) override;
   Result<StatusReport> status() override;
+  Result<std::string> dump(std::string_view name, Position position) override;
+  Result<std::vector<ProjectionSum>> sums(std::string_view name) override;
   Status close() override;
 
  private:
@@ -155,6 +157,18 @@ Result<StatusReport> LocalDatabase::status() {
   return report;
 }
 
+Result<std::string> LocalDatabase::dump(std::string_view name, Position position) {
+  const std::scoped_lock lock{mutex_};
+  KIMBERLITE_TRY(Tenant * found, find(name));
+  return found->dump(position);
+}
+
+Result<std::vector<ProjectionSum>> LocalDatabase::sums(std::string_view name) {
+  const std::scoped_lock lock{mutex_};
+  KIMBERLITE_TRY(Tenant * found, find(name));
+  return found->sums();
+}
+
 Status LocalDatabase::close() {
   const std::scoped_lock lock{mutex_};
   if (closed_) return {};
@@ -173,9 +187,9 @@ Status LocalDatabase::close() {
 }  // namespace
 
 Result<Id128> Database::cluster_of(env::Storage& storage) {
-  const Error not_ours =
-      Error{Code::usage_not_ours, "this is not a Kimberlite data directory"}.why("it has no superblock").next(
-          "make one: kimberlite init DIR");
+  const Error not_ours = Error{Code::usage_not_ours, "this is not a Kimberlite data directory"}
+                             .why("it has no superblock")
+                             .next("make one: kimberlite init DIR");
   auto device = storage.open_device(files::superblock, 0);
   if (!device) {
     const Code code = device.error().code();

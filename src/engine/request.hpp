@@ -40,7 +40,7 @@ enum class RequestKind : std::uint8_t {
   within,    // a statement of the open transaction
   commit,    // of the open transaction
   rollback,  // of the open transaction
-  settle,    // waits until raw appends are in the projection
+  settle,    // waits until all is in the projection; then `task`
 };
 
 struct Request {
@@ -61,6 +61,7 @@ struct Request {
   Hash digest{};  // of the request as it was sent, under the pseudonym key
   std::optional<Position> expected_position;
   projection::Budget budget;
+  const std::function<Status()>* task = nullptr;  // of a settle
 
   // The answer. A read inside a transaction answers with `evaluated` alone.
   std::optional<Result<Outcome>> result;

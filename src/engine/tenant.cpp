@@ -67,6 +67,35 @@ void Tenant::give_reader(std::unique_ptr<projection::Reader> reader) {
   readers_.push_back(std::move(reader));
 }
 
+Status Tenant::settled_run(const std::function<Status()>& task) {
+  Request settle;
+  settle.kind = RequestKind::settle;
+  settle.task = &task;
+  submit(settle);
+  return *settle.result ? Status{} : Status{settle.result->error()};
+}
+
+Result<std::string> Tenant::dump(Position position) {
+  std::string dump;
+  KIMBERLITE_CHECK(settled_run([&]() -> Status {
+    KIMBERLITE_TRY(dump, projection_->dump(position));
+    return {};
+  }));
+  return dump;
+}
+
+Result<std::vector<ProjectionSum>> Tenant::sums() {
+  std::vector<ProjectionSum> sums;
+  KIMBERLITE_CHECK(settled_run([&]() -> Status {
+    KIMBERLITE_TRY(const auto found, projection_->sums());
+    for (const projection::Projection::Sum& sum : found) {
+      sums.push_back({sum.table, sum.rows, sum.hash});
+    }
+    return {};
+  }));
+  return sums;
+}
+
 // ---- the queue ----------------------------------------------------------------------------------
 
 void Tenant::enqueue(Request& request) {
@@ -108,7 +137,8 @@ void Tenant::drain() {
     }
     if (next.kind == RequestKind::settle) {
       queue_.pop_front();
-      answer(next, Outcome{});
+      const Status done = next.task == nullptr ? Status{} : (*next.task)();
+      answer(next, done ? Result<Outcome>{Outcome{}} : Result<Outcome>{done.error()});
     } else if (must_add_actor(next)) {
       add_actor(*next.principal);
     } else if (next.kind == RequestKind::sql) {

@@ -53,6 +53,8 @@ class Tenant {
   [[nodiscard]] Result<std::unique_ptr<projection::Reader>> take_reader();
   void give_reader(std::unique_ptr<projection::Reader> reader);
   [[nodiscard]] RecordSource& records() { return records_; }
+  [[nodiscard]] Result<std::string> dump(Position position);
+  [[nodiscard]] Result<std::vector<ProjectionSum>> sums();
   // Nobody uses it any more.
   [[nodiscard]] Status close();
 
@@ -91,6 +93,9 @@ class Tenant {
     StreamId id;
     Sequence next;
   };
+
+  // Runs `task` on the strand when nothing is in flight and the projection has all there is.
+  [[nodiscard]] Status settled_run(const std::function<Status()>& task);
 
   // tenant.cpp: the queue
   void enqueue(Request& request);

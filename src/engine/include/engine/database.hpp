@@ -203,10 +203,17 @@ struct StatusReport {
   std::vector<TenantInfo> tenants;
 };
 
+struct ProjectionSum {
+  std::string table;
+  std::uint64_t rows = 0;
+  Hash hash{};
+  friend bool operator==(const ProjectionSum&, const ProjectionSum&) = default;
+};
+
 class Database {
  public:
-  // Which cluster the directory belongs to; `usage.not_ours` if it is no data directory. Needs no key
-  // and no lock.
+  // Which cluster the directory belongs to; `usage.not_ours` if it is no data directory. Needs no
+  // key and no lock.
   [[nodiscard]] static Result<Id128> cluster_of(env::Storage& storage);
   // `usage.not_empty` unless the root is empty or is not there yet.
   [[nodiscard]] static Status check_empty(env::Storage& storage);
@@ -224,6 +231,10 @@ class Database {
   [[nodiscard]] virtual Result<Outcome> rotate_data_key(std::string_view tenant,
                                                         const Why& why) = 0;
   [[nodiscard]] virtual Result<StatusReport> status() = 0;
+  // The rows of every table as of a position, in canonical text: equal states have equal dumps,
+  // however they came about. And the same of all the projection keeps, as hashes.
+  [[nodiscard]] virtual Result<std::string> dump(std::string_view tenant, Position position) = 0;
+  [[nodiscard]] virtual Result<std::vector<ProjectionSum>> sums(std::string_view tenant) = 0;
   // Everything durable in its final place; also done, as far as possible, by the destructor.
   [[nodiscard]] virtual Status close() = 0;
 };

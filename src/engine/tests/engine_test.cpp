@@ -1,0 +1,274 @@
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "engine/database.hpp"
+#include "platform/env.hpp"
+
+namespace kimberlite::engine {
+namespace {
+
+// A database in memory that can be closed and opened again.
+class EngineTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto key = keystore::FileMasterKey::create(keys_, "key", world_.env().random);
+    ASSERT_TRUE(key) << to_string(key.error());
+    key_ = *std::move(key);
+    const Status made = Database::create(world_.env(), *key_, create_options());
+    ASSERT_TRUE(made) << to_string(made.error());
+    open();
+  }
+  static CreateOptions create_options() {
+    CreateOptions options;
+    options.actor = "os:ann";
+    options.free_bytes_reserve = 0;
+    return options;
+  }
+  void open() {
+    Options options;
+    options.actor = "os:ann";
+    options.free_bytes_reserve = 0;
+    auto opened = Database::open(world_.env(), *key_, options);
+    ASSERT_TRUE(opened) << to_string(opened.error());
+    database_ = *std::move(opened);
+    auto session = database_->session("main");
+    ASSERT_TRUE(session) << to_string(session.error());
+    session_ = *std::move(session);
+  }
+  void close() {
+    session_.reset();
+    const Status closed = database_->close();
+    EXPECT_TRUE(closed) << to_string(closed.error());
+    database_.reset();
+  }
+
+  Outcome write(std::string_view sql, std::vector<Value> parameters = {}, const Why& why = {}) {
+    const Statement statement{sql, parameters};
+    auto outcome = session_->execute(std::span{&statement, 1}, why);
+    EXPECT_TRUE(outcome) << sql << "\n" << to_string(outcome.error());
+    return outcome ? *outcome : Outcome{};
+  }
+  Code refused(std::string_view sql, const Why& why = {}) {
+    const Statement statement{sql, {}};
+    auto reply = session_->run(statement, why, {});
+    EXPECT_FALSE(reply) << sql;
+    return reply ? Code::internal_bug : reply.error().code();
+  }
+  // "a|b\nc|d": rows and columns of a query.
+  std::string rows(std::string_view sql, const AsOf& as_of = {}) {
+    auto cursor = session_->query({sql, {}}, as_of, {});
+    EXPECT_TRUE(cursor) << sql << "\n" << to_string(cursor.error());
+    if (!cursor) return "error";
+    std::string text;
+    while (true) {
+      const auto more = (*cursor)->next();
+      EXPECT_TRUE(more) << to_string(more.error());
+      if (!more || !*more) return text;
+      if (!text.empty()) text += "\n";
+      std::string line;
+      for (const ValueView& value : (*cursor)->row()) {
+        if (!line.empty()) line += "|";
+        line += show(value);
+      }
+      text += line;
+    }
+  }
+  static std::string show(const ValueView& value) {
+    if (const auto* number = std::get_if<std::int64_t>(&value)) return std::to_string(*number);
+    if (const auto* real = std::get_if<double>(&value)) return std::to_string(*real);
+    if (const auto* text = std::get_if<std::string_view>(&value)) return std::string{*text};
+    if (const auto* bytes = std::get_if<Bytes>(&value)) return to_hex(*bytes);
+    return "null";
+  }
+
+  platform::MemoryEnv world_{platform::ExecutorOptions{}};
+  platform::MemoryStorage keys_;
+  std::unique_ptr<keystore::MasterKey> key_;
+  std::unique_ptr<Database> database_;
+  std::unique_ptr<Session> session_;
+};
+
+TEST_F(EngineTest, WritesReadsAndRemembersThePast) {
+  const Outcome created =
+      write("CREATE TABLE patients (id INTEGER PRIMARY KEY, city TEXT NOT NULL)");
+  EXPECT_EQ(created.position, Position{2}) << "position 1 is the actor who made the tenant";
+  const Outcome inserted = write("INSERT INTO patients VALUES (7, 'Boston'), (8, 'Salem')");
+  EXPECT_EQ(inserted.rows, 2U);
+  const Outcome moved = write("UPDATE patients SET city = $1 WHERE id = $2",
+                              {std::string{"Lynn"}, std::int64_t{7}}, {.reason = "moved, form 88"});
+  EXPECT_EQ(moved.position, Position{4});
+  EXPECT_EQ(rows("SELECT id, city FROM patients ORDER BY id"), "7|Lynn\n8|Salem");
+  EXPECT_EQ(rows("SELECT city FROM patients AS OF POSITION 3 WHERE id = 7"), "Boston");
+  EXPECT_EQ(rows("SELECT id, city FROM patients ORDER BY id", Position{3}), "7|Boston\n8|Salem");
+  EXPECT_EQ(rows("SELECT valid_from, operation, reason, city FROM HISTORY(patients) WHERE id = 7"),
+            "3|insert|null|Boston\n4|update|moved, form 88|Lynn");
+}
+
+TEST_F(EngineTest, KeepsEverythingThroughAReopen) {
+  write("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)");
+  write("INSERT INTO t VALUES (1, 'one')");
+  write("UPDATE t SET v = 'uno'");
+  const std::string before = *database_->dump("main", Position{3});
+  close();
+  open();
+  EXPECT_EQ(rows("SELECT v FROM t"), "uno");
+  EXPECT_EQ(rows("SELECT v FROM t AS OF POSITION 3"), "one");
+  EXPECT_EQ(*database_->dump("main", Position{3}), before);
+  write("INSERT INTO t VALUES (2, 'two')");
+  EXPECT_EQ(*session_->head(), Position{5}) << "the actor is known and added once";
+}
+
+TEST_F(EngineTest, AFailedRequestLeavesNothing) {
+  write("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT UNIQUE)");
+  write("INSERT INTO t VALUES (1, 'a')");
+  EXPECT_EQ(refused("INSERT INTO t VALUES (2, 'b'), (3, 'a')"), Code::constraint_unique);
+  EXPECT_EQ(refused("INSERT INTO t VALUES (1, 'z')"), Code::constraint_primary_key);
+  EXPECT_EQ(refused("SELEC 1"), Code::sql_syntax);
+  EXPECT_EQ(refused("SELECT * FROM tt"), Code::not_found_table);
+  EXPECT_EQ(refused("SELECT * FROM t AS OF POSITION 99"), Code::not_found_position);
+  EXPECT_EQ(refused("SELECT * FROM t AS OF POSITION 1"), Code::not_found_then);
+  EXPECT_EQ(rows("SELECT id FROM t"), "1");
+  EXPECT_EQ(*session_->head(), Position{3});
+  const Statement list[] = {{"INSERT INTO t VALUES (2, 'b')", {}},
+                            {"INSERT INTO t VALUES (3, 'a')", {}}};
+  EXPECT_FALSE(session_->execute(list, {}));
+  EXPECT_EQ(rows("SELECT id FROM t"), "1");
+}
+
+TEST_F(EngineTest, TheSameRequestTwiceIsDoneOnce) {
+  write("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)");
+  const Why why{.idempotency_key = "form 88"};
+  const Outcome first = write("INSERT INTO t VALUES (1, 'a') RETURNING id, v", {}, why);
+  const Outcome again = write("INSERT INTO t VALUES (1, 'a') RETURNING id, v", {}, why);
+  EXPECT_FALSE(first.replayed);
+  EXPECT_TRUE(again.replayed);
+  EXPECT_EQ(again.position, first.position);
+  EXPECT_EQ(again.leaf, first.leaf);
+  EXPECT_EQ(again.rows, 1U);
+  EXPECT_EQ(again.returning.rows, first.returning.rows);
+  EXPECT_EQ(refused("INSERT INTO t VALUES (2, 'b')", why), Code::conflict_idempotency);
+  close();
+  open();
+  EXPECT_TRUE(write("INSERT INTO t VALUES (1, 'a') RETURNING id, v", {}, why).replayed);
+}
+
+TEST_F(EngineTest, ExpectedPositionIsCompareAndSet) {
+  write("CREATE TABLE t (id INTEGER PRIMARY KEY)");
+  write("INSERT INTO t VALUES (1)", {}, {.expected = Position{2}});
+  EXPECT_EQ(refused("INSERT INTO t VALUES (2)", {.expected = Position{2}}),
+            Code::conflict_position);
+}
+
+TEST_F(EngineTest, ATransactionIsOneRecord) {
+  write("CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER)");
+  ASSERT_TRUE(session_->begin({.reason = "merge"}));
+  for (const char* sql : {"INSERT INTO t VALUES (1, 10)", "SAVEPOINT a", "UPDATE t SET v = 99",
+                          "ROLLBACK TO a", "INSERT INTO t VALUES (2, 20)"}) {
+    auto reply = session_->run({sql, {}}, {}, {});
+    ASSERT_TRUE(reply) << sql << to_string(reply.error());
+  }
+  EXPECT_EQ(rows("SELECT sum(v) FROM t"), "30") << "it sees its own writes";
+  EXPECT_EQ(refused("CREATE TABLE u (id INTEGER)"), Code::sql_transaction);
+  auto done = session_->commit();
+  ASSERT_TRUE(done) << to_string(done.error());
+  EXPECT_EQ(done->position, Position{3});
+  EXPECT_EQ(rows("SELECT reason FROM HISTORY(t) WHERE id = 2"), "merge");
+  ASSERT_TRUE(session_->begin({}));
+  ASSERT_TRUE(session_->run({"DELETE FROM t", {}}, {}, {}));
+  ASSERT_TRUE(session_->rollback());
+  EXPECT_EQ(rows("SELECT count(*) FROM t"), "2");
+}
+
+TEST_F(EngineTest, StreamsAreAppendedToAndRead) {
+  const Event events[] = {{"OrderPlaced", bytes_of("{\"id\":1}")},
+                          {"OrderPaid", bytes_of("{\"id\":1}")}};
+  auto first = session_->append("orders", Sequence{0}, events, {.reason = "shop"});
+  ASSERT_TRUE(first) << to_string(first.error());
+  auto conflict = session_->append("orders", Sequence{0}, events, {});
+  ASSERT_FALSE(conflict);
+  EXPECT_EQ(conflict.error().code(), Code::conflict_sequence);
+  ASSERT_TRUE(session_->append("orders", std::nullopt, events, {}));
+  auto read = session_->read("orders", Sequence{1}, 2);
+  ASSERT_TRUE(read) << to_string(read.error());
+  ASSERT_EQ(read->size(), 2U);
+  EXPECT_EQ(read->at(0).sequence, Sequence{1});
+  EXPECT_EQ(read->at(0).kind, "OrderPaid");
+  EXPECT_EQ(rows("SELECT sequence, kind FROM __events WHERE stream = 'orders' ORDER BY position "
+                 "DESC LIMIT 1"),
+            "3|OrderPaid");
+  close();
+  open();
+  EXPECT_EQ(session_->read("orders", Sequence{0}, 10)->size(), 4U);
+  EXPECT_EQ(refused("CREATE TABLE orders (id INTEGER)"), Code::constraint_exists);
+}
+
+TEST_F(EngineTest, TenantsDoNotSeeEachOther) {
+  ASSERT_TRUE(database_->create_tenant("second", {}));
+  auto other = database_->session("second");
+  ASSERT_TRUE(other) << to_string(other.error());
+  write("CREATE TABLE t (id INTEGER PRIMARY KEY)");
+  EXPECT_FALSE((*other)->query({"SELECT * FROM t", {}}, {}, {}));
+  const Statement create{"CREATE TABLE t (other TEXT)", {}};
+  ASSERT_TRUE((*other)->execute(std::span{&create, 1}, {}));
+  EXPECT_EQ(*(*other)->head(), Position{2});
+  EXPECT_EQ(database_->session("third").error().code(), Code::not_found_tenant);
+  EXPECT_EQ(database_->create_tenant("second", {}).error().code(), Code::constraint_exists);
+}
+
+TEST_F(EngineTest, SessionsReadThePastAndMayNotWriteThere) {
+  write("CREATE TABLE t (id INTEGER PRIMARY KEY)");
+  write("INSERT INTO t VALUES (1)");
+  const Outcome second = write("INSERT INTO t VALUES (2)");
+  ASSERT_TRUE(session_->run({"SET AS OF POSITION 3", {}}, {}, {}));
+  EXPECT_EQ(rows("SELECT count(*) FROM t"), "1");
+  EXPECT_EQ(refused("INSERT INTO t VALUES (3)"), Code::sql_read_only);
+  ASSERT_TRUE(session_->run({"SET AS OF LATEST", {}}, {}, {}));
+  EXPECT_EQ(rows("SELECT count(*) FROM t"), "2");
+  EXPECT_EQ(rows("SELECT count(*) FROM t", second.timestamp), "2");
+  EXPECT_EQ(rows("SELECT count(*) FROM t", TimestampUs{second.timestamp.value() - 1}), "1");
+}
+
+TEST_F(EngineTest, ManyThreadsShareABatch) {
+  write("CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER)");
+  constexpr int threads = 8;
+  constexpr int each = 50;
+  std::vector<std::thread> workers;
+  std::atomic<int> failed = 0;
+  for (int worker = 0; worker < threads; ++worker) {
+    workers.emplace_back([&, worker] {
+      auto session = database_->session("main");
+      for (int i = 0; i < each; ++i) {
+        const std::vector<Value> values{std::int64_t{worker * each + i}, std::int64_t{i}};
+        const Statement insert{"INSERT INTO t VALUES ($1, $2)", values};
+        if (!session || !(*session)->execute(std::span{&insert, 1}, {})) ++failed;
+      }
+    });
+  }
+  for (std::thread& worker : workers) worker.join();
+  EXPECT_EQ(failed, 0);
+  EXPECT_EQ(rows("SELECT count(*) FROM t"), std::to_string(threads * each));
+  EXPECT_EQ(*session_->head(), Position{2 + threads * each}) << "positions are dense";
+}
+
+TEST_F(EngineTest, ALostProjectionOrSnapshotIsMadeAgain) {
+  write("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)");
+  write("INSERT INTO t VALUES (1, 'a')");
+  write("UPDATE t SET v = 'b'");
+  const std::string now = *database_->dump("main", Position{4});
+  const std::string then = *database_->dump("main", Position{3});
+  const auto sums = *database_->sums("main");
+  close();
+  ASSERT_TRUE(world_.storage().remove("tenants/1/projection.db"));
+  const auto names = *world_.storage().list("");
+  for (const std::string& name : names) {
+    if (name.starts_with("snapshot-")) ASSERT_TRUE(world_.storage().remove(name));
+  }
+  open();
+  EXPECT_EQ(*database_->dump("main", Position{4}), now);
+  EXPECT_EQ(*database_->dump("main", Position{3}), then);
+  EXPECT_EQ(*database_->sums("main"), sums);
+}
+
+}  // namespace
+}  // namespace kimberlite::engine

@@ -238,12 +238,13 @@ void Core::arm_tick() {
   if (tick_armed_ || !wake || failed_) return;
   tick_armed_ = true;
   const std::uint64_t monotonic = env_.clock.monotonic_ns();
-  env_.executor.post_after(*wake > monotonic ? *wake - monotonic : 0, strand, [this] {
-    tick_armed_ = false;
-    if (replica_ == nullptr) return;
-    step(consensus::Tick{});
-    arm_tick();
-  });
+  env_.executor.post_after(*wake > monotonic ? *wake - monotonic : 0, strand,
+                           [this, alive = std::weak_ptr{alive_}] {
+                             if (alive.expired()) return;
+                             tick_armed_ = false;
+                             step(consensus::Tick{});
+                             arm_tick();
+                           });
 }
 
 // ---- commit -------------------------------------------------------------------------------------

@@ -165,6 +165,8 @@ class Core {
   std::deque<consensus::Action> due_;  // still to be carried out
   bool performing_ = false;
   bool tick_armed_ = false;
+  std::shared_ptr<const bool> alive_ =
+      std::make_shared<bool>(true);  // for timers that outlive this
 };
 
 }  // namespace kimberlite::engine

@@ -149,6 +149,7 @@ class Tenant {
   void rollback_transaction(Request& request);
   void end_transaction();
   void check_lease();
+  void check_lease_after(std::uint64_t delay_ns);
 
   // tenant_projection.cpp: the derived view
   [[nodiscard]] Status open_projection();
@@ -183,6 +184,8 @@ class Tenant {
   std::set<Id128> actors_added_;
   std::atomic<std::size_t> unapplied_count_ = 0;
   std::optional<Error> failed_;
+  std::shared_ptr<const bool> alive_ =
+      std::make_shared<bool>(true);  // for timers that outlive this
 
   std::mutex mutex_;  // of what follows
   std::map<std::pair<std::string, std::string>, Id128>

@@ -1,4 +1,6 @@
 // BEGIN … COMMIT: the session holds the tenant's projection transaction under a lease.
+#include <algorithm>
+
 #include "base/assert.hpp"
 #include "tenant.hpp"
 
@@ -36,7 +38,7 @@ void Tenant::begin_transaction(Request& request) {
   transaction_.emplace(
       Transaction{.principal = request.principal, .begun_ns = now, .used_ns = now});
   lost_lease_.erase(request.principal);
-  core_.env().executor.post_after(idle_ns, strand(), [this] { check_lease(); });
+  check_lease_after(idle_ns);
   answer(request, Outcome{});
 }
 
@@ -167,8 +169,13 @@ void Tenant::check_lease() {
   const std::uint64_t until_idle = transaction_->used_ns + idle_ns - now;
   const std::uint64_t until_over =
       transaction_->begun_ns + lease_ns - std::min(now, transaction_->begun_ns + lease_ns);
-  core_.env().executor.post_after(wanted ? std::min(until_idle, until_over) : until_idle, strand(),
-                                  [this] { check_lease(); });
+  check_lease_after(wanted ? std::min(until_idle, until_over) : until_idle);
+}
+
+void Tenant::check_lease_after(std::uint64_t delay_ns) {
+  core_.env().executor.post_after(delay_ns, strand(), [this, alive = std::weak_ptr{alive_}] {
+    if (!alive.expired()) check_lease();
+  });
 }
 
 }  // namespace kimberlite::engine

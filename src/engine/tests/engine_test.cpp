@@ -262,7 +262,9 @@ TEST_F(EngineTest, ALostProjectionOrSnapshotIsMadeAgain) {
   ASSERT_TRUE(world_.storage().remove("tenants/1/projection.db"));
   const auto names = *world_.storage().list("");
   for (const std::string& name : names) {
-    if (name.starts_with("snapshot-")) ASSERT_TRUE(world_.storage().remove(name));
+    if (name.starts_with("snapshot-")) {
+      ASSERT_TRUE(world_.storage().remove(name));
+    }
   }
   open();
   EXPECT_EQ(*database_->dump("main", Position{4}), now);

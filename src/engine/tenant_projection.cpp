@@ -1,18 +1,12 @@
 // The derived view of a tenant: opening it, bringing it up to the log, making it again.
 #include "base/assert.hpp"
-#include "files.hpp"
 #include "tenant.hpp"
+#include "tenant_files.hpp"
 
 namespace kimberlite::engine {
 namespace {
 
 constexpr std::uint64_t replay_transaction_records = 2048;
-
-Id128 file_id_of(TenantId tenant) {
-  Id128 id{};
-  store_le(id.data(), tenant.value());
-  return id;
-}
 
 }  // namespace
 
@@ -45,13 +39,14 @@ Status Tenant::open_projection() {
 }
 
 Status Tenant::attach(bool fresh) {
-  const std::string path = files::tenant(id_) + "/projection.db";
+  const std::string path = projection_path(id_);
   if (fresh) KIMBERLITE_CHECK(projection::Vfs::remove_files(core_.env().storage, path));
   bool key_is_new = false;
   KIMBERLITE_TRY(crypto::Key256 key, core_.page_key(id_, fresh, key_is_new));
   // Pages under a key nobody has are of no use.
   if (key_is_new) KIMBERLITE_CHECK(projection::Vfs::remove_files(core_.env().storage, path));
-  KIMBERLITE_TRY(vfs_, projection::Vfs::make(core_.env(), path, std::move(key), file_id_of(id_)));
+  KIMBERLITE_TRY(vfs_,
+                 projection::Vfs::make(core_.env(), path, std::move(key), projection_file_id(id_)));
   KIMBERLITE_TRY(projection_,
                  projection::Projection::open(core_.env(), {vfs_->path(), vfs_->name()},
                                               core_.options().simulated));

@@ -1,0 +1,94 @@
+// Verification of a whole data directory, and the decoding of any file of one. Neither writes a
+// byte.
+//
+// `verify` needs no key: superblock copies, journal, keystore and snapshot files against what the
+// superblock names, every log from bytes to root, and the heads of all logs against the digest the
+// last checkpoint recorded. With the master key it also authenticates every page of the
+// projections. A finding names file, byte and position. Thread rule: no other process may hold the
+// directory; `verify` takes its lock.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+#include "base/ids.hpp"
+#include "base/result.hpp"
+#include "env/env.hpp"
+#include "keystore/master_key.hpp"
+
+namespace kimberlite::engine {
+
+struct VerifyProgress {
+  std::uint64_t bytes = 0;
+  std::uint64_t bytes_total = 0;
+  std::uint64_t records = 0;
+};
+
+struct VerifyOptions {
+  std::string holder = "verify";          // what a second opener is told
+  keystore::MasterKey* master = nullptr;  // for `projection`
+  bool projection = false;                // authenticate the pages of every projection too
+  std::size_t findings_max = 100;         // later ones are only counted
+  std::function<bool(const VerifyProgress&)> progress;  // false stops: nothing is then proved
+};
+
+struct VerifyFinding {
+  Code code = Code::integrity_segment;
+  std::string file;
+  std::uint64_t offset = 0;
+  Position position;  // 0: of no record
+  std::string what;
+  std::string expected;  // both empty where there is nothing to compare
+  std::string found;
+};
+
+struct VerifiedLog {
+  TenantId tenant;
+  std::string lane;
+  Id128 log_id{};
+  Position position;
+  Hash leaf{};
+  Hash root{};
+  std::uint64_t records = 0;
+  std::uint64_t items = 0;
+  std::uint64_t segments = 0;
+  std::uint64_t bytes = 0;
+};
+
+struct VerifyReport {
+  std::vector<VerifiedLog> logs;  // with at least one record
+  std::vector<VerifyFinding> findings;
+  std::uint64_t findings_total = 0;
+  std::vector<std::string> notes;  // what a crash left behind, and the next open clears up
+  std::uint64_t pages = 0;         // of projections, authenticated
+  bool cancelled = false;
+
+  [[nodiscard]] bool clean() const { return findings_total == 0 && !cancelled; }
+};
+
+// An error only where there is nothing to verify: no data directory, in use, not readable.
+[[nodiscard]] Result<VerifyReport> verify(env::Storage& storage, const VerifyOptions& options);
+
+// A run of bytes of a file and what it is.
+struct FileRange {
+  std::uint64_t offset = 0;
+  std::uint64_t size = 0;
+  std::string what;
+  bool unused = false;  // no reader will ever take it for data
+};
+
+struct Inspection {
+  std::string kind;                                        // "superblock", "journal", "segment", …
+  std::vector<std::pair<std::string, std::string>> facts;  // decoded fields that are no secret
+  std::vector<FileRange> ranges;                           // every byte of the file, in order
+  std::vector<VerifyFinding> findings;
+};
+
+// Decodes a file of a directory; `path` is relative to the root. What can be known without a key is
+// shown. `usage.not_ours` for a file of no known kind.
+[[nodiscard]] Result<Inspection> inspect(env::Storage& storage, std::string_view path);
+
+}  // namespace kimberlite::engine

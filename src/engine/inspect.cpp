@@ -1,0 +1,265 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "consensus/journal.hpp"
+#include "engine/verify.hpp"
+#include "files.hpp"
+#include "journal_io.hpp"
+#include "kernel/command.hpp"
+#include "keystore/keystore.hpp"
+#include "log/segment.hpp"
+#include "record/body.hpp"
+#include "record/frame.hpp"
+#include "snapshot_file.hpp"
+#include "tenant_files.hpp"
+#include "whole_file.hpp"
+
+namespace kimberlite::engine {
+namespace {
+
+constexpr std::uint64_t page_size = 4096;
+constexpr std::uint64_t wal_header_size = 32;
+constexpr std::uint64_t wal_frame_header_size = 24;
+constexpr std::uint64_t tile_size = 8192;
+
+VerifyFinding finding_of(const Error& error, std::string_view file, std::uint64_t offset) {
+  return {.code = error.code(), .file = std::string{file}, .offset = offset, .what = error.what()};
+}
+
+void add_fact(Inspection& into, std::string_view name, std::string value) {
+  into.facts.emplace_back(name, std::move(value));
+}
+
+Result<consensus::Block*> read_device(env::Storage& storage, std::string_view path,
+                                      std::unique_ptr<consensus::Block>& block) {
+  KIMBERLITE_TRY(const auto device, storage.open_device(path, 0));
+  block = std::make_unique<consensus::Block>(device->size());
+  block->resize(device->size());
+  KIMBERLITE_CHECK(read_sectors(*device, 0, block->bytes()));
+  return block.get();
+}
+
+Result<Inspection> inspect_superblock(env::Storage& storage, std::string_view path) {
+  Inspection out{.kind = "superblock"};
+  std::unique_ptr<consensus::Block> block;
+  KIMBERLITE_TRY(const consensus::Block* bytes, read_device(storage, path, block));
+  if (bytes->size() != consensus::superblock_size) {
+    return Error{Code::usage_not_ours, "the file has {} bytes, a superblock has {}", bytes->size(),
+                 consensus::superblock_size};
+  }
+  const auto read = consensus::read_superblock(
+      std::span<const std::byte, consensus::superblock_size>{bytes->bytes()});
+  if (!read) {
+    out.findings.push_back(finding_of(read.error(), path, 0));
+  } else {
+    const consensus::Superblock& superblock = read->superblock;
+    add_fact(out, "cluster", to_hex(superblock.cluster));
+    add_fact(out, "sequence", std::to_string(superblock.sequence));
+    add_fact(out, "replica",
+             fmt::format("{} of {}", superblock.replica, superblock.members.size()));
+    add_fact(out, "incarnation", std::to_string(superblock.incarnation));
+    add_fact(out, "view", std::to_string(superblock.view.value()));
+    add_fact(out, "log view", std::to_string(superblock.log_view.value()));
+    add_fact(out, "checkpoint op", std::to_string(superblock.checkpoint.op.value()));
+    add_fact(out, "heads digest", to_hex(superblock.checkpoint.heads));
+    add_fact(out, "state digest", to_hex(superblock.checkpoint.state));
+    for (const consensus::Finding& finding : read->findings) {
+      out.findings.push_back(finding_of(finding.error, path, finding.offset));
+    }
+  }
+  for (std::uint64_t copy = 0; copy < consensus::superblock_copies; ++copy) {
+    out.ranges.push_back({copy * sector_size, sector_size, fmt::format("copy {}", copy)});
+  }
+  return out;
+}
+
+Result<Inspection> inspect_journal(env::Storage& storage, std::string_view path) {
+  Inspection out{.kind = "journal"};
+  std::unique_ptr<consensus::Block> superblock_bytes;
+  KIMBERLITE_TRY(const consensus::Block* superblock_block,
+                 read_device(storage, files::superblock, superblock_bytes));
+  KIMBERLITE_TRY(const auto superblock,
+                 consensus::read_superblock(std::span<const std::byte, consensus::superblock_size>{
+                     superblock_block->bytes()}));
+  KIMBERLITE_TRY(const auto device, storage.open_device(path, 0));
+  if (device->size() <= consensus::marks_size) {
+    return Error{Code::usage_not_ours, "the file is too short for a journal"};
+  }
+  KIMBERLITE_TRY(const consensus::JournalAudit audit,
+                 consensus::audit_journal(
+                     superblock.superblock, {.ring_size = device->size() - consensus::marks_size},
+                     [&](std::uint64_t offset, MutBytes sectors) {
+                       consensus::Block aligned{sectors.size()};
+                       aligned.resize(sectors.size());
+                       Status status = read_sectors(*device, offset, aligned.bytes());
+                       if (status) std::ranges::copy(aligned.bytes(), sectors.begin());
+                       return status;
+                     }));
+  add_fact(out, "newest op", std::to_string(audit.head.value()));
+  add_fact(out, "live frames", std::to_string(audit.live_frames));
+  for (const consensus::JournalRange& range : audit.ranges) {
+    const bool live =
+        range.kind == consensus::RangeKind::mark || range.kind == consensus::RangeKind::live_frame;
+    std::string what{consensus::name(range.kind)};
+    if (range.op.value() != 0) what += fmt::format(", op {}", range.op.value());
+    out.ranges.push_back({range.offset, range.size, std::move(what), !live});
+  }
+  for (const consensus::Finding& finding : audit.findings) {
+    out.findings.push_back(finding_of(finding.error, path, finding.offset));
+  }
+  return out;
+}
+
+Result<Inspection> inspect_keystore(env::Storage& storage, std::string_view path) {
+  Inspection out{.kind = "keystore"};
+  KIMBERLITE_TRY(const Buffer bytes, read_whole(storage, path));
+  const auto header = keystore::read_header(bytes);
+  if (!header) {
+    out.findings.push_back(finding_of(header.error(), path, 0));
+    out.ranges.push_back({0, bytes.size(), "damaged keystore"});
+    return out;
+  }
+  add_fact(out, "op", std::to_string(header->op.value()));
+  add_fact(out, "cluster", to_hex(header->cluster));
+  add_fact(out, "epoch key", to_hex(header->epoch_key));
+  out.ranges.push_back({0, header->wrapped_at, "header"});
+  out.ranges.push_back({header->wrapped_at, header->wrapped_size, "epoch key, wrapped"});
+  out.ranges.push_back({header->sealed_at, header->sealed_size, "keys, sealed"});
+  const std::uint64_t end = header->sealed_at + header->sealed_size;
+  out.ranges.push_back({end, bytes.size() - end, "checksum"});
+  return out;
+}
+
+Result<Inspection> inspect_snapshot(env::Storage& storage, std::string_view path) {
+  Inspection out{.kind = "snapshot"};
+  KIMBERLITE_TRY(const Buffer bytes, read_whole(storage, path));
+  const auto header = read_snapshot_header(bytes);
+  if (!header) {
+    out.findings.push_back(finding_of(header.error(), path, 0));
+    out.ranges.push_back({0, bytes.size(), "damaged snapshot"});
+    return out;
+  }
+  add_fact(out, "op", std::to_string(header->op.value()));
+  add_fact(out, "cluster", to_hex(header->cluster));
+  out.ranges.push_back({0, header->sealed_at, "header"});
+  out.ranges.push_back({header->sealed_at, header->sealed_size, "state, sealed"});
+  const std::uint64_t end = header->sealed_at + header->sealed_size;
+  out.ranges.push_back({end, bytes.size() - end, "checksum"});
+  return out;
+}
+
+// Frames of a segment from `offset` on, until its footer, its end, or bytes that are no frame.
+void inspect_frames(Bytes bytes, std::uint64_t offset, std::string_view path, Inspection& out) {
+  while (offset < bytes.size()) {
+    const Bytes rest = bytes.subspan(offset);
+    if (log::looks_like_footer(rest)) {
+      const std::size_t size = std::min<std::size_t>(rest.size(), log::segment_footer_size);
+      out.ranges.push_back({offset, size, "footer"});
+      offset += size;
+      continue;
+    }
+    const auto frame = record::parse_frame(rest);
+    if (!frame) {
+      out.findings.push_back(finding_of(frame.error(), path, offset));
+      out.ranges.push_back({offset, rest.size(), "not a whole frame"});
+      return;
+    }
+    const auto entry =
+        record::decode(std::span<const std::byte, record::entry_size>{frame->entry_bytes});
+    std::string what = "record";
+    if (entry) {
+      what = fmt::format("record {}, {}, op {}.{}, {} item{}", entry->position.value(),
+                         kernel::kind_name(entry->kind), frame->op.value(), frame->index,
+                         entry->item_count, entry->item_count == 1 ? "" : "s");
+    } else {
+      out.findings.push_back(finding_of(entry.error(), path, offset));
+    }
+    out.ranges.push_back({offset, frame->size, std::move(what)});
+    offset += frame->size;
+  }
+}
+
+Result<Inspection> inspect_segment(env::Storage& storage, std::string_view path) {
+  Inspection out{.kind = "segment"};
+  KIMBERLITE_TRY(const Buffer bytes, read_whole(storage, path));
+  if (bytes.size() < log::segment_header_size) {
+    out.ranges.push_back({0, bytes.size(), "unfinished header", true});
+    return out;
+  }
+  const auto header = log::decode_header(std::span<const std::byte, log::segment_header_size>{
+      Bytes{bytes}.first(log::segment_header_size)});
+  if (!header) {
+    out.findings.push_back(finding_of(header.error(), path, 0));
+  } else {
+    add_fact(out, "log id", to_hex(header->log_id));
+    add_fact(out, "lane", std::string{log::lane_name(header->lane)});
+    add_fact(out, "first position", std::to_string(header->first.value()));
+    add_fact(out, "previous leaf", to_hex(header->previous));
+  }
+  out.ranges.push_back({0, log::segment_header_size, "header"});
+  inspect_frames(bytes, log::segment_header_size, path, out);
+  return out;
+}
+
+Result<Inspection> inspect_fixed(env::Storage& storage, std::string_view path,
+                                 std::string_view kind, std::uint64_t unit, std::string_view what) {
+  Inspection out{.kind = std::string{kind}};
+  KIMBERLITE_TRY(const auto file, storage.open(path, env::Open::read));
+  KIMBERLITE_TRY(const std::uint64_t size, file->size());
+  add_fact(out, "derived", "yes: it may be deleted, and is made again from the segments");
+  const std::uint64_t whole = size - size % unit;
+  if (whole > 0) out.ranges.push_back({0, whole, fmt::format("{} {}", whole / unit, what)});
+  if (size > whole) out.ranges.push_back({whole, size - whole, "unfinished", true});
+  return out;
+}
+
+Result<Inspection> inspect_pages(env::Storage& storage, std::string_view path) {
+  const bool is_wal = path.ends_with("-wal");
+  Inspection out{.kind = is_wal ? "projection write-ahead log" : "projection"};
+  KIMBERLITE_TRY(const auto file, storage.open(path, env::Open::read));
+  KIMBERLITE_TRY(const std::uint64_t size, file->size());
+  add_fact(out, "derived", "yes: it may be deleted, and is made again from the log");
+  add_fact(out, "sealed",
+           "yes: kimberlite verify --projection authenticates it with the master key");
+  std::uint64_t at = 0;
+  if (is_wal && size > 0) {
+    at = std::min(size, wal_header_size);
+    out.ranges.push_back({0, at, "write-ahead log header"});
+  }
+  const std::uint64_t unit = is_wal ? page_size + wal_frame_header_size : page_size;
+  const std::uint64_t whole = (size - at) / unit * unit;
+  if (whole > 0) out.ranges.push_back({at, whole, fmt::format("{} sealed pages", whole / unit)});
+  if (at + whole < size) out.ranges.push_back({at + whole, size - at - whole, "unfinished", true});
+  return out;
+}
+
+Result<Inspection> inspect_lock(env::Storage& storage, std::string_view path) {
+  Inspection out{.kind = "lock"};
+  KIMBERLITE_TRY(const Buffer bytes, read_whole(storage, path));
+  add_fact(out, "last holder", std::string{text_of(bytes)});
+  if (!bytes.empty()) out.ranges.push_back({0, bytes.size(), "text for people", true});
+  return out;
+}
+
+}  // namespace
+
+Result<Inspection> inspect(env::Storage& storage, std::string_view path) {
+  const std::string_view name = path.substr(path.find_last_of('/') + 1);
+  if (path == files::superblock) return inspect_superblock(storage, path);
+  if (path == files::journal) return inspect_journal(storage, path);
+  if (path == files::lock) return inspect_lock(storage, path);
+  if (name.starts_with("keystore-")) return inspect_keystore(storage, path);
+  if (name.starts_with("snapshot-")) return inspect_snapshot(storage, path);
+  if (name.ends_with(".segment")) return inspect_segment(storage, path);
+  if (name == "offsets") return inspect_fixed(storage, path, "offsets", 8, "offsets of records");
+  if (path.find("/tiles/") != std::string_view::npos) {
+    return inspect_fixed(storage, path, "tiles", tile_size, "full hash tiles");
+  }
+  if (name == "projection.db" || name == "projection.db-wal") return inspect_pages(storage, path);
+  return Error{Code::usage_not_ours, "this is no file of a Kimberlite directory"}
+      .where("{}", path)
+      .next("name a file inside a data directory, as kimberlite verify names them");
+}
+
+}  // namespace kimberlite::engine

@@ -1,0 +1,267 @@
+#include "engine/verify.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "consensus/journal.hpp"
+#include "crypto/blake3.hpp"
+#include "files.hpp"
+#include "journal_io.hpp"
+#include "kernel/snapshot.hpp"
+#include "keystore/keystore.hpp"
+#include "log/verify.hpp"
+#include "projection/vfs.hpp"
+#include "snapshot_file.hpp"
+#include "state_rebuild.hpp"
+#include "tenant_files.hpp"
+#include "whole_file.hpp"
+
+namespace kimberlite::engine {
+namespace {
+
+class Verifier {
+ public:
+  Verifier(env::Storage& storage, const VerifyOptions& options)
+      : storage_(storage), options_(options) {}
+
+  Result<VerifyReport> run() {
+    KIMBERLITE_CHECK(superblock());
+    if (superblock_) {
+      journal();
+      keystore();
+      snapshot();
+    }
+    KIMBERLITE_CHECK(logs());
+    KIMBERLITE_CHECK(strangers());
+    if (options_.projection && !report_.cancelled) KIMBERLITE_CHECK(projections());
+    return std::move(report_);
+  }
+
+ private:
+  void add(VerifyFinding finding) {
+    ++report_.findings_total;
+    if (report_.findings.size() < options_.findings_max) {
+      report_.findings.push_back(std::move(finding));
+    }
+  }
+  void add(const Error& error, std::string_view file, std::uint64_t offset = 0) {
+    std::string what = error.what();
+    if (!error.why().empty()) what += fmt::format(": {}", error.why());
+    add({.code = error.code(),
+         .file = std::string{file},
+         .offset = offset,
+         .what = std::move(what)});
+  }
+  void add(const consensus::Finding& finding, std::string_view file) {
+    if (finding.severity == consensus::Severity::note) {
+      report_.notes.push_back(
+          fmt::format("{}, byte {}: {}", file, finding.offset, finding.error.what()));
+    } else {
+      add(finding.error, file, finding.offset);
+    }
+  }
+
+  Status superblock() {
+    KIMBERLITE_TRY(const auto device, storage_.open_device(files::superblock, 0));
+    if (device->size() != consensus::superblock_size) {
+      add({.code = Code::integrity_superblock,
+           .file = std::string{files::superblock},
+           .what = "the superblock has another size than a superblock has",
+           .expected = std::to_string(consensus::superblock_size),
+           .found = std::to_string(device->size())});
+      return {};
+    }
+    consensus::Block block{consensus::superblock_size};
+    block.resize(consensus::superblock_size);
+    KIMBERLITE_CHECK(read_sectors(*device, 0, block.bytes()));
+    const auto read = consensus::read_superblock(
+        std::span<const std::byte, consensus::superblock_size>{block.bytes()});
+    if (!read) {
+      add(read.error(), files::superblock);
+      return {};
+    }
+    for (const consensus::Finding& finding : read->findings) add(finding, files::superblock);
+    superblock_ = read->superblock;
+    return {};
+  }
+
+  void journal() {
+    auto device = storage_.open_device(files::journal, 0);
+    if (!device) return add(device.error(), files::journal);
+    if ((*device)->size() <= consensus::marks_size) {
+      return add(Error{Code::integrity_journal, "the journal has no ring"}, files::journal);
+    }
+    const consensus::JournalLimits limits{.ring_size = (*device)->size() - consensus::marks_size};
+    const auto audit =
+        consensus::audit_journal(*superblock_, limits, [&](std::uint64_t offset, MutBytes sectors) {
+          consensus::Block aligned{sectors.size()};
+          aligned.resize(sectors.size());
+          Status status = read_sectors(**device, offset, aligned.bytes());
+          if (status) std::ranges::copy(aligned.bytes(), sectors.begin());
+          return status;
+        });
+    if (!audit) return add(audit.error(), files::journal);
+    for (const consensus::Finding& finding : audit->findings) add(finding, files::journal);
+  }
+
+  void keystore() {
+    const std::string path = files::keystore(superblock_->checkpoint.op);
+    const Result<Buffer> file = read_whole(storage_, path);
+    if (!file) return add(file.error(), path);
+    if (crypto::blake3(*file) == superblock_->checkpoint.keystore) return;
+    if (const auto header = keystore::read_header(*file); !header) return add(header.error(), path);
+    add({.code = Code::integrity_keystore,
+         .file = path,
+         .what = "it is not the keystore the superblock names",
+         .expected = to_hex(superblock_->checkpoint.keystore),
+         .found = to_hex(crypto::blake3(*file))});
+  }
+
+  void snapshot() {
+    const std::string path = files::snapshot(superblock_->checkpoint.op);
+    const Result<Buffer> file = read_whole(storage_, path);
+    if (!file) return add(file.error(), path);
+    if (crypto::blake3(*file) == superblock_->checkpoint.snapshot) return;
+    add({.code = Code::integrity_snapshot,
+         .file = path,
+         .what = "it is not the snapshot the superblock names",
+         .expected = to_hex(superblock_->checkpoint.snapshot),
+         .found = to_hex(crypto::blake3(*file))});
+  }
+
+  Status logs() {
+    KIMBERLITE_TRY(const auto names, list_logs(storage_));
+    std::vector<kernel::LogHead> heads;
+    std::uint64_t bytes_before = 0;
+    std::uint64_t records_before = 0;
+    bool all_reached = true;
+    for (const auto& [tenant, lane] : names) {
+      log::VerifyOptions options;
+      options.findings_max = options_.findings_max;
+      if (superblock_) options.checkpoint = superblock_->checkpoint.op;
+      options.progress = [&](const log::VerifyProgress& progress) {
+        return !options_.progress ||
+               options_.progress({.bytes = bytes_before + progress.bytes,
+                                  .bytes_total = bytes_before + progress.bytes_total,
+                                  .records = records_before + progress.records});
+      };
+      KIMBERLITE_TRY(log::VerifyReport log,
+                     log::verify(storage_, {tenant, static_cast<std::uint16_t>(lane)}, options));
+      report_.findings_total += log.findings_total - log.findings.size();
+      all_reached = all_reached && log.findings_total == 0;
+      for (log::Finding& finding : log.findings) {
+        add({finding.code, std::move(finding.file), finding.offset, finding.position,
+             std::move(finding.what), std::move(finding.expected), std::move(finding.found)});
+      }
+      if (log.tail_bytes > 0) {
+        report_.notes.push_back(fmt::format(
+            "{}: {} bytes of an unfinished record at the end",
+            files::lane(tenant, log::lane_name(static_cast<std::uint16_t>(lane))), log.tail_bytes));
+      }
+      if (log.at_checkpoint.head.position.value() > 0) {
+        heads.push_back({log.at_checkpoint.log_id, log.at_checkpoint.head.position,
+                         log.at_checkpoint.head.bytes, log.at_checkpoint.head.leaf});
+      }
+      bytes_before += log.bytes;
+      records_before += log.records;
+      if (log.cancelled) {
+        report_.cancelled = true;
+        return {};
+      }
+      if (log.records == 0) continue;
+      report_.logs.push_back({tenant, std::string{log::lane_name(static_cast<std::uint16_t>(lane))},
+                              log.log_id, log.head.position, log.head.leaf,
+                              log.head.frontier.root(), log.records, log.items, log.segments,
+                              log.bytes});
+    }
+    // A log with findings has said where; the digest would only repeat that something is wrong.
+    if (superblock_ && all_reached &&
+        kernel::heads_digest(heads) != superblock_->checkpoint.heads) {
+      add({.code = Code::integrity_state,
+           .file = std::string{files::tenants},
+           .what = "the logs do not end, or did not pass, where the last checkpoint recorded",
+           .expected = to_hex(superblock_->checkpoint.heads),
+           .found = to_hex(kernel::heads_digest(heads))});
+    }
+    return {};
+  }
+
+  // Files that belong to nothing: harmless leftovers of a checkpoint, or something put there.
+  Status strangers() {
+    KIMBERLITE_TRY(const std::vector<std::string> names, storage_.list(""));
+    for (const std::string& name : names) {
+      if (name == files::superblock || name == files::journal || name == files::lock ||
+          name == std::string{files::tenants} + "/") {
+        continue;
+      }
+      const bool named = superblock_ && (name == files::snapshot(superblock_->checkpoint.op) ||
+                                         name == files::keystore(superblock_->checkpoint.op));
+      if (named) continue;
+      if (name.starts_with("snapshot-") || name.starts_with("keystore-")) {
+        report_.notes.push_back(
+            fmt::format("{}: not named by the superblock; the next open removes it", name));
+      } else {
+        add({.code = Code::integrity_foreign_file,
+             .file = name,
+             .what = "this file is not Kimberlite's"});
+      }
+    }
+    return {};
+  }
+
+  Status projections() {
+    if (!superblock_ || options_.master == nullptr) {
+      return Error{Code::unavailable_key, "projections are sealed, and no master key was given"};
+    }
+    const std::string path = files::keystore(superblock_->checkpoint.op);
+    KIMBERLITE_TRY(const Buffer file, read_whole(storage_, path));
+    KIMBERLITE_TRY(const keystore::Keystore keys,
+                   keystore::Keystore::decode(file, *options_.master));
+    for (const keystore::TenantKeys& tenant : keys.list()) {
+      const std::string database = projection_path(tenant.tenant);
+      const std::optional<crypto::Key256> key = keys.page_key(tenant.tenant);
+      if (!key) {
+        report_.notes.push_back(fmt::format("{}: has no key yet and will be rebuilt", database));
+        continue;
+      }
+      const auto scrub =
+          projection::scrub(storage_, database, *key, projection_file_id(tenant.tenant));
+      if (!scrub) {
+        if (scrub.error().code() == Code::not_found_file) {
+          report_.notes.push_back(fmt::format("{}: is not there and will be rebuilt", database));
+          continue;
+        }
+        add(scrub.error(), database);
+        continue;
+      }
+      report_.pages += scrub->pages + scrub->frames;
+      for (const Error& error : scrub->damaged) add(error, error.where());
+      for (const Error& error : scrub->suspect) add(error, error.where());
+    }
+    return {};
+  }
+
+  env::Storage& storage_;
+  const VerifyOptions& options_;
+  VerifyReport report_;
+  std::optional<consensus::Superblock> superblock_;
+};
+
+}  // namespace
+
+Result<VerifyReport> verify(env::Storage& storage, const VerifyOptions& options) {
+  // A superblock file must be there at all; what is in it is for the verifier to say.
+  if (const auto device = storage.open_device(files::superblock, 0); !device) {
+    const Code code = device.error().code();
+    if (code != Code::not_found_file && code != Code::not_found_directory) return device.error();
+    return Error{Code::usage_not_ours, "this is not a Kimberlite data directory"}
+        .why("it has no superblock")
+        .next("name the directory that kimberlite init made");
+  }
+  KIMBERLITE_TRY(const auto lock, storage.lock(files::lock, options.holder));
+  return Verifier{storage, options}.run();
+}
+
+}  // namespace kimberlite::engine

@@ -50,4 +50,10 @@ Hash Blake3::finish() {
   return hash;
 }
 
+Blake3 Blake3::duplicate() const {
+  Blake3 other;
+  other.state_->hasher = state_->hasher;
+  return other;
+}
+
 }  // namespace kimberlite::crypto

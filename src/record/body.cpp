@@ -60,6 +60,12 @@ ItemAssociated associated_data(const Id128& log_id, const ItemHeader& header) {
 
 Result<std::vector<ItemView>> split_body(Bytes body) {
   std::vector<ItemView> items;
+  KIMBERLITE_CHECK(split_body(body, items));
+  return items;
+}
+
+Status split_body(Bytes body, std::vector<ItemView>& items) {
+  items.clear();
   std::size_t at = 0;
   while (at < body.size()) {
     const Bytes rest = body.subspan(at);
@@ -81,7 +87,7 @@ Result<std::vector<ItemView>> split_body(Bytes body) {
     at += whole.size();
   }
   if (items.empty()) return Error{Code::integrity_body, "a body without items"};
-  return items;
+  return {};
 }
 
 Hash item_commitment(Bytes whole) {

@@ -93,6 +93,10 @@ TEST(Blake3Class, EqualsTheFunctionAndStartsAnew) {
     }
     EXPECT_EQ(stream.finish(), blake3(bytes));
   }
+  stream.update(bytes);
+  EXPECT_EQ(stream.duplicate().finish(), blake3(bytes));
+  stream.update(bytes);
+  EXPECT_EQ(stream.finish(), blake3(bytes, bytes));
   EXPECT_EQ(blake3(Bytes{bytes}.first(17), Bytes{bytes}.subspan(17)), blake3(bytes));
 }
 

@@ -1,6 +1,8 @@
 // Records for tests: every field has a value of its own, so that a swapped one is seen.
 #pragma once
 
+#include <algorithm>
+
 #include "record/body.hpp"
 #include "record/entry.hpp"
 #include "record/head.hpp"
@@ -58,7 +60,13 @@ inline Buffer item(unsigned seed, std::uint32_t size = 16 + 64) {
   header.key_commitment = counting<Hash>(seed + 1);
   Buffer whole;
   append(whole, encode(header));
-  for (std::uint32_t i = 0; i < size; ++i) whole.push_back(static_cast<std::byte>(seed + i * 7));
+  std::array<std::byte, 256> pattern;
+  for (unsigned i = 0; i < pattern.size(); ++i) pattern[i] = static_cast<std::byte>(seed + i * 7);
+  for (std::size_t left = size; left > 0;) {
+    const std::size_t step = std::min(left, pattern.size());
+    append(whole, Bytes{pattern}.first(step));
+    left -= step;
+  }
   return whole;
 }
 

@@ -37,6 +37,8 @@ class Blake3 {
   void update(Bytes bytes);
   // The hash of all updates; afterwards the object is as new.
   [[nodiscard]] Hash finish();
+  // Another that goes on from the same updates.
+  [[nodiscard]] Blake3 duplicate() const;
 
  private:
   struct State;

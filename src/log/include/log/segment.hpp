@@ -29,6 +29,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/bytes.hpp"
 #include "base/ids.hpp"
 #include "base/result.hpp"
 

@@ -49,7 +49,7 @@ class Scan {
   Scan& operator=(const Scan&) = delete;
 
   // The next record, or nothing at the end; a view that lives until the next call. Checks frame,
-  // position, chain and log id, not the body's commitment.
+  // position and log id; chain and commitments are for `verify`.
   [[nodiscard]] Result<std::optional<RecordView>> next();
 
  private:

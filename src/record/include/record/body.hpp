@@ -62,6 +62,8 @@ inline constexpr std::uint32_t item_count_max = 1U << 16;
 // `integrity.body` with the byte offset, or `integrity.item`, unless `body` is one item or more and
 // nothing else.
 [[nodiscard]] Result<std::vector<ItemView>> split_body(Bytes body);
+// The same, replacing what `into` held.
+[[nodiscard]] Status split_body(Bytes body, std::vector<ItemView>& into);
 
 // Hashes all of `whole`.
 [[nodiscard]] Hash item_commitment(Bytes whole);

@@ -28,10 +28,10 @@ constexpr uint32_t nack_quorum(uint32_t voters) noexcept {
   return voters - replication_quorum(voters) + 1;
 }
 
-// Members whose bit is set in `votes`, counted among the first `voters` only.
+// Members whose bit is set in `votes`, counted among the first `voters` (at most voters_max) only.
 constexpr uint32_t votes_counted(uint64_t votes, uint32_t voters) noexcept {
   uint32_t count = 0;
-  for (uint32_t i = 0; i < voters && i < 64; ++i) {
+  for (uint64_t i = 0; i < voters && i < voters_max; ++i) {
     if (((votes >> i) & 1U) != 0) ++count;
   }
   return count;

@@ -108,6 +108,7 @@ const Layout* Capture::find(const char* table) {
 
 void Capture::on_event(int operation, const char* table) {
   if (refused_) return;  // the statement will be undone
+  operation_ = operation;
   if (table[0] == '_' && table[1] == '_') {
     const auto history = histories_.find(std::string_view{table});
     if (history != histories_.end() && operation == SQLITE_INSERT) on_history(*history->second);
@@ -132,6 +133,13 @@ sqlite3_value* Capture::value(Side side, int hook_index) {
     refused_ = error_of(nullptr, rc == SQLITE_OK ? SQLITE_INTERNAL : rc);
   }
   return value;
+}
+
+// SQLite 3.40.1 looks columns of a WITHOUT ROWID table up by their declared place, but for the new
+// values of an update.
+int Capture::index_of(const Layout& layout, const ColumnLayout& column, Side side) const {
+  const bool stored = !layout.hidden_key || (operation_ == SQLITE_UPDATE && side == Side::after);
+  return stored ? column.hook_index : column.declared_index;
 }
 
 std::uint64_t Capture::from_of(Side side) {
@@ -180,7 +188,7 @@ void Capture::put_key(Writer& to, const Layout& layout, Side side) {
   to.u16(static_cast<std::uint16_t>(layout.key.size()));
   for (const std::size_t index : layout.key) {
     const ColumnLayout& column = layout.image[index];
-    put_value(to, column, value(side, column.hook_index));
+    put_value(to, column, value(side, index_of(layout, column, side)));
   }
 }
 
@@ -188,7 +196,7 @@ bool Capture::put_image(Writer& to, const Layout& layout, Side side) {
   to.u16(static_cast<std::uint16_t>(layout.image.size()));
   bool respelled = false;
   for (const ColumnLayout& column : layout.image) {
-    respelled = put_value(to, column, value(side, column.hook_index)) || respelled;
+    respelled = put_value(to, column, value(side, index_of(layout, column, side))) || respelled;
   }
   return respelled;
 }

@@ -103,6 +103,7 @@ class Capture {
   void on_history(const Layout& layout);
   const Layout* find(const char* table);
   sqlite3_value* value(Side side, int hook_index);
+  int index_of(const Layout& layout, const ColumnLayout& column, Side side) const;
   std::uint64_t from_of(Side side);
   void put_key(Writer& to, const Layout& layout, Side side);
   // True if a value was spelled otherwise than canonically.
@@ -118,6 +119,7 @@ class Capture {
   std::map<std::string, const Layout*, std::less<>> histories_;
   const Layout* last_ = nullptr;  // of the last event: most come in runs
   std::uint64_t position_ = 0;
+  int operation_ = 0;  // SQLite's, of the event at hand
   bool suspended_ = true;
 
   std::vector<Event> events_;

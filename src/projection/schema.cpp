@@ -196,12 +196,15 @@ Layout layout_of(const catalog::Catalog& catalog, const catalog::Table& table) {
   layout.cascades = may_cascade(table);
   // The preupdate hook skips generated columns when it counts (checked on 3.40.1).
   int hook_index = layout.hidden_key ? hook_index_row + 1 : hook_index_from + 1;
+  int declared_index = hook_index - 1;
   for (const catalog::Column& column : table.columns) {
+    ++declared_index;
     if (column.generated) continue;
     const bool spelled = sql::order_of(column.type) != sql::Order::binary ||
                          column.type.kind == catalog::TypeKind::decimal;
     const bool real = sql::storage_class(column.type) == "REAL";
-    layout.image.push_back({column.id, column.name, column.type, hook_index++, spelled, real});
+    layout.image.push_back(
+        {column.id, column.name, column.type, hook_index++, declared_index, spelled, real});
     layout.any_spelled = layout.any_spelled || spelled;
     layout.identity = layout.identity || column.identity;
   }

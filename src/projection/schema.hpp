@@ -25,9 +25,10 @@ struct ColumnLayout {
   ColumnId id;
   std::string name;
   catalog::Type type;
-  int hook_index = 0;
-  bool spelled = false;  // text with one canonical spelling among several accepted
-  bool real = false;     // the hook shows an integer 1 where the column holds 1.0
+  int hook_index = 0;      // as the preupdate hook counts columns: without generated ones
+  int declared_index = 0;  // with them
+  bool spelled = false;    // text with one canonical spelling among several accepted
+  bool real = false;       // the hook shows an integer 1 where the column holds 1.0
 };
 
 // How the rows of one table are captured and applied.

@@ -151,8 +151,8 @@ Result<std::size_t> World::attempt(const std::vector<std::string>& statements,
   const std::vector<ValueView> given = views(parameters);
   const TimestampUs time = tick();
   KIMBERLITE_CHECK(projection_->begin_batch(projection_->applied()));
-  Status done = projection_->begin_request(
-      {Position{projection_->applied().value() + 1}, time}, statements.size() > 1);
+  Status done = projection_->begin_request({Position{projection_->applied().value() + 1}, time},
+                                           statements.size() > 1);
   for (std::size_t i = 0; done && i < statements.size(); ++i) {
     const auto parsed = sql::parse(statements[i]);
     if (!parsed) {
@@ -209,8 +209,8 @@ Error World::refuse(std::string_view sql, std::vector<Value> parameters) {
 Status World::attempt_change(const catalog::Change& change) {
   const TimestampUs time = tick();
   KIMBERLITE_CHECK(projection_->begin_batch(projection_->applied()));
-  Status done = projection_->begin_request(
-      {Position{projection_->applied().value() + 1}, time}, false);
+  Status done =
+      projection_->begin_request({Position{projection_->applied().value() + 1}, time}, false);
   if (done) done = projection_->evaluate_ddl(change);
   if (!done) {
     projection_->undo_request();
@@ -227,9 +227,9 @@ Status World::attempt_change(const catalog::Change& change) {
 
 Status World::attempt_ddl(std::string_view sql) {
   KIMBERLITE_TRY(const sql::Statement statement, sql::parse(sql));
-  KIMBERLITE_TRY(const sql::Resolved resolved,
-                 sql::resolve(statement, *projection_->catalog(),
-                              [](std::string_view) { return false; }));
+  KIMBERLITE_TRY(
+      const sql::Resolved resolved,
+      sql::resolve(statement, *projection_->catalog(), [](std::string_view) { return false; }));
   if (!resolved.change) return {};
   return attempt_change(*resolved.change);
 }

@@ -76,7 +76,8 @@ class World {
   Status attempt_ddl(std::string_view sql);
   void ddl(std::string_view sql);
   Status attempt_change(const catalog::Change& change);
-  void append(const std::string& stream, const std::vector<std::pair<std::string, std::string>>& events);
+  void append(const std::string& stream,
+              const std::vector<std::pair<std::string, std::string>>& events);
 
   // Rows of a query as text, "a|b;c|d"; NULL is "NULL".
   std::string query(std::string_view sql, std::vector<Value> parameters = {},

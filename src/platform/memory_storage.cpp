@@ -30,10 +30,10 @@ class MemoryFile final : public env::File {
   Result<std::size_t> read_at(std::uint64_t offset, MutBytes to) override {
     const std::lock_guard guard{blob_->mutex};
     const Bytes all = contents();
-    if (offset >= all.size()) return 0;
+    if (offset >= all.size() || to.empty()) return 0;
     const Bytes rest = all.subspan(static_cast<std::size_t>(offset));
     const std::size_t count = std::min(to.size(), rest.size());
-    std::ranges::copy(rest.first(count), to.begin());
+    std::memcpy(to.data(), rest.data(), count);
     return count;
   }
 
@@ -42,7 +42,7 @@ class MemoryFile final : public env::File {
     KIMBERLITE_ASSERT(blob_->sectors_size == 0);
     const auto at = static_cast<std::size_t>(offset);
     if (blob_->bytes.size() < at + from.size()) blob_->bytes.resize(at + from.size());
-    std::ranges::copy(from, blob_->bytes.begin() + static_cast<std::ptrdiff_t>(at));
+    if (!from.empty()) std::memcpy(&blob_->bytes[at], from.data(), from.size());
     return {};
   }
 

@@ -1,6 +1,7 @@
 #include "vopr/disk_image.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/assert.hpp"
 #include "base/checked.hpp"
@@ -18,9 +19,9 @@ std::size_t FileBytes::read(std::uint64_t offset, MutBytes to) const {
     const auto& chunk = chunks_[static_cast<std::size_t>((offset + done) / chunk_size)];
     const MutBytes into = to.subspan(done, part);
     if (chunk == nullptr) {
-      std::ranges::fill(into, std::byte{0});
+      std::memset(into.data(), 0, part);
     } else {
-      std::ranges::copy(Bytes{*chunk}.subspan(at, part), into.begin());
+      std::memcpy(into.data(), chunk->data() + at, part);
     }
     done += part;
   }
@@ -33,7 +34,7 @@ void FileBytes::write(std::uint64_t offset, Bytes from) {
     const auto at = static_cast<std::size_t>((offset + done) % chunk_size);
     const std::size_t part = std::min(chunk_size - at, from.size() - done);
     Chunk& chunk = writable(static_cast<std::size_t>((offset + done) / chunk_size));
-    std::ranges::copy(from.subspan(done, part), chunk.begin() + static_cast<std::ptrdiff_t>(at));
+    std::memcpy(chunk.data() + at, from.data() + done, part);
     done += part;
   }
 }

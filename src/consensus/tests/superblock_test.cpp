@@ -71,7 +71,7 @@ TEST(Superblock, WhatIsWrittenIsRead) {
 TEST(Superblock, EveryFlippedByteIsFoundAndTheOthersStillCount) {
   const Superblock superblock = sample();
   File file = encoded(superblock);
-  for (std::size_t i = 0; i < file.size(); i += i % sector_size < 512 ? 1 : 7) {
+  for (std::size_t i = 0; i < file.size(); i += i % sector_size < 512 ? 1U : 7U) {
     file[i] ^= std::byte{0x10};
     const auto read = read_superblock(FileView(file));
     ASSERT_TRUE(read.has_value()) << "byte " << i;

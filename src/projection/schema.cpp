@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
 #include <ranges>
 
 #include "base/assert.hpp"
@@ -76,6 +77,22 @@ Result<std::string> check_clause(const catalog::Table& table, const catalog::Che
   const std::string name =
       check.name.empty() ? fmt::format("{}{}", table_check_prefix, table.id.value()) : check.name;
   return fmt::format("CONSTRAINT {} CHECK ({})", quoted(name), expression);
+}
+
+// The column a CHECK names, if it names one alone: it stands with the column, and is dropped with
+// it.
+std::optional<ColumnId> only_column(std::string_view expression) {
+  std::optional<ColumnId> only;
+  const Result<std::vector<sql::Token>> tokens = sql::tokenize(expression);
+  if (!tokens) return std::nullopt;
+  for (const sql::Token& token : *tokens) {
+    if (token.kind != sql::TokenKind::quoted_name || !token.text.starts_with("\"@")) continue;
+    std::uint32_t id = 0;
+    std::from_chars(token.text.data() + 2, token.text.data() + token.text.size(), id);
+    if (only && *only != ColumnId{id}) return std::nullopt;
+    only = ColumnId{id};
+  }
+  return only;
 }
 
 bool contains(const std::vector<ColumnId>& ids, ColumnId id) {
@@ -173,6 +190,16 @@ std::string history_unique_index(const catalog::Table& table, std::size_t number
                      quoted(history_name(table.id)), join(columns));
 }
 
+// The key that is SQLite's rowid stands before all others: behind a generated column the preupdate
+// hook of SQLite 3.40.1 gives it for its neighbour, which it then cannot give at all.
+std::vector<const catalog::Column*> physical_order(const catalog::Table& table) {
+  std::vector<const catalog::Column*> order;
+  for (const catalog::Column& column : table.columns) order.push_back(&column);
+  std::ranges::stable_partition(
+      order, [&](const catalog::Column* column) { return is_rowid_key(table, *column); });
+  return order;
+}
+
 // Behind `__from` and `__to` the history's columns ascend by id, dropped ones among them.
 int history_index(const catalog::Catalog& catalog, ObjectId table, ColumnId column) {
   int index = 2;
@@ -197,14 +224,19 @@ Layout layout_of(const catalog::Catalog& catalog, const catalog::Table& table) {
   // The preupdate hook skips generated columns when it counts (checked on 3.40.1).
   int hook_index = layout.hidden_key ? hook_index_row + 1 : hook_index_from + 1;
   int declared_index = hook_index - 1;
+  std::map<ColumnId, int> declared;
+  std::map<ColumnId, int> stored;
+  for (const catalog::Column* column : physical_order(table)) {
+    declared[column->id] = ++declared_index;
+    if (!column->generated) stored[column->id] = hook_index++;
+  }
   for (const catalog::Column& column : table.columns) {
-    ++declared_index;
     if (column.generated) continue;
     const bool spelled = sql::order_of(column.type) != sql::Order::binary ||
                          column.type.kind == catalog::TypeKind::decimal;
     const bool real = sql::storage_class(column.type) == "REAL";
-    layout.image.push_back(
-        {column.id, column.name, column.type, hook_index++, declared_index, spelled, real});
+    layout.image.push_back({column.id, column.name, column.type, stored[column.id],
+                            declared[column.id], spelled, real});
     layout.any_spelled = layout.any_spelled || spelled;
     layout.identity = layout.identity || column.identity;
   }
@@ -240,10 +272,15 @@ Result<Script> create_table(const catalog::Catalog& catalog, const catalog::Tabl
     parts.emplace_back("__row INTEGER NOT NULL PRIMARY KEY DEFAULT (kmb_row())");
   }
   bool rowid_key = false;
-  for (const catalog::Column& column : table.columns) {
-    KIMBERLITE_TRY(std::string definition, column_definition(table, column));
+  for (const catalog::Column* column : physical_order(table)) {
+    KIMBERLITE_TRY(std::string definition, column_definition(table, *column));
+    for (const catalog::Check& check : table.checks) {
+      if (only_column(check.expression) != column->id) continue;
+      KIMBERLITE_TRY(const std::string clause, check_clause(table, check));
+      definition += " " + clause;
+    }
     parts.push_back(std::move(definition));
-    rowid_key = rowid_key || is_rowid_key(table, column);
+    rowid_key = rowid_key || is_rowid_key(table, *column);
   }
   if (!table.primary_key.empty() && !rowid_key) {
     parts.push_back(fmt::format("PRIMARY KEY ({})", column_names(table, table.primary_key)));
@@ -253,6 +290,7 @@ Result<Script> create_table(const catalog::Catalog& catalog, const catalog::Tabl
                                 column_names(table, unique.columns)));
   }
   for (const catalog::Check& check : table.checks) {
+    if (only_column(check.expression)) continue;
     KIMBERLITE_TRY(std::string clause, check_clause(table, check));
     parts.push_back(std::move(clause));
   }

@@ -59,9 +59,14 @@ std::string RandomSql::create_table() {
       break;
   }
   const unsigned columns = 1 + static_cast<unsigned>(below(4));
-  std::string text = fmt::format("CREATE TABLE {} ({}", name, key);
+  std::string text = fmt::format("CREATE TABLE {} (", name);
+  // Generated columns first, in the middle and last: SQLite's hook counts them in its own ways.
+  const std::uint64_t generated = below(9);
+  if (generated == 0) text += "g TEXT GENERATED ALWAYS AS (id || '!'), ";
+  text += key;
+  if (generated == 1) text += ", g TEXT GENERATED ALWAYS AS (id || '!')";
   for (unsigned i = 0; i < columns; ++i) text += ", " + column_definition(i);
-  if (chance(20)) text += ", g TEXT GENERATED ALWAYS AS (id || '!')";
+  if (generated == 2) text += ", g TEXT GENERATED ALWAYS AS (id || '!')";
   if (chance(20)) text += ", d INTEGER NOT NULL DEFAULT 7 CHECK (d < 1000)";
   if (!parent_.empty() && chance(50)) {
     static constexpr std::array actions{"CASCADE", "SET NULL", "NO ACTION", "SET DEFAULT"};

@@ -1,8 +1,8 @@
 // The documented system tables and how the door shows them.
 //
-// `physical` tables are made by the projection under the same name with a `__` in front, with at
-// least the columns the expressions here name; the others are answered from the catalog and need
-// nothing. Source: api.md, System tables. Thread rule: constants.
+// `physical` tables (virtual ones among them) are made by the projection under the same name, with
+// at least the columns the expressions here name; the others are answered from the catalog, as of
+// any position, and need nothing. Source: api.md, System tables. Thread rule: constants.
 #pragma once
 
 #include <span>
@@ -23,7 +23,7 @@ struct SystemTable {
   std::string_view name;  // "__events", or "information_schema.tables"
   std::span<const SystemColumn> columns;
   bool physical;
-  // The column AS OF compares the position with; empty: AS OF is refused.
+  // The column AS OF compares the position with; empty: AS OF is refused for a physical table.
   std::string_view position;
 };
 

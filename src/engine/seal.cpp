@@ -14,7 +14,7 @@ void seal_item(SealedCommand& command, const keystore::ItemKey& key, const Id128
   header.stream = stream;
   header.first_sequence = first_sequence;
   const Buffer text = std::move(plaintext).finish();
-  key.seal(log_id, header, text, random, command.items);
+  key.seal_behind(log_id, header, text, random, command.items);
   ++command.header.item_count;
 }
 

@@ -422,10 +422,38 @@ Result<Position> LocalSession::position_of(projection::Reader& reader, Timestamp
   return reader.position_at(time);
 }
 
+// SHOW and DESCRIBE are queries of the system tables by another name.
+Result<std::unique_ptr<Cursor>> LocalSession::show(const sql::Statement& statement,
+                                                   const ReadLimits& limits) {
+  if (statement.kind == sql::StatementKind::show_tables) {
+    KIMBERLITE_TRY(const ParsedPtr query,
+                   parse("SELECT table_name AS name, table_type AS kind, class, subject, retention "
+                         "FROM __tables ORDER BY table_name"));
+    return read_rows(query, {query->text, {}}, as_of_, limits);
+  }
+  KIMBERLITE_TRY(const auto now, catalog());
+  if (now->table(statement.name.name) == nullptr && now->view(statement.name.name) == nullptr) {
+    const std::string near = now->nearest_table(statement.name.name);
+    return Error{Code::not_found_table, "there is no table {}",
+                 sql::display_name(statement.name.name)}
+        .next("{}", near.empty() ? "SHOW TABLES lists them" : "did you mean " + near + "?");
+  }
+  KIMBERLITE_TRY(const ParsedPtr query,
+                 parse("SELECT column_name AS name, data_type AS type, is_nullable AS nullable, "
+                       "column_default AS \"default\", primary_key FROM __columns "
+                       "WHERE lower(table_name) = lower($1) ORDER BY ordinal_position"));
+  const std::vector<Value> values{statement.name.name};
+  return read_rows(query, {query->text, values}, as_of_, limits);
+}
+
 Result<std::unique_ptr<Cursor>> LocalSession::read_rows(const ParsedPtr& parsed,
                                                         const Statement& statement,
                                                         const AsOf& as_of,
                                                         const ReadLimits& limits) {
+  const sql::StatementKind kind = parsed->statement.kind;
+  if (kind == sql::StatementKind::show_tables || kind == sql::StatementKind::show_columns) {
+    return show(parsed->statement, limits);
+  }
   KIMBERLITE_CHECK(check_values(statement.parameters));
   // No record stamped at or before a time asked for may still be under way.
   if (parsed->reads_time) {
@@ -453,7 +481,7 @@ Result<std::unique_ptr<Cursor>> LocalSession::read_rows(const ParsedPtr& parsed,
   }
   const std::vector<ValueView> values = views_of(statement.parameters);
   Result<std::unique_ptr<projection::Cursor>> cursor =
-      placed ? reader->query(parsed->statement, values, context)
+      placed ? reader->query(projection::Query::of(parsed->statement), values, context)
              : Result<std::unique_ptr<projection::Cursor>>{placed.error()};
   Result<projection::At> at =
       cursor ? (*cursor)->answered() : Result<projection::At>{projection::At{}};

@@ -57,7 +57,7 @@ Result<std::unique_ptr<projection::Reader>> Tenant::take_reader() {
       readers_.pop_back();
       return reader;
     }
-    location = {vfs_->path(), vfs_->name()};
+    location = projection::Location::of(*vfs_);
   }
   return projection::Reader::open(core_.env(), location, &records_);
 }
@@ -270,8 +270,7 @@ void Tenant::finish_sql(InFlight& batch, const BatchResult& result) {
   committed.reserve(result.commands.size());
   for (const Evaluation& evaluation : batch.evaluations) {
     if (!evaluation.command) continue;
-    committed.push_back(
-        {&result.commands[*evaluation.command].entry, evaluation.request->digest, {}});
+    committed.push_back({&result.commands[*evaluation.command].entry, evaluation.request->digest});
   }
   if (Status status = projection_->commit_batch(committed); !status) {
     if (Status again = catch_up(); !again) failed_ = again.error();

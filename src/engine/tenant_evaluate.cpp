@@ -120,7 +120,8 @@ Result<projection::Evaluated> Tenant::evaluate_all(Request& request) {
   projection::Evaluated all;
   for (const BoundStatement& bound : request.statements) {
     KIMBERLITE_TRY(projection::Evaluated one,
-                   projection_->evaluate(*bound.statement, bound.parameters, request.budget));
+                   projection_->evaluate(projection::Query::of(*bound.statement), bound.parameters,
+                                         request.budget));
     one.rows_affected += all.rows_affected;
     if (one.columns.empty()) {
       one.columns = std::move(all.columns);

@@ -48,8 +48,8 @@ Status Tenant::attach(bool fresh) {
   KIMBERLITE_TRY(vfs_,
                  projection::Vfs::make(core_.env(), path, std::move(key), projection_file_id(id_)));
   KIMBERLITE_TRY(projection_,
-                 projection::Projection::open(core_.env(), {vfs_->path(), vfs_->name()},
-                                              core_.options().simulated));
+                 projection::Projection::open(core_.env(), projection::Location::of(*vfs_),
+                                              &records_, core_.options().simulated));
   return {};
 }
 

@@ -62,8 +62,8 @@ void Tenant::within_transaction(Request& request) {
       done = projection_->rollback_to(bound.statement->name.name);
       break;
     default: {
-      Result<projection::Evaluated> evaluated =
-          projection_->evaluate(*bound.statement, bound.parameters, request.budget);
+      Result<projection::Evaluated> evaluated = projection_->evaluate(
+          projection::Query::of(*bound.statement), bound.parameters, request.budget);
       if (!evaluated) {
         done = evaluated.error();
         break;

@@ -120,6 +120,7 @@ class Verifier {
   void advance(std::uint32_t body_size, Bytes entry_bytes);
   End footer(Bytes bytes, std::uint64_t at);
   void begin_epoch(const Id128& log_id);
+  void pass_checkpoint();
   void compare(Code code, std::uint64_t at, std::string_view what, Bytes expected, Bytes found);
   void compare(Code code, std::uint64_t at, std::string_view what, std::uint64_t expected,
                std::uint64_t found);
@@ -144,8 +145,9 @@ class Verifier {
   DerivedFile offsets_;
   std::vector<DerivedFile> tiles_;
 
-  std::string file_;           // being read
-  SegmentHeader header_;       // its
+  std::string file_;      // being read
+  SegmentHeader header_;  // its
+  bool checkpoint_passed_ = false;
   bool log_id_known_ = false;  // or it is taken from the next record, where the header is damaged
   crypto::Blake3 seal_;        // of it so far
   std::vector<record::ItemView> items_;
@@ -395,6 +397,10 @@ bool Verifier::goes_on(SegmentReader& reader, std::uint64_t size) {
 
 void Verifier::record(Bytes frame) {
   const std::uint64_t at = record_at_;
+  if (!checkpoint_passed_ && options_.checkpoint &&
+      OpNumber{record::decode_frame_header(frame.data()).op} > *options_.checkpoint) {
+    pass_checkpoint();
+  }
   const Bytes entry_bytes = frame.subspan(record::frame_at_entry, record::entry_size);
   const Bytes body_bytes = frame.subspan(record::frame_at_body);
   const auto entry = record::decode(entry_bytes.first<record::entry_size>());
@@ -422,6 +428,11 @@ void Verifier::record(Bytes frame) {
           "the size of a body, against its frame", body_bytes.size(), entry->body_size);
   body(*entry, body_bytes, at);
   advance(static_cast<std::uint32_t>(body_bytes.size()), entry_bytes);
+}
+
+void Verifier::pass_checkpoint() {
+  checkpoint_passed_ = true;
+  report_.at_checkpoint = {report_.head, report_.log_id};
 }
 
 void Verifier::body(const record::Entry& entry, Bytes bytes, std::uint64_t at) {
@@ -515,6 +526,7 @@ void Verifier::check_at_least() {
 }
 
 void Verifier::finish() {
+  if (!checkpoint_passed_) report_.at_checkpoint = {report_.head, report_.log_id};
   if (options_.at_least && report_.head.position < options_.at_least->position) {
     findings_.add({Code::integrity_missing_file, file_.empty() ? directory_ : file_, 0,
                    next_position(), "the log ends before the position its checkpoint recorded",
@@ -527,7 +539,7 @@ void Verifier::finish() {
   }
   // Behind a checkpoint's head a crash may have left anything in derived files; they are cut there
   // when the log is opened.
-  if (rooted_ && !options_.at_least) {
+  if (rooted_ && !options_.at_least && !checkpoint_passed_) {
     offsets_.check_end(findings_);
     for (DerivedFile& level : tiles_) level.check_end(findings_);
   }

@@ -101,7 +101,8 @@ TEST_F(EngineTest, WritesReadsAndRemembersThePast) {
   EXPECT_EQ(rows("SELECT id, city FROM patients ORDER BY id"), "7|Lynn\n8|Salem");
   EXPECT_EQ(rows("SELECT city FROM patients AS OF POSITION 3 WHERE id = 7"), "Boston");
   EXPECT_EQ(rows("SELECT id, city FROM patients ORDER BY id", Position{3}), "7|Boston\n8|Salem");
-  EXPECT_EQ(rows("SELECT valid_from, operation, reason, city FROM HISTORY(patients) WHERE id = 7"),
+  EXPECT_EQ(rows("SELECT valid_from, operation, reason, city FROM HISTORY(patients) WHERE id = 7 "
+                 "ORDER BY valid_from"),
             "3|insert|null|Boston\n4|update|moved, form 88|Lynn");
 }
 

@@ -44,6 +44,8 @@ struct VerifyOptions {
   // What must at least be there: the head a checkpoint recorded. Behind it an unfinished frame at
   // the very end is the torn tail of a crash, and no finding; without it, it is one.
   std::optional<record::Head> at_least;
+  // Where a checkpoint stood: `at_checkpoint` is then the head after its last record.
+  std::optional<OpNumber> checkpoint;
   std::size_t findings_max = 100;  // later ones are only counted
   // Called about once a MiB; false stops the verification.
   std::function<bool(const VerifyProgress&)> progress;
@@ -52,6 +54,11 @@ struct VerifyOptions {
 struct VerifyReport {
   record::Head head;  // the last record that was reached
   Id128 log_id{};     // of that record
+  struct LogAt {
+    record::Head head;
+    Id128 log_id{};
+  };
+  LogAt at_checkpoint;
   std::uint64_t records = 0;
   std::uint64_t items = 0;
   std::uint64_t segments = 0;

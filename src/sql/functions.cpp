@@ -13,9 +13,17 @@ namespace {
 
 using Arguments = std::span<const ValueView>;
 
-Result<Value> call_add(Arguments a) { return add(a[0], a[1]); }
+// a + b + c: from left to right, as written.
+Result<Value> fold(Arguments a, Result<Value> (*operation)(const ValueView&, const ValueView&)) {
+  if (a.size() < 2) return Error{Code::sql_misuse, "an operator wants two values"};
+  Result<Value> result = operation(a[0], a[1]);
+  for (std::size_t i = 2; i < a.size() && result; ++i) result = operation(view(*result), a[i]);
+  return result;
+}
+
+Result<Value> call_add(Arguments a) { return fold(a, &add); }
 Result<Value> call_subtract(Arguments a) { return subtract(a[0], a[1]); }
-Result<Value> call_multiply(Arguments a) { return multiply(a[0], a[1]); }
+Result<Value> call_multiply(Arguments a) { return fold(a, &multiply); }
 Result<Value> call_divide(Arguments a) { return divide(a[0], a[1]); }
 Result<Value> call_modulo(Arguments a) { return modulo(a[0], a[1]); }
 Result<Value> call_negate(Arguments a) { return negate(a[0]); }
@@ -93,6 +101,12 @@ Result<Value> valid(Arguments a) {
 Result<Value> call_cast(Arguments a) {
   KIMBERLITE_TRY(const catalog::Type type, type_argument(a));
   return cast(a[0], type);
+}
+
+// The value as a column of the type stores it.
+Result<Value> store(Arguments a) {
+  KIMBERLITE_TRY(const catalog::Type type, type_argument(a));
+  return canonicalise(a[0], type);
 }
 
 // What a comparison with a column of this order can be made with; the spelling may stay.
@@ -206,7 +220,7 @@ Result<Value> ilike(Arguments a) {
       return Error{Code::type_encoding, "a text of ILIKE has a NUL or is not UTF-8"};
     }
   }
-  if (texts[0].size() > pattern_size_max) {
+  if (texts[1].size() > pattern_size_max) {
     return Error{Code::limit_statement, "an ILIKE pattern has more than {} bytes",
                  pattern_size_max};
   }
@@ -218,7 +232,7 @@ Result<Value> ilike(Arguments a) {
       return Error{Code::sql_misuse, "ESCAPE wants one character"};
     }
   }
-  return Value{std::int64_t{matches(texts[0], texts[1], escape)}};
+  return Value{std::int64_t{matches(texts[1], texts[0], escape)}};
 }
 
 // ---- Fields of times --------------------------------------------------------------------------
@@ -649,9 +663,9 @@ static_assert(std::ranges::is_sorted(allowed_functions));
 }  // namespace
 
 std::span<const ScalarFunction> scalar_functions() {
-  static constexpr std::array<ScalarFunction, 17> all{{{"kmb_add", 2, call_add},
+  static constexpr std::array<ScalarFunction, 18> all{{{"kmb_add", -1, call_add},
                                                        {"kmb_sub", 2, call_subtract},
-                                                       {"kmb_mul", 2, call_multiply},
+                                                       {"kmb_mul", -1, call_multiply},
                                                        {"kmb_div", 2, call_divide},
                                                        {"kmb_mod", 2, call_modulo},
                                                        {"kmb_neg", 1, call_negate},
@@ -660,6 +674,7 @@ std::span<const ScalarFunction> scalar_functions() {
                                                        {"kmb_round", 2, round},
                                                        {"kmb_valid", 4, valid},
                                                        {"kmb_cast", 4, call_cast},
+                                                       {"kmb_store", 4, store},
                                                        {"kmb_operand", 2, operand},
                                                        {"kmb_ilike", 2, ilike},
                                                        {"kmb_ilike", 3, ilike},

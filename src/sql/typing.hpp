@@ -166,6 +166,7 @@ class Typing {
   [[nodiscard]] Status boolean_literal(Term& term);
   [[nodiscard]] Status coerce(Term& term, Order order);
   [[nodiscard]] Status coerce_literal(Term& term, Order order);
+  void store(Term& term, const catalog::Type& type);
   void textify(Term& term, std::string text);
   void wrap(Term& term, std::string before, std::string after);
   void chain(Term& result, const Term& a, const Term& b, std::uint32_t op, std::string_view name);

@@ -437,6 +437,19 @@ Result<Term> Typing::negation(Term a, std::uint32_t op) {
   return result;
 }
 
+// What is not known to be canonical is made so as it is written: RETURNING shows what is stored.
+void Typing::store(Term& term, const Type& type) {
+  const bool plain_kind = order_of(type) == Order::binary && type.kind != TypeKind::boolean &&
+                          type.kind != TypeKind::bytes;
+  const bool known =
+      term.type && *term.type == type && (term.carries || order_of(type) == Order::binary);
+  if (plain_kind || known || term.form == Form::null_literal || term.form == Form::row) return;
+  wrap(term, "kmb_store(",
+       fmt::format(", {}, {}, {})", static_cast<int>(type.kind), type.precision, type.scale));
+  term.type = type;
+  term.carries = true;
+}
+
 Status Typing::assign(Term& term, const catalog::Column& column) {
   const bool text_kind = column.type.kind == TypeKind::text ||
                          column.type.kind == TypeKind::varchar ||
@@ -444,7 +457,10 @@ Status Typing::assign(Term& term, const catalog::Column& column) {
   const bool decimal = column.type.kind == TypeKind::decimal;
   const bool number = term.form == Form::integer_literal || term.form == Form::point_literal;
   const bool spelled = term.form == Form::string_literal && !text_kind;
-  if (!spelled && !(number && decimal)) return {};
+  if (!spelled && !(number && decimal)) {
+    store(term, column.type);
+    return {};
+  }
   std::string text;
   if (term.form == Form::string_literal) {
     text = string_of(unit_.at(term.literal));

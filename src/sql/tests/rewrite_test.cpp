@@ -11,10 +11,13 @@ class Rewrite : public ::testing::Test {
  protected:
   Rewrite() {
     db.create("patients", "id BIGINT, name TEXT, born DATE, active BOOLEAN");
-    db.create("bills", "id BIGINT, patient BIGINT, amount DECIMAL(10,2), at TIMESTAMP, rate DOUBLE");
+    db.create("bills",
+              "id BIGINT, patient BIGINT, amount DECIMAL(10,2), at TIMESTAMP, rate DOUBLE");
     db.create("notes", "text TEXT", 0);
-    ok("INSERT INTO patients VALUES (1, 'Ann', '1980-02-29', true), (2, 'Ben', '1990-05-01', 'no')");
-    ok("INSERT INTO bills VALUES (1, 1, 77.5, '2024-01-15 10:30', 0.5), (2, 1, 9, '2024-01-16', 1.5), "
+    ok("INSERT INTO patients VALUES (1, 'Ann', '1980-02-29', true), (2, 'Ben', '1990-05-01', "
+       "'no')");
+    ok("INSERT INTO bills VALUES (1, 1, 77.5, '2024-01-15 10:30', 0.5), (2, 1, 9, '2024-01-16', "
+       "1.5), "
        "(3, 2, '100.10', '2024-02-01T00:00:00Z', 2)");
     ok("INSERT INTO notes VALUES ('first'), ('second')");
   }
@@ -33,21 +36,16 @@ class Rewrite : public ::testing::Test {
   std::string message;
 };
 
-#define EXPECT_ROWS(query, expected) EXPECT_EQ(rows(query), expected) << last.rewritten.sql << message
+#define EXPECT_ROWS(query, expected) \
+  EXPECT_EQ(rows(query), expected) << last.rewritten.sql << message
 
 TEST_F(Rewrite, Smoke) {
   EXPECT_ROWS("SELECT * FROM patients", "1 Ann 1980-02-29 true\n2 Ben 1990-05-01 false");
-  std::puts(last.rewritten.sql.c_str());
-  EXPECT_ROWS("SELECT sum(amount), avg(amount), max(amount) FROM bills", "186.60 62.2 100.10");
-  std::puts(last.rewritten.sql.c_str());
+  EXPECT_ROWS("SELECT sum(amount), avg(amount), max(amount) FROM bills", "186.60 62.20 100.10");
   EXPECT_ROWS("SELECT id FROM bills WHERE amount * 1.1 > 85 ORDER BY amount * 2", "1\n3");
-  std::puts(last.rewritten.sql.c_str());
   EXPECT_ROWS("SELECT * FROM bills AS OF POSITION 4 b", "");
-  std::puts(last.rewritten.sql.c_str());
-  EXPECT_ROWS("SELECT * FROM HISTORY(patients)", "");
-  std::puts(last.rewritten.sql.c_str());
-  EXPECT_ROWS("UPDATE bills SET amount = amount + 0.005, rate = 2 WHERE id = 1 RETURNING *", "");
-  std::puts(last.rewritten.sql.c_str());
+  EXPECT_ROWS("UPDATE bills SET amount = amount + 0.005, rate = 2 WHERE id = 1 RETURNING amount",
+              "77.51");
 }
 
 }  // namespace

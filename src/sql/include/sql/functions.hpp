@@ -40,14 +40,15 @@ namespace kimberlite::sql {
 
 struct ScalarFunction {
   const char* name;
-  int arguments;  // one entry for each number of arguments that is allowed
+  int arguments;  // one entry for each number of arguments that is allowed; -1: any
   Result<Value> (*call)(std::span<const ValueView> arguments);
 };
-// kmb_add kmb_sub kmb_mul kmb_div kmb_mod (2), kmb_neg kmb_abs (1), kmb_round (1, 2),
-// kmb_valid(value, kind, precision, scale), for CHECK: 1, or the `type` error that says why not,
-// kmb_cast(value, kind, precision, scale), kmb_operand(value, order): the value as a comparison
-// with a column of that order needs it, kmb_ilike(pattern, text[, escape]),
-// kmb_extract(field, value), date_part(field, value), date_trunc(field, value).
+// kmb_add kmb_mul (2 and more, from left to right), kmb_sub kmb_div kmb_mod (2), kmb_neg kmb_abs
+// (1), kmb_round (1, 2), kmb_store(value, kind, precision, scale): `canonicalise`, kmb_valid(value,
+// kind, precision, scale), for CHECK: 1, or the `type` error that says why not, kmb_cast(value,
+// kind, precision, scale), kmb_operand(value, order): the value as a comparison with a column of
+// that order needs it, kmb_ilike(text, pattern[, escape]), kmb_extract(field, value),
+// date_part(field, value), date_trunc(field, value).
 [[nodiscard]] std::span<const ScalarFunction> scalar_functions();
 
 // One group's, or window frame's, running value.

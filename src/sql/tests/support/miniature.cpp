@@ -63,7 +63,8 @@ void call_step(sqlite3_context* context, int, sqlite3_value** values) {
   if (const auto done = held(context).step(value_of(values[0])); !done) give(context, done.error());
 }
 void call_inverse(sqlite3_context* context, int, sqlite3_value** values) {
-  if (const auto done = held(context).inverse(value_of(values[0])); !done) give(context, done.error());
+  if (const auto done = held(context).inverse(value_of(values[0])); !done)
+    give(context, done.error());
 }
 void call_value(sqlite3_context* context) { give(context, held(context).value()); }
 void call_final(sqlite3_context* context) {
@@ -117,8 +118,8 @@ Miniature::Miniature() {
   }
   for (const ScalarFunction& function : scalar_functions()) {
     sqlite3_create_function_v2(db_, function.name, function.arguments, flags,
-                               const_cast<ScalarFunction*>(&function), call_scalar, nullptr, nullptr,
-                               nullptr);
+                               const_cast<ScalarFunction*>(&function), call_scalar, nullptr,
+                               nullptr, nullptr);
   }
   for (const Aggregate& function : aggregates()) {
     sqlite3_create_window_function(db_, function.name, function.arguments, flags,
@@ -149,15 +150,17 @@ Miniature::Miniature() {
     if (sqlite3_value_type(v[0]) == SQLITE_NULL) return sqlite3_result_null(c);
     give(c, Value{text_of(Timestamp{sqlite3_value_int64(v[0]) * us_per_second})});
   });
-  own("kmb_record_actor", 1, [](sqlite3_context* c, int, sqlite3_value**) { give(c, Value{"os:ann"}); });
+  own("kmb_record_actor", 1,
+      [](sqlite3_context* c, int, sqlite3_value**) { give(c, Value{"os:ann"}); });
   own("kmb_record_reason", 1, [](sqlite3_context* c, int, sqlite3_value** v) {
     if (sqlite3_value_type(v[0]) == SQLITE_NULL) return sqlite3_result_null(c);
     give(c, Value{fmt::format("why{}", sqlite3_value_int64(v[0]))});
   });
   execute("PRAGMA recursive_triggers=ON; PRAGMA case_sensitive_like=ON");
   sqlite3_db_config(db_, SQLITE_DBCONFIG_DQS_DML, 0, nullptr);
-  execute("CREATE TABLE __records(position INTEGER PRIMARY KEY, timestamp INTEGER, kind INTEGER, "
-          "actor BLOB, request_id BLOB, digest BLOB)");
+  execute(
+      "CREATE TABLE __records(position INTEGER PRIMARY KEY, timestamp INTEGER, kind INTEGER, "
+      "actor BLOB, request_id BLOB, digest BLOB)");
 }
 
 Miniature::~Miniature() { sqlite3_close(db_); }
@@ -216,8 +219,8 @@ void Miniature::create(const std::string& name, const std::string& columns, std:
   }
   execute(fmt::format("CREATE TABLE {} ({}) STRICT{}", quote_name(name), ddl,
                       keys == 0 ? ", WITHOUT ROWID" : ""));
-  execute(fmt::format("CREATE TABLE __h_{} ({}__from INTEGER, __to INTEGER) STRICT", table.id.value(),
-                      history));
+  execute(fmt::format("CREATE TABLE __h_{} ({}__from INTEGER, __to INTEGER) STRICT",
+                      table.id.value(), history));
   triggers(table);
   change(catalog::CreateTable{table});
 }
@@ -235,10 +238,11 @@ void Miniature::triggers(const catalog::Table& table) {
   }
   for (const char* event : {"UPDATE", "DELETE"}) {
     execute(fmt::format("DROP TRIGGER IF EXISTS __{}_{}", event, table.id.value()));
-    execute(fmt::format("CREATE TRIGGER __{0}_{1} AFTER {0} ON {2} WHEN OLD.__from < kmb_position() "
-                        "BEGIN INSERT INTO __h_{1} ({3}__from, __to) VALUES ({4}OLD.__from, "
-                        "kmb_position()); END",
-                        event, table.id.value(), quote_name(table.name), to, from));
+    execute(
+        fmt::format("CREATE TRIGGER __{0}_{1} AFTER {0} ON {2} WHEN OLD.__from < kmb_position() "
+                    "BEGIN INSERT INTO __h_{1} ({3}__from, __to) VALUES ({4}OLD.__from, "
+                    "kmb_position()); END",
+                    event, table.id.value(), quote_name(table.name), to, from));
   }
 }
 
@@ -252,7 +256,8 @@ void Miniature::create_view(const std::string& name, const std::string& select,
   change(catalog::CreateView{{catalog.next_object(), name, std::move(columns), select, {}}});
 }
 
-void Miniature::rename_column(const std::string& table, const std::string& from, const std::string& to) {
+void Miniature::rename_column(const std::string& table, const std::string& from,
+                              const std::string& to) {
   const catalog::Table* found = catalog.table(table);
   const ColumnId id = catalog::Catalog::column(*found, from)->id;
   execute(fmt::format("ALTER TABLE {} RENAME COLUMN {} TO {}", table, from, to));
@@ -278,7 +283,8 @@ void Miniature::add_column(const std::string& table, const std::string& text) {
   const catalog::Table before = *catalog.table(table);
   const catalog::Column added = column(text, catalog.next_column(before.id).value());
   execute(fmt::format("ALTER TABLE {} ADD COLUMN {}", table, column_ddl(added)));
-  execute(fmt::format("ALTER TABLE __h_{} ADD COLUMN {}", before.id.value(), history_column(added)));
+  execute(
+      fmt::format("ALTER TABLE __h_{} ADD COLUMN {}", before.id.value(), history_column(added)));
   change(catalog::AddColumn{before.id, added, {}, {}});
   triggers(*catalog.table(table));
 }
@@ -319,8 +325,8 @@ Answer Miniature::run(const std::string& sql, const std::vector<Value>& paramete
   door.parameters = views;
   auto rewritten = rewrite(sql, *tokens, door);
   if (!rewritten) {
-    answer.error = fmt::format("{} {}: {}", name(rewritten.error().code()), rewritten.error().where(),
-                               rewritten.error().what());
+    answer.error = fmt::format("{} {}: {}", name(rewritten.error().code()),
+                               rewritten.error().where(), rewritten.error().what());
     return answer;
   }
   answer.rewritten = *std::move(rewritten);
@@ -331,7 +337,8 @@ Answer Miniature::run(const std::string& sql, const std::vector<Value>& paramete
     answer.error = fmt::format("sqlite: {} in {}", sqlite3_errmsg(db_), answer.rewritten.sql);
     return answer;
   }
-  EXPECT_LE(sqlite3_bind_parameter_count(statement), static_cast<int>(answer.rewritten.binds.size()));
+  EXPECT_LE(sqlite3_bind_parameter_count(statement),
+            static_cast<int>(answer.rewritten.binds.size()));
   for (std::size_t i = 0; i < answer.rewritten.binds.size(); ++i) {
     const Bind& bind = answer.rewritten.binds[i];
     const Value value = bind.caller == 0 ? bind.value : parameters.at(bind.caller - 1);
@@ -341,11 +348,13 @@ Answer Miniature::run(const std::string& sql, const std::vector<Value>& paramete
     } else if (const auto* real = std::get_if<double>(&value)) {
       sqlite3_bind_double(statement, at, *real);
     } else if (const auto* text = std::get_if<std::string>(&value)) {
-      sqlite3_bind_text(statement, at, text->data(), static_cast<int>(text->size()), SQLITE_TRANSIENT);
+      sqlite3_bind_text(statement, at, text->data(), static_cast<int>(text->size()),
+                        SQLITE_TRANSIENT);
     }
   }
   step(statement, answer);
-  if (answer.error.empty() && answer.rewritten.statement_class != StatementClass::read) head = position;
+  if (answer.error.empty() && answer.rewritten.statement_class != StatementClass::read)
+    head = position;
   return answer;
 }
 

@@ -47,7 +47,8 @@ class Miniature : public TimeMap {
 
   catalog::Catalog catalog;
   std::uint64_t head = 0;
-  std::uint64_t now = 1'705'314'600'000'000;  // 2024-01-15T10:30:00Z; record p is one second per p before
+  std::uint64_t now =
+      1'705'314'600'000'000;  // 2024-01-15T10:30:00Z; record p is one second per p before
   std::optional<Position> session_as_of;
   const Policy* policy = nullptr;
   std::uint64_t position = 0;  // kmb_position()

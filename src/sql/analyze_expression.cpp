@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <map>
 
 #include "sql/types.hpp"
 #include "statement_cursor.hpp"
@@ -243,6 +244,16 @@ class ExpressionStore {
     return {};
   }
 
+  // A long expression on a wide table names the same columns over and over.
+  Result<ColumnId> column(const Token& token) {
+    const auto known = known_columns_.find(token.text);
+    if (known != known_columns_.end()) return known->second;
+    KIMBERLITE_TRY(const ColumnId id,
+                   names_.column(table_, {.name = name_of(token), .offset = token.offset}));
+    known_columns_.emplace(token.text, id);
+    return id;
+  }
+
   Status take_column() {
     if (next().is(TokenKind::dot)) {
       if (!same_name(name_of(now()), table_.name)) {
@@ -258,8 +269,7 @@ class ExpressionStore {
       }
     }
     const Token& token = now();
-    KIMBERLITE_TRY(const ColumnId id,
-                   names_.column(table_, {.name = name_of(token), .offset = token.offset}));
+    KIMBERLITE_TRY(const ColumnId id, column(token));
     if (use_ == ExpressionUse::default_value) {
       return refuse(token, fmt::format("the column {}", token.text),
                     "a generated column is computed from others");
@@ -279,6 +289,7 @@ class ExpressionStore {
   ExpressionUse use_;
   std::uint32_t at_;
   std::uint32_t end_;
+  std::map<std::string_view, ColumnId> known_columns_;
   std::string out_;
   bool glued_ = false;
   bool after_function_ = false;

@@ -1,6 +1,7 @@
 #include "analyze_view.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace kimberlite::sql {
 namespace {
@@ -54,8 +55,9 @@ class QueryReader {
   bool names_cte(std::uint32_t at) const {
     std::uint32_t i = at + 1;
     if (token(i).is(TokenKind::left_parenthesis)) {
-      while (i < range_.end && !token(i).is(TokenKind::right_parenthesis)) ++i;
       ++i;
+      while (token(i).is_name() || token(i).is(TokenKind::comma)) ++i;
+      if (!token(i++).is(TokenKind::right_parenthesis)) return false;
     }
     if (!token(i++).is(Keyword::as)) return false;
     if (token(i).is(Keyword::not_)) ++i;
@@ -72,7 +74,7 @@ class QueryReader {
       const Token& before = tokens_[i - 1];
       const bool place =
           before.is(Keyword::with) || before.is(Keyword::recursive) || before.is(TokenKind::comma);
-      if (place && tokens_[i].is_name() && names_cte(i)) ctes_.push_back(name_of(tokens_[i]));
+      if (place && tokens_[i].is_name() && names_cte(i)) ctes_.insert(name_of(tokens_[i]));
     }
   }
 
@@ -136,9 +138,7 @@ class QueryReader {
 
   Status use(const Token& token_used) {
     const Identifier name{.name = name_of(token_used), .offset = token_used.offset};
-    const bool cte = std::ranges::any_of(
-        ctes_, [&](const std::string& each) { return same_name(each, name.name); });
-    if (cte) return {};
+    if (ctes_.contains(name.name)) return {};
     if (is_system_name(name.name)) {
       return names_.error(Code::sql_unsupported, name.offset,
                           "a view of a system table is not in the dialect",
@@ -160,7 +160,7 @@ class QueryReader {
   TokenRange range_;
   std::uint32_t at_ = 0;
   std::vector<Level> levels_;
-  std::vector<std::string> ctes_;
+  std::set<std::string, catalog::NameLess> ctes_;
   std::vector<ObjectId> uses_;
 };
 

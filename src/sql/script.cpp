@@ -202,7 +202,6 @@ std::optional<Piece> StatementReader::next() {
     if (ends) return cut(true);
     last_ = scanned_;
     if (last_ - *start_ > statement_size_max) oversize_ = true;
-    if (oversize_) drop_read();
   }
   if (!finished_ || !start_) return std::nullopt;
   return cut(false);

@@ -1,6 +1,7 @@
 #include "sql/statement.hpp"
 
 #include <array>
+#include <map>
 
 #include "statement_cursor.hpp"
 
@@ -363,24 +364,33 @@ Status check_parameters(const Statement& statement) {
 
 namespace {
 
-// One parameter's number; 0 if its number is none.
-std::uint32_t number_of(const Token& token, Parameters& parameters) {
-  if (token.is(TokenKind::named_parameter)) {
-    const std::string_view name = token.text.substr(1);
-    for (std::size_t i = 0; i < parameters.names.size(); ++i) {
-      if (parameters.names[i] == name) return static_cast<std::uint32_t>(i + 1);
+// Gives the parameters of one statement their numbers.
+class Numbering {
+ public:
+  explicit Numbering(Parameters& parameters) : parameters_(parameters) {}
+
+  // 0 if the number the token has is none.
+  std::uint32_t number_of(const Token& token) {
+    if (token.is(TokenKind::named_parameter)) {
+      const std::string_view name = token.text.substr(1);
+      const auto next = static_cast<std::uint32_t>(numbers_.size() + 1);
+      const auto [found, is_new] = numbers_.emplace(name, next);
+      if (is_new) parameters_.names.emplace_back(name);
+      return found->second;
     }
-    parameters.names.emplace_back(name);
-    return static_cast<std::uint32_t>(parameters.names.size());
+    if (token.text == "?") return parameters_.count + 1;
+    std::uint32_t number = 0;
+    for (const char c : token.text.substr(1)) {
+      number = number * 10 + static_cast<std::uint32_t>(c - '0');
+      if (number > Parameters::number_max) return number;
+    }
+    return number;
   }
-  if (token.text == "?") return parameters.count + 1;
-  std::uint32_t number = 0;
-  for (const char c : token.text.substr(1)) {
-    number = number * 10 + static_cast<std::uint32_t>(c - '0');
-    if (number > Parameters::number_max) return number;
-  }
-  return number;
-}
+
+ private:
+  Parameters& parameters_;
+  std::map<std::string_view, std::uint32_t> numbers_;
+};
 
 ParameterStyle style_of(const Token& token) {
   if (token.is(TokenKind::named_parameter)) return ParameterStyle::named;
@@ -392,6 +402,7 @@ ParameterStyle style_of(const Token& token) {
 
 Result<Parameters> number_parameters(std::string_view text, std::span<const Token> tokens) {
   Parameters out;
+  Numbering numbering{out};
   for (const Token& token : tokens) {
     if (!is_parameter(token)) continue;
     const auto refuse = [&](std::string_view what, std::string_view next) {
@@ -405,7 +416,7 @@ Result<Parameters> number_parameters(std::string_view text, std::span<const Toke
                     "use one of ?, ?1, $1 and :name throughout");
     }
     out.style = style;
-    const std::uint32_t number = number_of(token, out);
+    const std::uint32_t number = numbering.number_of(token);
     if (number == 0) return refuse("parameters are numbered from 1", "begin with $1");
     if (number > Parameters::number_max) {
       return refuse(fmt::format("there are at most {} parameters", Parameters::number_max),

@@ -38,10 +38,10 @@ std::size_t utf8_sequence(std::string_view rest) {
 
 }  // namespace
 
-bool equal(Bytes a, Bytes b) { return std::ranges::equal(a, b); }
-
 bool all_zero(Bytes bytes) {
-  return std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; });
+  // Equal to itself moved by one, and the first is zero.
+  return bytes.empty() ||
+         (bytes.front() == std::byte{0} && equal(bytes.first(bytes.size() - 1), bytes.subspan(1)));
 }
 
 std::string to_hex(Bytes bytes) {

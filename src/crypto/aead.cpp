@@ -1,6 +1,5 @@
 #include "crypto/aead.hpp"
 
-#include <algorithm>
 #include <limits>
 
 #include "base/assert.hpp"
@@ -115,7 +114,7 @@ Key256 xaes_message_key(const Key256& key, const XaesNonce& nonce) {
     const MutBytes block = MutBytes{derived}.subspan(half * block_size, block_size);
     block[1] = static_cast<std::byte>(half + 1);
     block[2] = std::byte{'X'};
-    std::copy_n(nonce.begin(), gcm_nonce_size, block.begin() + 4);
+    copy_bytes(block.subspan(4), Bytes{nonce}.first(gcm_nonce_size));
     for (std::size_t i = 0; i < block_size; ++i) block[i] ^= subkey[i];
   }
   encrypt_blocks(context.get(), derived);
@@ -129,7 +128,7 @@ Key256 xaes_message_key(const Key256& key, const XaesNonce& nonce) {
 
 GcmNonce xaes_message_nonce(const XaesNonce& nonce) {
   GcmNonce second_half;
-  std::copy_n(nonce.begin() + gcm_nonce_size, gcm_nonce_size, second_half.begin());
+  copy_bytes(second_half, Bytes{nonce}.subspan(gcm_nonce_size));
   return second_half;
 }
 
@@ -146,7 +145,7 @@ Hash key_commitment(const Key256& message_key) {
   constexpr std::array domain{std::byte{0x12}};
   std::array<std::byte, 1 + Key256::size> input;
   input[0] = domain[0];
-  std::ranges::copy(message_key.expose(), input.begin() + 1);
+  copy_bytes(MutBytes{input}.subspan(1), message_key.expose());
   const Hash commitment = sha256(Bytes{input});
   wipe(input);
   return commitment;

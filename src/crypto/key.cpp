@@ -2,8 +2,6 @@
 
 #include <openssl/crypto.h>
 
-#include <algorithm>
-
 #include "base/assert.hpp"
 
 namespace kimberlite::crypto {
@@ -16,7 +14,7 @@ bool equal_constant_time(Bytes a, Bytes b) {
   return a.size() == b.size() && (a.empty() || CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0);
 }
 
-Key256::Key256(std::span<const std::byte, size> bytes) { std::ranges::copy(bytes, bytes_.begin()); }
+Key256::Key256(std::span<const std::byte, size> bytes) { copy_bytes(bytes_, bytes); }
 
 Key256::~Key256() { wipe(bytes_); }
 

@@ -1,6 +1,5 @@
 #include "crypto/sha256.hpp"
 
-#include <algorithm>
 #include <utility>
 
 #include "openssl.hpp"
@@ -38,7 +37,7 @@ Hash sha256_of(std::span<const Bytes> parts) {
   std::size_t held = 0;
   for (const Bytes part : parts) {
     if (part.size() <= gathered.size() - held) {
-      std::ranges::copy(part, gathered.begin() + static_cast<std::ptrdiff_t>(held));
+      copy_bytes(MutBytes{gathered}.subspan(held), part);
       held += part.size();
       continue;
     }

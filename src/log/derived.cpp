@@ -62,7 +62,7 @@ Status FlatFile::read(std::uint64_t first, MutBytes to) {
   }
   const MutBytes rest = to.subspan(from_file.size());
   const std::uint64_t start = std::max(first, flushed_) - flushed_;
-  std::ranges::copy(Bytes{pending_}.subspan(start * entry_size_, rest.size()), rest.begin());
+  copy_bytes(rest, Bytes{pending_}.subspan(start * entry_size_, rest.size()));
   return {};
 }
 

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <charconv>
 
 #include "base/assert.hpp"
@@ -24,7 +23,7 @@ std::array<std::byte, N> closed(Writer&& writer) {
   writer.u32(crypto::crc32c(writer.buffer()));
   KIMBERLITE_ASSERT(writer.size() == N);
   std::array<std::byte, N> to;
-  std::ranges::copy(writer.buffer(), to.begin());
+  copy_bytes(to, writer.buffer());
   return to;
 }
 

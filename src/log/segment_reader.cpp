@@ -1,6 +1,7 @@
 #include "segment_reader.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/assert.hpp"
 
@@ -16,8 +17,7 @@ constexpr std::size_t read_size = std::size_t{256} << 10;
 Result<Bytes> SegmentReader::peek(std::uint64_t size) {
   const auto wanted = static_cast<std::size_t>(std::min(size, left()));
   if (wanted > filled_ - from_) {
-    std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(from_),
-              buffer_.begin() + static_cast<std::ptrdiff_t>(filled_), buffer_.begin());
+    std::memmove(buffer_.data(), buffer_.data() + from_, filled_ - from_);
     filled_ -= from_;
     from_ = 0;
     const std::size_t capacity = std::max(read_size, wanted);

@@ -1,7 +1,5 @@
 #include "record/body.hpp"
 
-#include <algorithm>
-
 #include "crypto/sha256.hpp"
 #include "record/frontier.hpp"
 
@@ -13,8 +11,8 @@ ItemHeaderBytes encode(const ItemHeader& header) {
       ItemNumbers{static_cast<std::uint8_t>(header.kind), header.flags, header.count, header.size,
                   header.key.value(), header.stream.value(), header.first_sequence.value()},
       to.data());
-  std::ranges::copy(header.nonce, to.begin() + item_at_nonce);
-  std::ranges::copy(header.key_commitment, to.begin() + item_at_key_commitment);
+  copy_bytes(MutBytes{to}.subspan(item_at_nonce), header.nonce);
+  copy_bytes(MutBytes{to}.subspan(item_at_key_commitment), header.key_commitment);
   return to;
 }
 
@@ -43,18 +41,18 @@ Result<ItemHeader> decode_item_header(std::span<const std::byte, item_header_siz
   header.key = KeyId{numbers.key};
   header.stream = StreamId{numbers.stream};
   header.first_sequence = Sequence{numbers.first_sequence};
-  std::copy_n(bytes.begin() + item_at_nonce, header.nonce.size(), header.nonce.begin());
-  std::copy_n(bytes.begin() + item_at_key_commitment, header.key_commitment.size(),
-              header.key_commitment.begin());
+  copy_bytes(header.nonce, bytes.subspan(item_at_nonce, header.nonce.size()));
+  copy_bytes(header.key_commitment,
+             bytes.subspan(item_at_key_commitment, header.key_commitment.size()));
   return header;
 }
 
 ItemAssociated associated_data(const Id128& log_id, const ItemHeader& header) {
   ItemAssociated to;
   store_le(to.data(), entry_version);
-  std::ranges::copy(log_id, to.begin() + 2);
+  copy_bytes(MutBytes{to}.subspan(2), log_id);
   const ItemHeaderBytes encoded = encode(header);
-  std::copy_n(encoded.begin(), item_authenticated, to.begin() + 2 + 16);
+  copy_bytes(MutBytes{to}.subspan(2 + 16), Bytes{encoded}.first(item_authenticated));
   return to;
 }
 

@@ -1,7 +1,6 @@
 #include "record/entry.hpp"
 
-#include <algorithm>
-
+#include "base/bytes.hpp"
 #include "crypto/sha256.hpp"
 
 namespace kimberlite::record {
@@ -10,12 +9,12 @@ namespace {
 // Copies a run of bytes from its place in an encoded entry, or to it.
 template <std::size_t N>
 void put(EntryBytes& to, std::size_t at, const std::array<std::byte, N>& run) {
-  std::ranges::copy(run, to.begin() + static_cast<std::ptrdiff_t>(at));
+  copy_bytes(MutBytes{to}.subspan(at), run);
 }
 template <std::size_t N>
 void take(std::span<const std::byte, entry_size> from, std::size_t at,
           std::array<std::byte, N>& run) {
-  std::copy_n(from.begin() + static_cast<std::ptrdiff_t>(at), N, run.begin());
+  copy_bytes(run, from.subspan(at, N));
 }
 
 }  // namespace

@@ -1,7 +1,5 @@
 #include "record/frame.hpp"
 
-#include <algorithm>
-
 #include "base/assert.hpp"
 #include "crypto/crc32c.hpp"
 
@@ -15,7 +13,7 @@ void append_frame(Buffer& to, OpNumber op, std::uint32_t index, const Entry& ent
   to.resize(at + frame_at_body);
   const MutBytes head = MutBytes{to}.subspan(at);
   encode_frame_header(FrameHeader{size, 0, op.value(), index}, head.data());
-  std::ranges::copy(encoded, head.begin() + frame_at_entry);
+  copy_bytes(head.subspan(frame_at_entry), encoded);
   append(to, body);
 
   const MutBytes frame = MutBytes{to}.subspan(at, size);

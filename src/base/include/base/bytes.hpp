@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <span>
 #include <string>
@@ -29,7 +30,15 @@ using Buffer = std::vector<std::byte>;
 
 inline void append(Buffer& to, Bytes from) { to.insert(to.end(), from.begin(), from.end()); }
 
-[[nodiscard]] bool equal(Bytes a, Bytes b);
+// The library's generic algorithms go over `std::byte` one at a time; these do not.
+//
+// `to` holds `from.size()` bytes at least, and they do not overlap.
+inline void copy_bytes(MutBytes to, Bytes from) {
+  if (!from.empty()) std::memcpy(to.data(), from.data(), from.size());
+}
+[[nodiscard]] inline bool equal(Bytes a, Bytes b) {
+  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size()) == 0);
+}
 [[nodiscard]] bool all_zero(Bytes bytes);
 
 // Lower-case hexadecimal.

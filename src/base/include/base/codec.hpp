@@ -78,7 +78,7 @@ class Reader {
   template <std::size_t N>
   std::array<std::byte, N> array() {
     std::array<std::byte, N> copy{};
-    std::ranges::copy(bytes(N), copy.begin());
+    copy_bytes(copy, bytes(N));
     return copy;
   }
   // A u32 size, then that many bytes.

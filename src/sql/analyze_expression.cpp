@@ -5,6 +5,7 @@
 #include <charconv>
 #include <map>
 
+#include "sql/rewrite.hpp"
 #include "sql/types.hpp"
 #include "statement_cursor.hpp"
 
@@ -420,7 +421,20 @@ Result<std::string> store_expression(const Names& names, TokenRange range,
                                      const catalog::Table& table, ExpressionUse use) {
   const std::span<const Token> tokens = names.statement().tokens;
   range = without_parentheses(tokens, range);
-  return ExpressionStore(names, range, table, use).store();
+  KIMBERLITE_TRY(std::string stored, ExpressionStore(names, range, table, use).store());
+  // The door's own reading of it: functions, types, operands.
+  if (const auto rewritten = rewrite_expression(stored, table); !rewritten) {
+    // Its place is one in the stored text; the user's is where the expression begins.
+    Error error = rewritten.error();
+    if (error.next().empty()) {
+      static_cast<void>(std::move(error).next(
+          "{} is made of literals, operators, the functions of the manual's page \"SQL "
+          "reference\"{}",
+          spelled(use), use == ExpressionUse::default_value ? "" : " and columns of the table"));
+    }
+    return std::move(error).where("{}", where(names.statement().text, tokens[range.first].offset));
+  }
+  return stored;
 }
 
 Result<StoredDefault> store_default(const Names& names, TokenRange range,

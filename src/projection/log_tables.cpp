@@ -710,6 +710,9 @@ Status register_log_tables(Connection& connection, Context& context,
         sqlite3_create_module_v2(connection.db(), table.name, &methods, module,
                                  [](void* owned) { delete static_cast<Module*>(owned); });
     if (rc != SQLITE_OK) return error_of(connection.db(), rc);
+    // Connected now: SQLite would do it inside the first statement that names the table, where the
+    // authoriser refuses the declaration.
+    KIMBERLITE_CHECK(connection.execute(fmt::format("SELECT 1 FROM {} LIMIT 0", table.name)));
   }
   return {};
 }

@@ -1,6 +1,9 @@
 #include "records.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <set>
 
 #include "base/codec.hpp"
 #include "record/body.hpp"
@@ -67,6 +70,46 @@ Result<Replayed> replayed(const projection::OpenedRecord& record, projection::Lo
   }
   std::ranges::sort(out.changes, {}, &record::RowChange::ordinal);
   return out;
+}
+
+RecordInfo describe(const projection::OpenedRecord& record, const catalog::Catalog& catalog,
+                    projection::LogSource& log) {
+  const record::Entry& entry = record.entry;
+  RecordInfo info{.position = entry.position,
+                  .timestamp = entry.timestamp,
+                  .kind = std::string{kernel::kind_name(entry.kind)},
+                  .actor = log.actor_name(entry.actor),
+                  .session = entry.session,
+                  .request_id = entry.request_id,
+                  .items = entry.item_count,
+                  .leaf = record.leaf,
+                  .previous = entry.previous};
+  if (const record::Meta* meta = meta_of(record)) {
+    info.rows = meta->rows_affected;
+    info.reason = meta->reason.value_or("");
+    info.statement = meta->statement.value_or("");
+    info.correlation = meta->correlation.value_or("");
+    if (meta->new_stream) info.objects.emplace_back(*meta->new_stream);
+  }
+  if (info.correlation.empty() && entry.correlation != Id128{}) {
+    info.correlation = to_uuid(entry.correlation);
+  }
+  std::set<ObjectId> tables;
+  for (const projection::OpenedItem& item : record.items) {
+    info.erased = info.erased || item.erased;
+    for (const record::RowChange& change : item.plaintext.changes) tables.insert(change.table);
+    const bool named = !info.objects.empty();
+    if (item.header.kind == record::ItemKind::events && !named) {
+      info.objects.push_back(fmt::format("stream {}", item.header.stream.value()));
+    }
+  }
+  for (const ObjectId id : tables) {
+    const catalog::Table* table = catalog.table_at(id, entry.position);
+    if (table == nullptr) continue;
+    info.objects.push_back(table->name);
+    info.classes.emplace_back(catalog::class_name(table->data_class));
+  }
+  return info;
 }
 
 Buffer encode_reply(const projection::Evaluated& evaluated) {

@@ -47,6 +47,11 @@ struct Replayed {
 [[nodiscard]] Result<Replayed> replayed(const projection::OpenedRecord& record,
                                         projection::LogSource& log);
 
+// The record as a trail shows it. Streams are named by their ids where their name is not in the
+// record.
+[[nodiscard]] RecordInfo describe(const projection::OpenedRecord& record,
+                                  const catalog::Catalog& catalog, projection::LogSource& log);
+
 // RETURNING rows as a record keeps them.
 [[nodiscard]] Buffer encode_reply(const projection::Evaluated& evaluated);
 [[nodiscard]] Result<ResultSet> decode_reply(Bytes reply);

@@ -632,6 +632,18 @@ Result<std::vector<StoredEvent>> LocalSession::read(std::string_view stream, Seq
   return events;
 }
 
+Result<std::vector<RecordInfo>> LocalSession::records(Position from, std::size_t limit) {
+  KIMBERLITE_TRY(const Position head, this->head());
+  KIMBERLITE_TRY(const auto catalog, this->catalog());
+  std::vector<RecordInfo> records;
+  const std::uint64_t first = std::max<std::uint64_t>(1, from.value());
+  for (std::uint64_t at = first; at <= head.value() && records.size() < limit; ++at) {
+    KIMBERLITE_TRY(const projection::OpenedRecord record, tenant_.records().read(Position{at}));
+    records.push_back(describe(record, *catalog, tenant_.records()));
+  }
+  return records;
+}
+
 Result<Position> LocalSession::head() {
   KIMBERLITE_TRY(auto reader, tenant_.take_reader());
   Result<projection::At> at = reader->head();

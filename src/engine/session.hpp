@@ -23,6 +23,7 @@ class LocalSession final : public Session {
                          std::span<const Event> events, const Why& why) override;
   Result<std::vector<StoredEvent>> read(std::string_view stream, Sequence from,
                                         std::size_t limit) override;
+  Result<std::vector<RecordInfo>> records(Position from, std::size_t limit) override;
   Result<std::unique_ptr<Cursor>> query(const Statement& statement, const AsOf& as_of,
                                         const ReadLimits& limits) override;
   Result<Reply> run(const Statement& statement, const Why& why, const ReadLimits& limits) override;

@@ -6,10 +6,12 @@
 // id>" (a quoted identifier), so that a rename never touches them. Thread rule: values.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <limits>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/ids.hpp"
@@ -48,6 +50,12 @@ struct Type {
 };
 
 enum class DataClass : std::uint8_t { none, phi, pii, pci, financial, confidential, public_data };
+// "phi", …, "public"; empty for none.
+[[nodiscard]] constexpr std::string_view class_name(DataClass data_class) {
+  constexpr std::array<std::string_view, 7> names{"",          "phi",          "pii",   "pci",
+                                                  "financial", "confidential", "public"};
+  return names[static_cast<std::size_t>(data_class)];
+}
 
 struct Column {
   ColumnId id;

@@ -81,6 +81,26 @@ struct StoredEvent {
   Buffer payload;
 };
 
+// A record of the log as a trail shows it: what, when, who, why, and the hashes.
+struct RecordInfo {
+  Position position;
+  TimestampUs timestamp;
+  std::string kind;   // "write", "ddl", …
+  std::string actor;  // name
+  Id128 session{};
+  Id128 request_id{};
+  std::string reason;       // these texts are empty if there are none, or their item was erased
+  std::string statement;    // its literals replaced
+  std::string correlation;  // the caller's text, else the UUID he gave
+  std::uint64_t rows = 0;
+  std::uint32_t items = 0;
+  std::vector<std::string> objects;  // tables and streams touched, by the names they had
+  std::vector<std::string> classes;  // of those tables
+  Hash leaf{};
+  Hash previous{};
+  bool erased = false;  // something of it cannot be opened any more
+};
+
 // Where a read stands: a position, a time, or (neither) now.
 using AsOf = std::variant<std::monostate, Position, TimestampUs>;
 
@@ -124,6 +144,9 @@ class Session {
                                                std::span<const Event> events, const Why& why) = 0;
   [[nodiscard]] virtual Result<std::vector<StoredEvent>> read(std::string_view stream,
                                                               Sequence from, std::size_t limit) = 0;
+  // Records from a position on, oldest first; at most `limit`.
+  [[nodiscard]] virtual Result<std::vector<RecordInfo>> records(Position from,
+                                                                std::size_t limit) = 0;
   // A read. Inside a transaction it sees the transaction's own writes.
   [[nodiscard]] virtual Result<std::unique_ptr<Cursor>> query(const Statement& statement,
                                                               const AsOf& as_of,

@@ -547,6 +547,25 @@ Result<Reply> LocalSession::set_as_of(const Parsed& parsed, const Statement& sta
   return reply;
 }
 
+Status LocalSession::set_as_of(const AsOf& as_of) {
+  if (transaction_) return not_in_transaction_only("SET AS OF");
+  if (const auto* position = std::get_if<Position>(&as_of)) {
+    KIMBERLITE_TRY(const Position head, this->head());
+    if (*position > head) {
+      return Error{Code::not_found_position, "position {} is beyond the head, {}",
+                   position->value(), head.value()}
+          .next("AS OF reads the past");
+    }
+  }
+  if (const auto* time = std::get_if<TimestampUs>(&as_of)) {
+    if (*time > core_.env().clock.realtime()) {
+      return Error{Code::not_found_time, "this time is after now"}.next("AS OF reads the past");
+    }
+  }
+  as_of_ = as_of;
+  return {};
+}
+
 Result<Reply> LocalSession::run(const Statement& statement, const Why& why,
                                 const ReadLimits& limits) {
   KIMBERLITE_TRY(const ParsedPtr parsed, parse(statement.sql));

@@ -32,6 +32,7 @@ class LocalSession final : public Session {
   Status rollback() override;
   bool in_transaction() const override { return transaction_.has_value(); }
   const AsOf& as_of() const override { return as_of_; }
+  Status set_as_of(const AsOf& as_of) override;
   Result<Position> head() override;
   TenantId tenant() const override { return tenant_.id(); }
   const std::string& actor_name() const override { return principal_.description.name; }

@@ -163,6 +163,8 @@ class Session {
   [[nodiscard]] virtual bool in_transaction() const = 0;
 
   [[nodiscard]] virtual const AsOf& as_of() const = 0;
+  // SET AS OF by value. Fails, and changes nothing, inside a transaction and for what is not yet.
+  [[nodiscard]] virtual Status set_as_of(const AsOf& as_of) = 0;
   [[nodiscard]] virtual Result<Position> head() = 0;
   [[nodiscard]] virtual TenantId tenant() const = 0;
   [[nodiscard]] virtual const std::string& actor_name() const = 0;

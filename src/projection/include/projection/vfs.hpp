@@ -12,14 +12,15 @@
 // Sealing: XAES-256-GCM under the file's key, a random nonce a write. On disk the last 56 bytes of
 // a page, which SQLite leaves alone ("reserved"), are
 //      0 nonce 24   24 tag 16   40 wal generation 8   48 wal frames u32   52 zero u32
-// The associated data binds a database page to file and page number, a WAL page to file, frame
-// number and the page number, commit size and generation of its frame header. Frame headers and the
-// WAL header are SQLite's, in the clear, and hold no user's byte.
+// The associated data binds a database page to file, page number and the last 16 bytes; a WAL page
+// to file, frame number, WAL generation (the salts of the WAL header) and the page number and
+// commit size of its frame header. Frame headers and the WAL header are SQLite's, in the clear, and
+// hold no user's byte.
 //
 // A page that does not authenticate is never handed to SQLite: the call fails with
 // SQLITE_IOERR_DATA and `take_error` says which file, byte and page. What the first open after a
-// crash does to the WAL stands at `recover` in vfs_recovery.hpp. An older page of the same file,
-// page number and generation put back by someone is not noticed here: pages are no Merkle tree. The
+// crash does to the WAL stands at `recover` in vfs_recovery.hpp. An older version of the same page,
+// put back by someone, is not noticed here: pages are no Merkle tree. The
 // projection is derived from the log, and every error here means: `remove_files`, then rebuild.
 //
 // Ownership: the object owns the key and outlives every connection opened through it; destroying it
@@ -72,7 +73,7 @@ class Vfs {
   std::unique_ptr<VfsState> state_;
 };
 
-// A run of bytes that no reader will ever take for data.
+// A run of bytes that no reader will take for data.
 struct UnusedBytes {
   std::string file;
   std::uint64_t offset = 0;
@@ -85,7 +86,9 @@ struct Scrub {
   std::uint64_t frames = 0;  // of the WAL, authenticated and live
   // `integrity.projection`, each naming file, byte and page.
   std::vector<Error> damaged;
-  // Live frames may have been lost: damage, or a power failure that the next open will repair.
+  // Committed frames that do not follow from those before them: damage, or a power failure, after
+  // which the next open cuts them off. Never after a clean close, which empties the WAL, nor after
+  // the end of a process alone.
   std::vector<Error> suspect;
   std::vector<UnusedBytes> unused;
 };

@@ -317,9 +317,7 @@ int x_shm_lock(sqlite3_file* handle, int first, int count, int flags) {
   return file.state().shared_memory.lock(file.hold, first, count, flags);
 }
 
-void x_shm_barrier(sqlite3_file* /*handle*/) {
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-}
+void x_shm_barrier(sqlite3_file* handle) { file_of(handle).state().shared_memory.barrier(); }
 
 int x_shm_unmap(sqlite3_file* handle, int /*remove*/) {
   OpenFile& file = file_of(handle);

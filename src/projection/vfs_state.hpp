@@ -53,6 +53,8 @@ class SharedMemory {
   // Null if the region is not there and `extend` is false.
   [[nodiscard]] volatile void* map(Hold& hold, std::size_t region, bool extend);
   [[nodiscard]] int lock(Hold& hold, int first, int count, int flags);
+  // What a connection wrote before its barrier is seen by whoever passes one after it.
+  void barrier() { const std::lock_guard guard{mutex_}; }
   // The last hold to go takes the memory with it.
   void unmap(Hold& hold);
 

@@ -20,8 +20,8 @@
 // A page that does not authenticate is never handed to SQLite: the call fails with
 // SQLITE_IOERR_DATA and `take_error` says which file, byte and page. What the first open after a
 // crash does to the WAL stands at `recover` in vfs_recovery.hpp. An older version of the same page,
-// put back by someone, is not noticed here: pages are no Merkle tree. The
-// projection is derived from the log, and every error here means: `remove_files`, then rebuild.
+// put back by someone, is not noticed here: pages are no Merkle tree. The projection is derived
+// from the log, and every error here means: `remove_files`, then rebuild.
 //
 // Ownership: the object owns the key and outlives every connection opened through it; destroying it
 // earlier is a bug and aborts. Thread rule: `make` and the destructor while no other thread uses

@@ -2,9 +2,7 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <cstdio>
+#include <array>
 
 #include "sql/analyze.hpp"
 #include "sql/statement.hpp"
@@ -48,14 +46,13 @@ Result<std::optional<catalog::Change>> Log::schema_change(Bytes control) {
 // ---- Disk -----------------------------------------------------------------------------------
 
 Disk::Disk() : env_(platform::ExecutorOptions{}) {
-  static int count = 0;
-  location_.path = fmt::format("{}kimberlite-{}-{}.db", ::testing::TempDir(), getpid(), count++);
-}
-
-Disk::~Disk() {
-  for (const char* suffix : {"", "-wal", "-shm"}) {
-    std::remove((location_.path + suffix).c_str());
+  const std::array<std::byte, crypto::Key256::size> key{std::byte{7}};
+  auto made = Vfs::make(env_.env(), "projection.db", crypto::Key256{key}, Id128{});
+  if (!made) {
+    ADD_FAILURE() << to_string(made.error());
+    std::abort();
   }
+  vfs_ = *std::move(made);
 }
 
 // ---- Replay ---------------------------------------------------------------------------------
@@ -263,25 +260,33 @@ void World::append(const std::string& stream,
   after_commit();
 }
 
-Result<std::string> World::try_query(std::string_view sql, std::vector<Value> parameters,
-                                     std::optional<Position> as_of) {
+Result<std::vector<std::string>> rows_of(Reader& reader, std::string_view sql,
+                                         std::vector<Value> parameters,
+                                         const ReadContext& context) {
   const std::vector<ValueView> given = views(parameters);
   KIMBERLITE_TRY(const sql::Statement statement, sql::parse(sql));
-  ReadContext context;
-  context.as_of = as_of;
-  context.now = TimestampUs{now_};
-  KIMBERLITE_TRY(const auto cursor, reader().query(Query::of(statement), given, context));
-  std::string text;
+  KIMBERLITE_TRY(const auto cursor, reader.query(Query::of(statement), given, context));
+  std::vector<std::string> rows;
   for (;;) {
     KIMBERLITE_TRY(const bool row, cursor->next());
-    if (!row) return text;
-    if (!text.empty()) text += ';';
+    if (!row) return rows;
+    std::string text;
     for (std::size_t i = 0; i < cursor->row().size(); ++i) {
       const ValueView value = cursor->row()[i];
       text += i == 0 ? "" : "|";
       text += is_null(value) ? "NULL" : sql::print(value);
     }
+    rows.push_back(std::move(text));
   }
+}
+
+Result<std::string> World::try_query(std::string_view sql, std::vector<Value> parameters,
+                                     std::optional<Position> as_of) {
+  ReadContext context;
+  context.as_of = as_of;
+  context.now = TimestampUs{now_};
+  KIMBERLITE_TRY(const auto rows, rows_of(reader(), sql, std::move(parameters), context));
+  return fmt::format("{}", fmt::join(rows, ";"));
 }
 
 std::string World::query(std::string_view sql, std::vector<Value> parameters,

@@ -42,19 +42,16 @@ class Log final : public LogSource {
   std::uint64_t reads = 0;
 };
 
-// A database file of its own, gone with the object.
+// A sealed database of its own, in memory.
 class Disk {
  public:
   Disk();
-  ~Disk();
-  Disk(const Disk&) = delete;
-  Disk& operator=(const Disk&) = delete;
-  [[nodiscard]] const Location& location() const { return location_; }
+  [[nodiscard]] Location location() const { return Location::of(*vfs_); }
   [[nodiscard]] env::Env env() { return env_.env(); }
 
  private:
   platform::MemoryEnv env_;
-  Location location_;
+  std::unique_ptr<Vfs> vfs_;
 };
 
 // Brings every record of `log` beyond `projection`'s into it, `batch` records a transaction.
@@ -112,6 +109,10 @@ class World {
   std::map<std::string, std::pair<StreamId, std::uint64_t>> streams_;
   std::uint64_t now_ = 1'700'000'000'000'000;
 };
+
+// The rows of a query, each as text, NULL as "NULL".
+Result<std::vector<std::string>> rows_of(Reader& reader, std::string_view sql,
+                                         std::vector<Value> parameters, const ReadContext& context);
 
 // Parameters as views.
 std::vector<ValueView> views(const std::vector<Value>& values);

@@ -35,11 +35,19 @@ std::string column_list(const Table& table) {
 
 bool has_hidden_row(const Table& table) { return table.primary_key.empty(); }
 
+// As the column holds it: with its storage class and collation, or a comparison with a value of
+// another type would go another way than on the current rows.
+std::string computed(const catalog::Column& column) {
+  const std::string_view collation = collation_name(column.type);
+  return fmt::format("(CAST(({}) AS {}){}{})", *column.generated, storage_class(column.type),
+                     collation.empty() ? "" : " COLLATE ", collation);
+}
+
 // A generated column's expression over the history's columns: "@3" becomes "c3", or, where column 3
 // is generated too, its expression; each round replaces one level.
 Result<std::string> over_history(const Table& table, const catalog::Column& column) {
   static constexpr int rounds_max = 20;
-  std::string text = fmt::format("({})", *column.generated);
+  std::string text = computed(column);
   for (int round = 0; round < rounds_max; ++round) {
     KIMBERLITE_TRY(const auto tokens, tokenize(text));
     const Unit unit{text, tokens};
@@ -52,7 +60,7 @@ Result<std::string> over_history(const Table& table, const catalog::Column& colu
       const ColumnId id{static_cast<std::uint32_t>(std::strtoul(name.c_str() + 1, nullptr, 10))};
       const auto* used = catalog::Catalog::column(table, id);
       if (used != nullptr && used->generated) {
-        edits.replace(i, fmt::format("({})", *used->generated));
+        edits.replace(i, computed(*used));
         again = true;
       } else {
         edits.replace(i, fmt::format("\"c{}\"", id.value()));

@@ -84,8 +84,9 @@ TEST_F(Capture, ReplaceRemovesAllRowsInItsWay) {
 TEST_F(Capture, UpsertIsAnUpdate) {
   world.ddl("CREATE TABLE t (id TEXT PRIMARY KEY, n INTEGER)");
   world.run("INSERT INTO t (id, n) VALUES ('a', 1)");
-  world.run("INSERT INTO t (id, n) VALUES ('a', 5), ('b', 6) "
-            "ON CONFLICT (id) DO UPDATE SET n = excluded.n");
+  world.run(
+      "INSERT INTO t (id, n) VALUES ('a', 5), ('b', 6) "
+      "ON CONFLICT (id) DO UPDATE SET n = excluded.n");
   EXPECT_EQ(last_changes(world), "~1(a)=a,5@2 +1(b)=b,6");
 }
 
@@ -98,10 +99,12 @@ TEST_F(Capture, AKeyChangeIsARemovalAndAnInsertion) {
 
 TEST_F(Capture, CascadesAtAnyDepthRaiseFrom) {
   world.ddl("CREATE TABLE p (id INTEGER PRIMARY KEY)");
-  world.ddl("CREATE TABLE c (id INTEGER PRIMARY KEY, p INTEGER UNIQUE REFERENCES p (id) "
-            "ON DELETE CASCADE ON UPDATE CASCADE)");
-  world.ddl("CREATE TABLE g (id INTEGER PRIMARY KEY, c INTEGER REFERENCES c (p) "
-            "ON DELETE SET NULL ON UPDATE CASCADE)");
+  world.ddl(
+      "CREATE TABLE c (id INTEGER PRIMARY KEY, p INTEGER UNIQUE REFERENCES p (id) "
+      "ON DELETE CASCADE ON UPDATE CASCADE)");
+  world.ddl(
+      "CREATE TABLE g (id INTEGER PRIMARY KEY, c INTEGER REFERENCES c (p) "
+      "ON DELETE SET NULL ON UPDATE CASCADE)");
   world.run_all({"INSERT INTO p (id) VALUES (1), (2)", "INSERT INTO c (id, p) VALUES (10, 1)",
                  "INSERT INTO g (id, c) VALUES (100, 1), (101, NULL)"});
   world.run("UPDATE p SET id = 5 WHERE id = 1");
@@ -147,8 +150,10 @@ TEST_F(Capture, WhatChangesNothingProposesNothing) {
   const Position before = world.head();
   EXPECT_EQ(world.run("UPDATE t SET n = n"), 0U);
   EXPECT_EQ(world.run("UPDATE t SET n = 9 WHERE id = 77"), 0U);
-  EXPECT_EQ(world.run_all({"INSERT INTO t (id, n) VALUES (5, 5)", "DELETE FROM t WHERE id = 5"}), 0U);
-  EXPECT_EQ(world.run_all({"UPDATE t SET n = 8 WHERE id = 1", "UPDATE t SET n = 1 WHERE id = 1"}), 0U);
+  EXPECT_EQ(world.run_all({"INSERT INTO t (id, n) VALUES (5, 5)", "DELETE FROM t WHERE id = 5"}),
+            0U);
+  EXPECT_EQ(world.run_all({"UPDATE t SET n = 8 WHERE id = 1", "UPDATE t SET n = 1 WHERE id = 1"}),
+            0U);
   EXPECT_EQ(world.run("INSERT OR REPLACE INTO t (id, n) VALUES (1, 1)"), 0U);
   EXPECT_EQ(world.head(), before);
 }
@@ -165,24 +170,28 @@ TEST_F(Capture, AnUntouchedRowAmongChangedOnesKeepsItsVersion) {
 TEST_F(Capture, AnUntouchedRowChangedLaterInTheSameStatement) {
   world.ddl("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)");
   world.run("INSERT INTO t (id, n) VALUES (1, 1)");
-  world.run("INSERT INTO t (id, n) VALUES (1, 1), (1, 4) ON CONFLICT (id) DO UPDATE SET n = excluded.n");
+  world.run(
+      "INSERT INTO t (id, n) VALUES (1, 1), (1, 4) ON CONFLICT (id) DO UPDATE SET n = excluded.n");
   EXPECT_EQ(last_changes(world), "~1(1)=1,4@2");
 }
 
 TEST_F(Capture, CanonicalSpellingsInImageAndRow) {
   world.ddl("CREATE TABLE t (id DECIMAL(6,2) PRIMARY KEY, at TIMESTAMP, u UUID, f DOUBLE)");
-  world.run("INSERT INTO t (id, at, u, f) VALUES ('1.5', '2024-01-15 10:30+02:00', "
-            "'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11', -0.0)");
+  world.run(
+      "INSERT INTO t (id, at, u, f) VALUES ('1.5', '2024-01-15 10:30+02:00', "
+      "'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11', -0.0)");
   EXPECT_EQ(last_changes(world),
             "+1(1.50)=1.50,2024-01-15T08:30:00Z,a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11,0.0");
   world.run("UPDATE t SET id = '+2' WHERE id = '1.500'");
-  EXPECT_EQ(last_changes(world), "-1(1.50)@2 +1(2.00)=2.00,2024-01-15T08:30:00Z,"
-                                 "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11,0.0");
+  EXPECT_EQ(last_changes(world),
+            "-1(1.50)@2 +1(2.00)=2.00,2024-01-15T08:30:00Z,"
+            "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11,0.0");
   // The same instant in another spelling is no change, and does not stay.
   EXPECT_EQ(world.run("UPDATE t SET at = '2024-01-15T08:30Z'"), 0U);
   world.run("UPDATE t SET at = '2024-01-15T08:30Z', f = 2");
-  EXPECT_EQ(last_changes(world), "~1(2.00)=2.00,2024-01-15T08:30:00Z,"
-                                 "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11,2.0@3");
+  EXPECT_EQ(last_changes(world),
+            "~1(2.00)=2.00,2024-01-15T08:30:00Z,"
+            "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11,2.0@3");
 }
 
 TEST_F(Capture, TablesWithoutAKeyAreNumbered) {
@@ -196,7 +205,8 @@ TEST_F(Capture, TablesWithoutAKeyAreNumbered) {
 }
 
 TEST_F(Capture, GeneratedColumnsAreInNoImage) {
-  world.ddl("CREATE TABLE t (g TEXT GENERATED ALWAYS AS (a || '!'), id INTEGER PRIMARY KEY, a TEXT)");
+  world.ddl(
+      "CREATE TABLE t (g TEXT GENERATED ALWAYS AS (a || '!'), id INTEGER PRIMARY KEY, a TEXT)");
   world.run("INSERT INTO t (id, a) VALUES (1, 'x')");
   EXPECT_EQ(last_changes(world), "+1(1)=1,x");
   world.run("UPDATE t SET a = 'y'");
@@ -250,9 +260,10 @@ TEST_F(Capture, IdentityGoesOnAboveWhatWasEverThere) {
 
 TEST_F(Capture, ConstraintsNameWhatIsTheUsersAndNoValue) {
   world.ddl("CREATE TABLE p (id INTEGER PRIMARY KEY)");
-  world.ddl("CREATE TABLE t (id INTEGER PRIMARY KEY, u TEXT UNIQUE, n INTEGER NOT NULL, "
-            "s SMALLINT, c INTEGER CONSTRAINT small CHECK (c < 10), CHECK (n <> 13), "
-            "p INTEGER REFERENCES p (id), d DATE)");
+  world.ddl(
+      "CREATE TABLE t (id INTEGER PRIMARY KEY, u TEXT UNIQUE, n INTEGER NOT NULL, "
+      "s SMALLINT, c INTEGER CONSTRAINT small CHECK (c < 10), CHECK (n <> 13), "
+      "p INTEGER REFERENCES p (id), d DATE)");
   world.run("INSERT INTO t (id, u, n) VALUES (1, 'canary', 1)");
   const std::vector<std::pair<std::string, Code>> wrong{
       {"INSERT INTO t (id, u, n) VALUES (2, 'canary', 1)", Code::constraint_unique},
@@ -276,8 +287,9 @@ TEST_F(Capture, ConstraintsNameWhatIsTheUsersAndNoValue) {
 
 TEST_F(Capture, DeferredKeysAreHeldAtTheEndOfTheRequest) {
   world.ddl("CREATE TABLE p (id INTEGER PRIMARY KEY)");
-  world.ddl("CREATE TABLE c (id INTEGER PRIMARY KEY, p INTEGER REFERENCES p (id) "
-            "DEFERRABLE INITIALLY DEFERRED)");
+  world.ddl(
+      "CREATE TABLE c (id INTEGER PRIMARY KEY, p INTEGER REFERENCES p (id) "
+      "DEFERRABLE INITIALLY DEFERRED)");
   EXPECT_EQ(world.run_all({"INSERT INTO c (id, p) VALUES (1, 9)", "INSERT INTO p (id) VALUES (9)"}),
             2U);
   EXPECT_EQ(world.refuse("INSERT INTO c (id, p) VALUES (2, 8)").code(),

@@ -64,8 +64,11 @@ struct Life {
     const auto catalog = world.projection().catalog();
     for (const catalog::Table* table : catalog->tables()) {
       if (!sql.chance(40)) continue;
-      Probe probe{world.head(), world.log.records.back().entry.timestamp,
-                  "\"" + table->name + "\"", sql.predicate(*table), {}};
+      Probe probe{world.head(),
+                  world.log.records.back().entry.timestamp,
+                  "\"" + table->name + "\"",
+                  sql.predicate(*table),
+                  {}};
       ReadContext context;
       context.now = TimestampUs{probe.time.value() + 1};
       auto rows = rows_of(world.reader(),
@@ -104,7 +107,8 @@ struct Life {
     ++statistics.refused;
     const ErrorClass refused = class_of(done.error().code());
     EXPECT_TRUE(refused == ErrorClass::constraint || refused == ErrorClass::type)
-        << to_string(done.error()) << "\n" << sought;
+        << to_string(done.error()) << "\n"
+        << sought;
   }
 
   void live(int steps) {
@@ -125,8 +129,8 @@ struct Life {
     for (const Probe& probe : probes) {
       ReadContext session = now;
       session.as_of = probe.position;
-      const std::string time = sql::text_of(
-          sql::Timestamp{static_cast<std::int64_t>(probe.time.value())});
+      const std::string time =
+          sql::text_of(sql::Timestamp{static_cast<std::int64_t>(probe.time.value())});
       const std::vector<std::pair<std::string, ReadContext>> ways{
           {fmt::format("SELECT * FROM {} AS OF POSITION {} WHERE {}", probe.table,
                        probe.position.value(), probe.condition),

@@ -30,6 +30,7 @@ const SettingInfo* find_setting(std::string_view setting) {
 
 std::vector<std::string> setting_names() {
   std::vector<std::string> names;
+  names.reserve(setting_table.size());
   for (const SettingInfo& info : setting_table) names.emplace_back(info.name);
   return names;
 }
@@ -215,6 +216,7 @@ Result<Context> Configuration::context(std::string_view context_name) const {
   const auto found = contexts_.find(context_name);
   if (found != contexts_.end()) return found->second;
   std::vector<std::string> known;
+  known.reserve(contexts_.size());
   for (const auto& [known_name, context] : contexts_) known.push_back(known_name);
   Error error{Code::usage_target, "no context @{} in the configuration", context_name};
   const std::string near = nearest(context_name, known);

@@ -1,4 +1,4 @@
-// A format of an error with too few arguments is found by the compiler, not by the reader of the error.
+// The compiler finds an error's missing value, not whoever reads the error.
 // layers: base
 // expect: (argument not found|not a constant expression)
 #include "base/error.hpp"

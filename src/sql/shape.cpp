@@ -337,6 +337,10 @@ Status Parser::select_rest(Core& core) {
 }
 
 Status Parser::order_and_limit(Scope& scope) {
+  if (scope.cores.back().values && (is(Keyword::order) || is(Keyword::limit))) {
+    return unsupported(unit_, at_, "ORDER BY or LIMIT behind VALUES",
+                       "write SELECT * FROM (VALUES …) ORDER BY …");
+  }
   if (take(Keyword::order)) {
     KIMBERLITE_CHECK(want(Keyword::by));
     do {
@@ -542,7 +546,7 @@ Status Parser::as_of(Source& source) {
   }
   as_of.expression.end = at_;
   as_of.clause.end = at_;
-  if (source.kind != SourceKind::named) {
+  if (source.kind != SourceKind::named && source.kind != SourceKind::target) {
     return unsupported(unit_, as_of.clause.first, "AS OF behind a function",
                        "HISTORY has all versions, DIFF takes positions");
   }

@@ -3,6 +3,7 @@
 
 #include "sql/datetime.hpp"
 #include "sql/decimal.hpp"
+#include "sql/functions.hpp"
 #include "typing.hpp"
 
 namespace kimberlite::sql {
@@ -348,11 +349,11 @@ Result<std::optional<Type>> Typing::arithmetic_type(const Term& a, const Term& b
 // a + b + c becomes one call: nested ones would not pass SQLite's parser beyond some thirty.
 void Typing::chain(Term& result, const Term& a, const Term& b, std::uint32_t op,
                    std::string_view name) {
-  static constexpr std::uint32_t length_max = 100;  // SQLite's calls have 127 arguments
   const TokenKind sign = unit_.at(op).kind;
   unit_.edits.replace(op, ",");
   result.chain_of = sign;
-  if (a.chain != no_index && a.chain_of == sign && a.chain_length < length_max) {
+  if (a.chain != no_index && a.chain_of == sign &&
+      a.chain_length + 2 <= function_arguments_max - 1) {
     unit_.edits.set(a.chain, "");
     result.chain_length = a.chain_length + 1;
   } else {

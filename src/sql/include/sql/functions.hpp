@@ -38,6 +38,9 @@ namespace kimberlite::sql {
 [[nodiscard]] Result<Value> modulo(const ValueView& a, const ValueView& b);
 [[nodiscard]] Result<Value> negate(const ValueView& a);
 
+// No call written by the rewriter has more.
+inline constexpr std::uint32_t function_arguments_max = 8;
+
 struct ScalarFunction {
   const char* name;
   int arguments;  // one entry for each number of arguments that is allowed; -1: any

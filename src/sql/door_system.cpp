@@ -12,26 +12,6 @@ using catalog::TypeKind;
 
 namespace {
 
-std::string_view class_name(catalog::DataClass data_class) {
-  switch (data_class) {
-    case catalog::DataClass::none:
-      return "";
-    case catalog::DataClass::phi:
-      return "phi";
-    case catalog::DataClass::pii:
-      return "pii";
-    case catalog::DataClass::pci:
-      return "pci";
-    case catalog::DataClass::financial:
-      return "financial";
-    case catalog::DataClass::confidential:
-      return "confidential";
-    case catalog::DataClass::public_data:
-      return "public";
-  }
-  return "";
-}
-
 // One array of arrays, as json_each reads it.
 class JsonRows {
  public:

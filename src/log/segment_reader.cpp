@@ -17,7 +17,9 @@ constexpr std::size_t read_size = std::size_t{256} << 10;
 Result<Bytes> SegmentReader::peek(std::uint64_t size) {
   const auto wanted = static_cast<std::size_t>(std::min(size, left()));
   if (wanted > filled_ - from_) {
-    std::memmove(buffer_.data(), buffer_.data() + from_, filled_ - from_);
+    if (filled_ > from_) {
+      std::memmove(buffer_.data(), buffer_.data() + from_, filled_ - from_);
+    }
     filled_ -= from_;
     from_ = 0;
     const std::size_t capacity = std::max(read_size, wanted);

@@ -1,8 +1,9 @@
 // The index arithmetic of RFC 6962 trees, in the core subset: proved by ESBMC as shipped.
 //
 // A node (level, index) is the root of the perfect subtree over leaves [index << level,
-// (index + 1) << level). A range [begin, end) of leaves that a proof needs is cut into such nodes.
-// A tile (C2SP tlog-tiles, height 8) of level L holds 256 nodes of level 8 L.
+// (index + 1) << level). Shift counts are 64 bits wide, since the prover knows no other. A range
+// [begin, end) of leaves that a proof needs is cut into such nodes. A tile (C2SP tlog-tiles, height
+// 8) of level L holds 256 nodes of level 8 L.
 //
 // Source: RFC 6962 §2.1.1 and §2.1.2; RFC 9162 §2.1.
 #pragma once
@@ -36,9 +37,14 @@ constexpr uint64_t tree_split(uint64_t size) noexcept {
 
 // Zero bits below the lowest one; 64 for 0.
 constexpr uint32_t trailing_zeros(uint64_t value) noexcept {
-  uint32_t count = 0;
-  while (count < 64 && ((value >> count) & 1U) == 0) ++count;
-  return count;
+  if (value == 0) return 64;
+  uint64_t count = 0;
+  for (uint64_t step = 32; step > 0; step /= 2) {
+    if ((value & ((uint64_t{1} << step) - 1)) != 0) continue;
+    count += step;
+    value >>= step;
+  }
+  return static_cast<uint32_t>(count);
 }
 
 // The first of the perfect subtrees that [begin, end) falls into from the left, where `begin` is a
@@ -49,11 +55,13 @@ constexpr TreeNode first_node(LeafRange range) noexcept {
   uint64_t size = leaves == 1 ? 1 : tree_split(leaves);
   if (leaves > 1 && size * 2 == leaves) size = leaves;
   const uint32_t level = trailing_zeros(size);
-  return TreeNode{level, range.begin >> level};
+  return TreeNode{level, range.begin >> uint64_t{level}};
 }
 
 // Leaves below the node.
-constexpr uint64_t node_leaves(TreeNode node) noexcept { return uint64_t{1} << node.level; }
+constexpr uint64_t node_leaves(TreeNode node) noexcept {
+  return uint64_t{1} << uint64_t{node.level};
+}
 
 // The walk from the root of a tree of `size` leaves down to leaf `index`. Each step names the
 // sibling subtree, whose hash is the path's next, from the last to the first.
@@ -117,19 +125,19 @@ struct TilePlace {
 constexpr TilePlace tile_place(TreeNode node) noexcept {
   const uint32_t level = node.level / tile_height;
   const uint32_t height = node.level % tile_height;
-  const uint64_t first = node.index << height;  // nodes of level 8 * `level`
+  const uint64_t first = node.index << uint64_t{height};  // nodes of level 8 * `level`
   return TilePlace{level, first / tile_width, static_cast<uint32_t>(first % tile_width), height};
 }
 
 // Full tiles a level has in a tree of `size` leaves.
 constexpr uint64_t full_tiles(uint64_t size, uint32_t level) noexcept {
-  const uint32_t shift = tile_height * (level + 1);
+  const uint64_t shift = uint64_t{tile_height} * (uint64_t{level} + 1);
   return shift >= 64 ? 0 : size >> shift;
 }
 
 // Hashes of the level's last tile that is not full yet.
 constexpr uint32_t partial_width(uint64_t size, uint32_t level) noexcept {
-  return static_cast<uint32_t>((size >> (tile_height * level)) % tile_width);
+  return static_cast<uint32_t>((size >> (uint64_t{tile_height} * level)) % tile_width);
 }
 
 }  // namespace kimberlite::record

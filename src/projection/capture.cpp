@@ -54,6 +54,10 @@ void Capture::set_tables(const catalog::Catalog& catalog) {
   }
 }
 
+void Capture::know_default(ObjectId table, ColumnId column, Value value) {
+  defaults_[{table, column}] = std::move(value);
+}
+
 const Layout* Capture::layout(ObjectId table) const {
   const auto found = histories_.find(history_name(table));
   return found == histories_.end() ? nullptr : found->second;
@@ -201,6 +205,22 @@ bool Capture::put_image(Writer& to, const Layout& layout, Side side) {
   return respelled;
 }
 
+void Capture::put_old_image(Writer& to, const Layout& layout, std::uint64_t from) {
+  to.u16(static_cast<std::uint16_t>(layout.image.size()));
+  for (const ColumnLayout& column : layout.image) {
+    sqlite3_value* shown = value(Side::before, index_of(layout, column, Side::before));
+    // Whatever was written since the column was added is shown as it is.
+    const bool unwritten = from <= column.added_at.value() && shown != nullptr &&
+                           sqlite3_value_type(shown) == SQLITE_NULL;
+    const auto known = unwritten ? defaults_.find({layout.table, column.id}) : defaults_.end();
+    if (known == defaults_.end()) {
+      put_value(to, column, shown);
+    } else {
+      encode(to, view(known->second));
+    }
+  }
+}
+
 void Capture::on_insert(const Layout& layout) {
   Event event{&layout, record::Operation::insert, 0, writer_.size(), 0, 0};
   put_key(writer_, layout, Side::after);
@@ -228,7 +248,7 @@ void Capture::on_update(const Layout& layout) {
   event.end = writer_.size();
 
   truncate(scratch_, 0);
-  put_image(scratch_, layout, Side::before);
+  put_old_image(scratch_, layout, old_from);
   if (equal(scratch_.buffer(), image_of(event))) {
     unchanged(event, new_from, respelled);
     truncate(writer_, event.key_at);

@@ -51,6 +51,8 @@ class Capture {
   void attach(sqlite3* db);
   // The tables that stand; forgets all layouts handed out before.
   void set_tables(const catalog::Catalog& catalog);
+  // What rows that were there hold in a column added later; before the `set_tables` that brings it.
+  void know_default(ObjectId table, ColumnId column, Value value);
   [[nodiscard]] const Layout* layout(ObjectId table) const;
 
   void begin(Position position);
@@ -108,6 +110,7 @@ class Capture {
   void put_key(Writer& to, const Layout& layout, Side side);
   // True if a value was spelled otherwise than canonically.
   bool put_image(Writer& to, const Layout& layout, Side side);
+  void put_old_image(Writer& to, const Layout& layout, std::uint64_t from);
   bool put_value(Writer& to, const ColumnLayout& column, sqlite3_value* value);
   void unchanged(const Event& event, std::uint64_t new_from, bool respelled);
   void drop_touched_again();
@@ -117,6 +120,7 @@ class Capture {
   // By name, as SQLite spells it; a history table's name leads to its table's layout.
   std::map<std::string, Layout, std::less<>> layouts_;
   std::map<std::string, const Layout*, std::less<>> histories_;
+  std::map<std::pair<ObjectId, ColumnId>, Value> defaults_;
   const Layout* last_ = nullptr;  // of the last event: most come in runs
   std::uint64_t position_ = 0;
   int operation_ = 0;  // SQLite's, of the event at hand

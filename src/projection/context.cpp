@@ -293,10 +293,15 @@ Status prepare_connection(Connection& connection, Context& context) {
       "PRAGMA case_sensitive_like=ON; PRAGMA cache_size=-8192; PRAGMA cell_size_check=ON;"
       "PRAGMA wal_autocheckpoint=8192"));
   KIMBERLITE_CHECK(register_functions(db, context));
+  KIMBERLITE_CHECK(connect_virtual_tables(connection));
   sqlite3_progress_handler(
       db, progress_steps, [](void* self) { return static_cast<Context*>(self)->progress(); },
       &context);
   return {};
+}
+
+Status connect_virtual_tables(Connection& connection) {
+  return connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')");
 }
 
 Error take_error(Context& context, const catalog::Catalog* catalog, sqlite3* db, int rc) {

@@ -51,6 +51,10 @@ inline constexpr std::uint64_t rows_numbered_max = 1ULL << 20;
 // limits and the settings of sql.md, Capture. `context` outlives the connection.
 [[nodiscard]] Status prepare_connection(Connection& connection, Context& context);
 
+// Makes SQLite connect the virtual tables the door uses while nothing is guarded: it declares them
+// by what looks like DDL to the authoriser. Again after the schema was read anew.
+[[nodiscard]] Status connect_virtual_tables(Connection& connection);
+
 // `error_of`, unless a function of ours, the VFS or the catalog says it better. `catalog` may be
 // null.
 [[nodiscard]] Error take_error(Context& context, const catalog::Catalog* catalog, sqlite3* db,

@@ -159,7 +159,7 @@ Status SqliteReader::load_catalog() {
   KIMBERLITE_TRY(catalog::Catalog loaded, catalog::Catalog::decode(from));
   catalog_ = std::make_shared<const catalog::Catalog>(std::move(loaded));
   guard_.use(catalog_.get());
-  return {};
+  return connect_virtual_tables(connection_);
 }
 
 // SQLite counts, without reading anything, the snapshots that differ from the one before: only

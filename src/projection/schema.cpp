@@ -209,6 +209,15 @@ int history_index(const catalog::Catalog& catalog, ObjectId table, ColumnId colu
   return index;
 }
 
+Position added_at(const catalog::Catalog& catalog, ObjectId table, ColumnId column) {
+  const auto& versions = catalog.table_versions().at(table);
+  for (const auto& version : versions) {
+    if (catalog::Catalog::column(version.object, column) == nullptr) continue;
+    return &version == &versions.front() ? Position{} : version.from;
+  }
+  return {};
+}
+
 }  // namespace
 
 bool Layout::is_key(std::size_t image_index) const {
@@ -236,7 +245,8 @@ Layout layout_of(const catalog::Catalog& catalog, const catalog::Table& table) {
                          column.type.kind == catalog::TypeKind::decimal;
     const bool real = sql::storage_class(column.type) == "REAL";
     layout.image.push_back({column.id, column.name, column.type, stored[column.id],
-                            declared[column.id], spelled, real});
+                            declared[column.id], spelled, real,
+                            added_at(catalog, table.id, column.id)});
     layout.any_spelled = layout.any_spelled || spelled;
     layout.identity = layout.identity || column.identity;
   }

@@ -55,6 +55,7 @@ Status SqliteProjection::change_schema(const catalog::Change& change, Position p
   capture_.set_tables(*catalog_);
   statements_.clear();
   applier_.forget();
+  KIMBERLITE_CHECK(connect_virtual_tables(connection_));
   KIMBERLITE_CHECK(
       execute({fmt::format("INSERT INTO __schema_changes VALUES ({})", position.value())}));
   return save_catalog();
@@ -76,7 +77,9 @@ Result<Script> SqliteProjection::script_of(const catalog::Change& change,
           },
           [&](const catalog::AddColumn& c) -> Result<Script> {
             const catalog::Table& table = *after.table(c.table);
-            KIMBERLITE_TRY(const std::string literal, added_default(table, c.column));
+            KIMBERLITE_TRY(Value given, added_default(table, c.column));
+            const std::string literal = is_null(given) ? std::string{} : literal_of(view(given));
+            capture_.know_default(c.table, c.column.id, std::move(given));
             return add_column(after, table, c, literal);
           },
           [&](const catalog::DropColumn& c) -> Result<Script> {
@@ -103,24 +106,36 @@ Result<Script> SqliteProjection::script_of(const catalog::Change& change,
 
 // SQLite gives rows that are there the default as it is spelled, without any of our rules: so it is
 // computed here, once, and must be the same everywhere.
-Result<std::string> SqliteProjection::added_default(const catalog::Table& after,
-                                                    const catalog::Column& column) {
-  if (!column.default_value || column.generated) return std::string{};
+Result<Value> SqliteProjection::added_default(const catalog::Table& table,
+                                              const catalog::Column& column) {
+  if (!column.default_value || column.generated) return Value{Null{}};
   if (calls_function(*column.default_value)) {
     return Error{Code::sql_unsupported,
                  "the default of an added column must be a constant: it is given to the rows that "
                  "are there"}
-        .where("column {}.{}", after.name, column.name)
+        .where("column {}.{}", table.name, column.name)
         .next("add the column with a constant default, then UPDATE");
   }
   KIMBERLITE_TRY(const std::string expression,
-                 sql::rewrite_expression(*column.default_value, after));
+                 sql::rewrite_expression(*column.default_value, table));
   KIMBERLITE_TRY(Prepared compute, connection_.prepare(fmt::format("SELECT ({})", expression)));
   KIMBERLITE_TRY(const bool row, compute.step());
   KIMBERLITE_ASSERT(row);
   const Running running{compute};
-  KIMBERLITE_TRY(const Value canonical, sql::canonicalise(compute.column(0), column.type));
-  return is_null(canonical) ? std::string{} : literal_of(view(canonical));
+  return sql::canonicalise(compute.column(0), column.type);
+}
+
+Status SqliteProjection::know_defaults() {
+  for (const catalog::Table* table : catalog_->tables()) {
+    const Layout layout = layout_of(*catalog_, *table);
+    for (const ColumnLayout& added : layout.image) {
+      const catalog::Column& column = *catalog::Catalog::column(*table, added.id);
+      if (added.added_at.value() == 0 || !column.default_value) continue;
+      KIMBERLITE_TRY(Value given, added_default(*table, column));
+      capture_.know_default(table->id, column.id, std::move(given));
+    }
+  }
+  return {};
 }
 
 // A view is the door's: nothing of it is physical. It must read as it stands, now.

@@ -102,6 +102,7 @@ Status SqliteProjection::load_catalog() {
   if (!from.finished()) return damaged("its catalog has another size");
   catalog_ = std::make_shared<const catalog::Catalog>(*std::move(loaded));
   committed_catalog_ = catalog_;
+  KIMBERLITE_CHECK(know_defaults());
   capture_.set_tables(*catalog_);
   return {};
 }

@@ -104,8 +104,10 @@ class SqliteProjection final : public Projection, private sql::TimeMap {
   [[nodiscard]] Status change_schema(const catalog::Change& change, Position position);
   [[nodiscard]] Result<Script> script_of(const catalog::Change& change,
                                          const catalog::Catalog& after);
-  [[nodiscard]] Result<std::string> added_default(const catalog::Table& after,
-                                                  const catalog::Column& column);
+  // Of a column that is, or was, added to a table with rows; NULL if it has no default.
+  [[nodiscard]] Result<Value> added_default(const catalog::Table& table,
+                                            const catalog::Column& column);
+  [[nodiscard]] Status know_defaults();
   [[nodiscard]] Status check_view(const catalog::View& view);
   [[nodiscard]] Status save_catalog();
 

@@ -223,6 +223,18 @@ TEST_F(Capture, AddedDefaultsReachHistory) {
   EXPECT_NE(dump->find("1:1|3:old\n1:2|3:old\n"), std::string::npos) << *dump;
 }
 
+// The hook shows NULL for a default that no row was written with yet.
+TEST_F(Capture, AnAddedDefaultSetToNullIsAChange) {
+  world.ddl("CREATE TABLE t (id INTEGER PRIMARY KEY)");
+  world.run("INSERT INTO t (id) VALUES (1), (2), (3)");
+  world.ddl("ALTER TABLE t ADD COLUMN d DECIMAL(6,2) DEFAULT 1.5");
+  EXPECT_EQ(world.run("UPDATE t SET d = 1.50 WHERE id = 3"), 0U);
+  world.reopen();
+  world.run("UPDATE t SET d = NULL WHERE id <> 2");
+  EXPECT_EQ(last_changes(world), "~1(1)=1,NULL@2 ~1(3)=3,NULL@2");
+  EXPECT_EQ(world.run("UPDATE t SET d = NULL WHERE id = 1"), 0U);
+}
+
 TEST_F(Capture, DroppedColumnsAndTablesStayInThePast) {
   world.ddl("CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT CHECK (a <> 'no'), b TEXT)");
   world.run("INSERT INTO t (id, a, b) VALUES (1, 'x', 'y')");

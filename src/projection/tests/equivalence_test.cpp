@@ -2,7 +2,7 @@
 // key on a second database; what was seen at every position is seen again, later and on both,
 // through dumps and through `AS OF` in every spelling.
 //
-//   projection_tests --gtest_filter='Equivalence*' --seeds=1000 [--first=17]
+//   projection_tests --gtest_filter='Equivalence*' --seeds=1000 [--first=17] [--show=1]
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -86,8 +86,13 @@ struct Life {
     }
   }
 
+  void show() const {
+    if (option("--show=", 0) != 0) fmt::print("{}: {}\n", world.head().value(), sought);
+  }
+
   void change_schema() {
     sought = sql.ddl(*world.projection().catalog());
+    show();
     const Status done = world.attempt_ddl(sought);
     if (done) {
       ++statistics.ddl;
@@ -99,6 +104,7 @@ struct Life {
   void request() {
     const auto statements = sql.request(*world.projection().catalog());
     sought = fmt::format("{}", fmt::join(statements, ";\n"));
+    show();
     const auto done = world.attempt(statements);
     if (done) {
       ++(*done == 0 ? statistics.empty : statistics.committed);

@@ -118,7 +118,9 @@ const record::Entry& World::keep(std::span<const RowChange> changes,
   kept.entry.request_id[15] = static_cast<std::byte>(log.records.size());
   kept.entry.request_id[14] = static_cast<std::byte>(log.records.size() >> 8U);
   kept.entry.request_id[0] = std::byte{1};
-  record::PlaintextWriter writer(ddl ? record::ItemKind::control : record::ItemKind::rows);
+  record::PlaintextWriter writer(ddl               ? record::ItemKind::control
+                                 : changes.empty() ? record::ItemKind::meta
+                                                   : record::ItemKind::rows);
   record::Meta meta;
   meta.reason = "because";
   meta.statement = ddl ? "DDL" : "DML";

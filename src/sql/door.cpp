@@ -89,9 +89,8 @@ Status Door::number(std::string_view text, std::span<const Token> tokens) {
 Result<std::uint32_t> Door::caller_parameter(const Unit& unit, std::uint32_t token) const {
   const std::uint32_t offset = unit.at(token).offset;
   if (unit.name.empty()) {
-    for (const ParameterUse& use : parameters_.uses) {
-      if (use.offset == offset) return use.number;
-    }
+    const auto use = std::ranges::lower_bound(parameters_.uses, offset, {}, &ParameterUse::offset);
+    if (use != parameters_.uses.end() && use->offset == offset) return use->number;
   }
   return fault(unit, token, Code::sql_misuse, "a parameter cannot stand here");
 }

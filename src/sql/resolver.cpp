@@ -108,6 +108,10 @@ Status Resolver::type() {
     }
   }
   Typing typing{unit_, shape_, door_, exact_};
+  children_.resize(shape_.scopes.size());
+  for (std::uint32_t s = 1; s < shape_.scopes.size(); ++s) {
+    if (shape_.scopes[s].role != Role::cte) children_[shape_.scopes[s].parent].push_back(s);
+  }
   work_.push_back({0, Step::children});
   while (!work_.empty()) {
     const Work next = work_.back();
@@ -138,10 +142,9 @@ void Resolver::push_children(std::uint32_t scope, bool expressions) {
       children.push_back(shape_.ctes[cte].scope);
     }
   }
-  for (std::uint32_t s = 1; s < shape_.scopes.size(); ++s) {
-    const Scope& child = shape_.scopes[s];
-    if (child.parent != scope || child.role == Role::cte) continue;
-    if ((child.role == Role::expression) == expressions) children.push_back(s);
+  for (const std::uint32_t child : children_[scope]) {
+    const bool of_expression = shape_.scopes[child].role == Role::expression;
+    if (of_expression == expressions) children.push_back(child);
   }
   for (std::size_t i = children.size(); i-- > 0;) work_.push_back({children[i], Step::children});
 }
@@ -251,30 +254,34 @@ Status Resolver::type_values(Typing& typing, std::uint32_t scope, Core& core,
   const bool body = shape_.dml.body == scope;
   std::vector<std::vector<Term>> rows;
   for (const Range& row : core.rows) {
-    rows.emplace_back();
+    std::vector<Term> terms;
     for (const Range& part : split_at_commas(unit_, row)) {
       if (body && part.end - part.first == 1 && unit_.at(part.first).is(Keyword::default_)) {
         return unsupported(unit_, part.first, "DEFAULT among values", "leave the column out");
       }
       KIMBERLITE_TRY(Term term, typing.read_all(part, {scope, no_index, false}));
-      rows.back().push_back(std::move(term));
+      terms.push_back(std::move(term));
     }
-    if (rows.back().size() != rows.front().size()) {
+    if (body) {
+      // Written column by column as the target has them: nothing to make alike.
+      KIMBERLITE_CHECK(assign_body(typing, terms));
+      if (!rows.empty()) continue;
+    }
+    if (!rows.empty() && terms.size() != rows.front().size()) {
       return fault(unit_, row.first, Code::sql_misuse, "this row has {} values, the first one {}",
-                   rows.back().size(), rows.front().size());
+                   terms.size(), rows.front().size());
     }
-    if (body) KIMBERLITE_CHECK(assign_body(typing, rows.back()));
+    rows.push_back(std::move(terms));
   }
   for (std::size_t c = 0; c < rows.front().size(); ++c) {
-    std::vector<Term*> column;
-    for (auto& row : rows) column.push_back(&row[c]);
     std::optional<Type> type;
     if (!body) {
+      std::vector<Term*> column;
+      for (auto& row : rows) column.push_back(&row[c]);
       KIMBERLITE_TRY(type, typing.unify(column));
+      for (auto& row : rows) typing.collate(row[c]);
     }
     core.results.push_back({fmt::format("column{}", c + 1), type, false});
-    if (body) continue;
-    for (auto& row : rows) typing.collate(row[c]);
   }
   if (!body) results = std::move(rows.front());
   return typing.read_pending();

@@ -70,6 +70,7 @@ class Resolver {
     Step step;
   };
   std::vector<Work> work_;
+  std::vector<std::vector<std::uint32_t>> children_;  // of each scope, CTEs left out
   const catalog::Table* target_ = nullptr;
   std::vector<const catalog::Column*> insert_into_;
   std::vector<Fact> returned_;

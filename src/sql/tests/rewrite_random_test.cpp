@@ -67,7 +67,8 @@ TEST(RewriteRandom, EveryPastAnswerIsTheDumpOfItsTime) {
       // Predicates of every kind select the same rows then as they do from a copy.
       for (const char* where :
            {"amount > 9", "amount = 77.5", "id = 3", "amount * 2 < 20.5", "word = 'a'",
-            "amount IN (9, 100.1)", "amount BETWEEN -4 AND '9.00'"}) {
+            "amount IN (9, 100.1)", "amount BETWEEN -4 AND '9.00'", "id = '3'", "amount = '9.000'",
+            "word = 5"}) {
         const std::string then =
             db.run("SELECT id FROM t AS OF POSITION " + at + " WHERE " + where + " ORDER BY id")
                 .text();

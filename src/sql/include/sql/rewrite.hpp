@@ -17,13 +17,15 @@
 //   collations and functions: types.hpp, functions.hpp
 //
 // (D1) No identifier of the user's starts with `__` or `sqlite_`, but `__row` and the documented
-//      system tables; none is qualified by a schema, but by `information_schema`.   [kept:
-//      scan_names]
+//      system tables; none is qualified by a schema, but by `information_schema`.
+//      [kept: scan_names, Parser::source]
 // (D2) Every table the output names outside our own CTEs is a CTE of ours, a CTE of the user's
-// whose
-//      name no table has, json_each or json_tree; or it is the target of the DML.   [kept: sources]
-// (D3) Every function the output calls is ours or on the allow list.                [kept: typing]
-// (D4) No `?` of the output is numbered beyond `binds`.                             [kept: binds]
+//      whose name no table has, json_each or json_tree; or it is the target of the DML.
+//      [kept: Resolver::bind]
+// (D3) Every function the output calls is ours or on the allow list.
+//      [kept: Typing::close_call]
+// (D4) No `?` of the output is numbered beyond `binds`.
+//      [kept: Typing::literal, Door::bind_value]
 //
 // Thread rule: a pure function. Ownership: the result owns all it holds. Errors: the `sql`, `type`,
 // `not_found` and `denied` classes; `where` is line and column in the user's text.

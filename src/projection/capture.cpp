@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <unordered_map>
 
 #include "base/assert.hpp"
@@ -157,6 +158,13 @@ bool Capture::put_value(Writer& to, const ColumnLayout& column, sqlite3_value* r
     return false;
   }
   ValueView shown = view_of(raw);
+  if (const auto* real = std::get_if<double>(&shown); real != nullptr && column.integer) {
+    // The hook took the column for another one, behind a generated column: no STRICT integer
+    // column holds a double.
+    constexpr double beyond = 9223372036854775808.0;
+    shown = *real >= beyond ? std::numeric_limits<std::int64_t>::max()
+                            : static_cast<std::int64_t>(*real);
+  }
   if (column.real) {
     if (const auto* integer = std::get_if<std::int64_t>(&shown)) {
       shown = static_cast<double>(*integer);

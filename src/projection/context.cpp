@@ -290,7 +290,7 @@ Status prepare_connection(Connection& connection, Context& context) {
   // temp_store first: before it nothing may want a temporary file.
   KIMBERLITE_CHECK(connection.execute(
       "PRAGMA temp_store=MEMORY; PRAGMA synchronous=NORMAL; PRAGMA recursive_triggers=ON;"
-      "PRAGMA case_sensitive_like=ON; PRAGMA cache_size=-8192; PRAGMA cell_size_check=ON;"
+      "PRAGMA case_sensitive_like=ON; PRAGMA cache_size=-32768; PRAGMA cell_size_check=ON;"
       "PRAGMA wal_autocheckpoint=8192"));
   KIMBERLITE_CHECK(register_functions(db, context));
   KIMBERLITE_CHECK(connect_virtual_tables(connection));
@@ -305,11 +305,7 @@ Status connect_virtual_tables(Connection& connection) {
 }
 
 Error take_error(Context& context, const catalog::Catalog* catalog, sqlite3* db, int rc) {
-  if (context.failure) {
-    Error error = *std::move(context.failure);
-    context.failure.reset();
-    return error;
-  }
+  if (context.failure) return context.take_failure();
   const int extended = sqlite3_extended_errcode(db);
   if (extended == SQLITE_CONSTRAINT_CHECK && catalog != nullptr) {
     if (auto error = type_error(*catalog, sqlite3_errmsg(db))) return *std::move(error);

@@ -30,6 +30,13 @@ class Context {
   // Non-zero: stop, and `failure` says why.
   [[nodiscard]] int progress();
 
+  // There is one.
+  [[nodiscard]] Error take_failure() {
+    Error taken = *failure;
+    failure.reset();
+    return taken;
+  }
+
   // The row of `__records`, on this connection.
   [[nodiscard]] Result<std::optional<KnownRecord>> record_at(std::int64_t number);
   [[nodiscard]] std::string actor_text(const Id128& actor);

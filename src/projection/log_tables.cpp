@@ -297,7 +297,7 @@ Status LogCursor::advance() {
     return {};
   }
   do {  // bounded by the log's head
-    if (module_.context->progress() != 0) return *std::exchange(module_.context->failure, {});
+    if (module_.context->progress() != 0) return module_.context->take_failure();
     KIMBERLITE_TRY(const bool found, next_record());
     if (!found) {
       ended_ = true;

@@ -253,10 +253,11 @@ Result<std::shared_ptr<Compiled>> SqliteReader::compile(std::string_view text, c
   }
   std::string sql = compiled->door.sql;
   if (query.explain) sql.insert(0, "EXPLAIN QUERY PLAN ");
-  if (auto known = by_door_.find(sql)) {
-    // The same text, perhaps with other values to bind.
-    known->door = std::move(compiled->door);
-    return known;
+  if (!compiled->door.cacheable) {
+    if (auto known = by_door_.find(sql)) {
+      known->door = std::move(compiled->door);  // with other values to bind
+      return known;
+    }
   }
   guard_.may_write(query.explain);
   const Guarded guarded{guard_};

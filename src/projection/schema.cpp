@@ -190,13 +190,28 @@ std::string history_unique_index(const catalog::Table& table, std::size_t number
                      quoted(history_name(table.id)), join(columns));
 }
 
-// The key that is SQLite's rowid stands before all others: behind a generated column the preupdate
-// hook of SQLite 3.40.1 gives it for its neighbour, which it then cannot give at all.
-std::vector<const catalog::Column*> physical_order(const catalog::Table& table) {
+Position added_at(const catalog::Catalog& catalog, ObjectId table, ColumnId column) {
+  const auto& versions = catalog.table_versions().at(table);
+  for (const auto& version : versions) {
+    if (catalog::Catalog::column(version.object, column) == nullptr) continue;
+    return &version == &versions.front() ? Position{} : version.from;
+  }
+  return {};
+}
+
+// As SQLite has the columns: a rowid key first, generated ones last, then what was added in its
+// order. Behind a generated column the preupdate hook of SQLite 3.40.1 gives the key for its
+// neighbour, and looks at the neighbour's type to make a double of an integer.
+std::vector<const catalog::Column*> physical_order(const catalog::Catalog& catalog,
+                                                   const catalog::Table& table) {
+  const auto place = [&](const catalog::Column* column) {
+    if (is_rowid_key(table, *column)) return 0;
+    if (added_at(catalog, table.id, column->id).value() != 0) return 3;
+    return column->generated ? 2 : 1;
+  };
   std::vector<const catalog::Column*> order;
   for (const catalog::Column& column : table.columns) order.push_back(&column);
-  std::ranges::stable_partition(
-      order, [&](const catalog::Column* column) { return is_rowid_key(table, *column); });
+  std::ranges::stable_sort(order, {}, place);
   return order;
 }
 
@@ -207,15 +222,6 @@ int history_index(const catalog::Catalog& catalog, ObjectId table, ColumnId colu
     if (ever.id < column && !ever.generated) ++index;
   }
   return index;
-}
-
-Position added_at(const catalog::Catalog& catalog, ObjectId table, ColumnId column) {
-  const auto& versions = catalog.table_versions().at(table);
-  for (const auto& version : versions) {
-    if (catalog::Catalog::column(version.object, column) == nullptr) continue;
-    return &version == &versions.front() ? Position{} : version.from;
-  }
-  return {};
 }
 
 }  // namespace
@@ -235,7 +241,7 @@ Layout layout_of(const catalog::Catalog& catalog, const catalog::Table& table) {
   int declared_index = hook_index - 1;
   std::map<ColumnId, int> declared;
   std::map<ColumnId, int> stored;
-  for (const catalog::Column* column : physical_order(table)) {
+  for (const catalog::Column* column : physical_order(catalog, table)) {
     declared[column->id] = ++declared_index;
     if (!column->generated) stored[column->id] = hook_index++;
   }
@@ -244,9 +250,9 @@ Layout layout_of(const catalog::Catalog& catalog, const catalog::Table& table) {
     const bool spelled = sql::order_of(column.type) != sql::Order::binary ||
                          column.type.kind == catalog::TypeKind::decimal;
     const bool real = sql::storage_class(column.type) == "REAL";
-    layout.image.push_back({column.id, column.name, column.type, stored[column.id],
-                            declared[column.id], spelled, real,
-                            added_at(catalog, table.id, column.id)});
+    layout.image.push_back(
+        {column.id, column.name, column.type, stored[column.id], declared[column.id], spelled, real,
+         sql::storage_class(column.type) == "INTEGER", added_at(catalog, table.id, column.id)});
     layout.any_spelled = layout.any_spelled || spelled;
     layout.identity = layout.identity || column.identity;
   }
@@ -282,7 +288,7 @@ Result<Script> create_table(const catalog::Catalog& catalog, const catalog::Tabl
     parts.emplace_back("__row INTEGER NOT NULL PRIMARY KEY DEFAULT (kmb_row())");
   }
   bool rowid_key = false;
-  for (const catalog::Column* column : physical_order(table)) {
+  for (const catalog::Column* column : physical_order(catalog, table)) {
     KIMBERLITE_TRY(std::string definition, column_definition(table, *column));
     for (const catalog::Check& check : table.checks) {
       if (only_column(check.expression) != column->id) continue;

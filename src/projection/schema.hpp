@@ -29,6 +29,7 @@ struct ColumnLayout {
   int declared_index = 0;  // with them
   bool spelled = false;    // text with one canonical spelling among several accepted
   bool real = false;       // the hook shows an integer 1 where the column holds 1.0
+  bool integer = false;
   // Added to rows that were there, by the change at this position; 0: as old as the table. The hook
   // shows NULL for the default of a row that was not written since.
   Position added_at;

@@ -118,7 +118,11 @@ struct Life {
   }
 
   void live(int steps) {
-    for (int i = 0; i < 3; ++i) world.ddl(sql.create_table());
+    for (int i = 0; i < 3; ++i) {
+      sought = sql.create_table();
+      show();
+      world.ddl(sought);
+    }
     for (int step = 0; step < steps && !::testing::Test::HasFailure(); ++step) {
       if (sql.chance(7)) {
         change_schema();

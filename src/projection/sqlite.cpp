@@ -142,6 +142,10 @@ Error error_of(sqlite3* db, int rc) {
       return Error{Code::unavailable_io, "the projection cannot be read or written"}.why(
           "SQLite: code {}", extended);
     case SQLITE_ERROR:
+      // What ALTER TABLE finds in the rows that are there is no constraint error of SQLite's.
+      if (message.starts_with("CHECK constraint failed")) {
+        return Error{Code::constraint_check, "the rows that are there do not meet the constraint"};
+      }
       // Parse and name errors: their texts quote names of the statement, never stored values.
       return Error{Code::sql_syntax, "{}", message};
     default:

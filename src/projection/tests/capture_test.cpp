@@ -223,6 +223,23 @@ TEST_F(Capture, AddedDefaultsReachHistory) {
   EXPECT_NE(dump->find("1:1|3:old\n1:2|3:old\n"), std::string::npos) << *dump;
 }
 
+TEST_F(Capture, ASchemaTheRowsDoNotFitIsRefused) {
+  world.ddl("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)");
+  world.run("INSERT INTO t (id, n) VALUES (1, 5), (2, 5)");
+  const Position before = world.head();
+  const std::vector<std::pair<std::string, Code>> wrong{
+      {"ALTER TABLE t ADD COLUMN a INTEGER DEFAULT 3 CHECK (a > 10)", Code::constraint_check},
+      {"CREATE UNIQUE INDEX i ON t (n)", Code::constraint_unique},
+  };
+  for (const auto& [sql, code] : wrong) {
+    const Status refused = world.attempt_ddl(sql);
+    ASSERT_FALSE(refused.has_value()) << sql;
+    EXPECT_EQ(name(refused.error().code()), name(code)) << to_string(refused.error());
+  }
+  EXPECT_EQ(world.head(), before);
+  world.ddl("ALTER TABLE t ADD COLUMN a TEXT NOT NULL DEFAULT 'x'");
+}
+
 // The hook shows NULL for a default that no row was written with yet.
 TEST_F(Capture, AnAddedDefaultSetToNullIsAChange) {
   world.ddl("CREATE TABLE t (id INTEGER PRIMARY KEY)");

@@ -58,9 +58,11 @@ void bind_list(Prepared& statement, std::span<const ValueView> values, int first
 
 }  // namespace
 
-Status Applier::prepare(Prepared& statement, const std::string& sql) {
+// `text` makes the statement's, the first time.
+template <class Text>
+Status Applier::prepare(Prepared& statement, Text&& text) {
   if (statement) return {};
-  KIMBERLITE_TRY(statement, connection_.prepare(sql, true));
+  KIMBERLITE_TRY(statement, connection_.prepare(std::forward<Text>(text)(), true));
   return {};
 }
 
@@ -103,7 +105,7 @@ Status Applier::apply(const RowChange& change) {
   const int keys = static_cast<int>(key_.size());
   switch (change.operation) {
     case record::Operation::insert:
-      KIMBERLITE_CHECK(prepare(statements.insert, insert_text(*layout)));
+      KIMBERLITE_CHECK(prepare(statements.insert, [&] { return insert_text(*layout); }));
       bind_list(statements.insert, image_, 1);
       if (layout->hidden_key) bind_list(statements.insert, key_, columns + 1);
       return one_row(*layout, statements.insert);
@@ -111,7 +113,7 @@ Status Applier::apply(const RowChange& change) {
       if (layout->only_key()) {
         return unlike_the_log(*layout, context_.position, "an update has nothing to change");
       }
-      KIMBERLITE_CHECK(prepare(statements.update, update_text(*layout)));
+      KIMBERLITE_CHECK(prepare(statements.update, [&] { return update_text(*layout); }));
       for (int i = 0; i < columns; ++i) {
         const auto index = static_cast<std::size_t>(i);
         if (!layout->is_key(index)) statements.update.bind(i + 1, image_[index]);
@@ -120,10 +122,10 @@ Status Applier::apply(const RowChange& change) {
       statements.update.bind(columns + keys + 1, change.previous);
       return one_row(*layout, statements.update);
     case record::Operation::remove:
-      KIMBERLITE_CHECK(
-          prepare(statements.remove,
-                  fmt::format("DELETE FROM main.{} WHERE {} AND __from = ?{}", quoted(layout->name),
-                              key_predicate(*layout, 1, false), keys + 1)));
+      KIMBERLITE_CHECK(prepare(statements.remove, [&] {
+        return fmt::format("DELETE FROM main.{} WHERE {} AND __from = ?{}", quoted(layout->name),
+                           key_predicate(*layout, 1, false), keys + 1);
+      }));
       bind_list(statements.remove, key_, 1);
       statements.remove.bind(keys + 1, change.previous);
       return one_row(*layout, statements.remove);
@@ -133,7 +135,7 @@ Status Applier::apply(const RowChange& change) {
 
 Status Applier::respell(const Layout& layout, Bytes key, Bytes image) {
   Prepared& statement = statements_[layout.table].respell;
-  KIMBERLITE_CHECK(prepare(statement, respell_text(layout)));
+  KIMBERLITE_CHECK(prepare(statement, [&] { return respell_text(layout); }));
   KIMBERLITE_CHECK(read(key, key_));
   KIMBERLITE_CHECK(read(image, image_));
   for (std::size_t i = 0; i < image_.size(); ++i) {
@@ -145,13 +147,14 @@ Status Applier::respell(const Layout& layout, Bytes key, Bytes image) {
 
 Status Applier::restore(const Layout& layout, Bytes key, std::uint64_t from) {
   Statements& statements = statements_[layout.table];
-  KIMBERLITE_CHECK(prepare(statements.restore,
-                           fmt::format("UPDATE main.{} SET __from = ?1 WHERE {}",
-                                       quoted(layout.name), key_predicate(layout, 2, false))));
-  KIMBERLITE_CHECK(
-      prepare(statements.forget_version,
-              fmt::format("DELETE FROM main.{} WHERE {} AND __from = ?1",
-                          quoted(history_name(layout.table)), key_predicate(layout, 2, true))));
+  KIMBERLITE_CHECK(prepare(statements.restore, [&] {
+    return fmt::format("UPDATE main.{} SET __from = ?1 WHERE {}", quoted(layout.name),
+                       key_predicate(layout, 2, false));
+  }));
+  KIMBERLITE_CHECK(prepare(statements.forget_version, [&] {
+    return fmt::format("DELETE FROM main.{} WHERE {} AND __from = ?1",
+                       quoted(history_name(layout.table)), key_predicate(layout, 2, true));
+  }));
   KIMBERLITE_CHECK(read(key, key_));
   // At its old position the row supersedes nothing and no cascade has to raise it.
   const Position now = std::exchange(context_.position, Position{from});
@@ -166,8 +169,9 @@ Status Applier::restore(const Layout& layout, Bytes key, std::uint64_t from) {
 }
 
 Status Applier::raise_identity(const Layout& layout, std::int64_t value) {
-  KIMBERLITE_CHECK(
-      prepare(raise_, "UPDATE main.sqlite_sequence SET seq = max(seq, ?1) WHERE name = ?2"));
+  KIMBERLITE_CHECK(prepare(raise_, [] {
+    return std::string_view{"UPDATE main.sqlite_sequence SET seq = max(seq, ?1) WHERE name = ?2"};
+  }));
   raise_.bind(1, value);
   raise_.bind(2, ValueView{std::string_view{layout.name}});
   return one_row(layout, raise_);

@@ -30,7 +30,8 @@ class Applier {
     Prepared insert, update, remove, respell, restore, forget_version;
   };
   [[nodiscard]] Status one_row(const Layout& layout, Prepared& statement);
-  [[nodiscard]] Status prepare(Prepared& statement, const std::string& sql);
+  template <class Text>
+  [[nodiscard]] Status prepare(Prepared& statement, Text&& text);
   [[nodiscard]] Status read(Bytes list, std::vector<ValueView>& into);
 
   Connection& connection_;

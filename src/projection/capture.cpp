@@ -48,10 +48,12 @@ void Capture::set_tables(const catalog::Catalog& catalog) {
   last_ = nullptr;
   layouts_.clear();
   histories_.clear();
+  by_id_.clear();
   for (const catalog::Table* table : catalog.tables()) {
     const auto [at, fresh] = layouts_.emplace(table->name, layout_of(catalog, *table));
     KIMBERLITE_ASSERT(fresh);
     histories_.emplace(history_name(table->id), &at->second);
+    by_id_.emplace(table->id, &at->second);
   }
 }
 
@@ -60,8 +62,8 @@ void Capture::know_default(ObjectId table, ColumnId column, Value value) {
 }
 
 const Layout* Capture::layout(ObjectId table) const {
-  const auto found = histories_.find(history_name(table));
-  return found == histories_.end() ? nullptr : found->second;
+  const auto found = by_id_.find(table);
+  return found == by_id_.end() ? nullptr : found->second;
 }
 
 void Capture::begin(Position position) {

@@ -121,6 +121,7 @@ class Capture {
   std::map<std::string, Layout, std::less<>> layouts_;
   std::map<std::string, const Layout*, std::less<>> histories_;
   std::map<std::pair<ObjectId, ColumnId>, Value> defaults_;
+  std::map<ObjectId, const Layout*> by_id_;
   const Layout* last_ = nullptr;  // of the last event: most come in runs
   std::uint64_t position_ = 0;
   int operation_ = 0;  // SQLite's, of the event at hand

@@ -1,0 +1,136 @@
+// What every command works with: the invocation, settings, the terminal, files, the opened
+// database.
+//
+// Data goes to stdout, everything else to stderr. Commands are functions `Result<int> run_…(App&,
+// options)` that give the exit status; an error is laid out by `main`. Thread rule: one thread.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "cli/configuration.hpp"
+#include "cli/options.hpp"
+#include "cli/result_writer.hpp"
+#include "engine/database.hpp"
+#include "engine/verify.hpp"
+#include "platform/env.hpp"
+
+namespace kimberlite::cli {
+
+inline constexpr std::string_view version_text = "0.1.0";
+
+// A file descriptor of ours; a reader that went away is an error of the write.
+class StreamOutput final : public Output {
+ public:
+  explicit StreamOutput(int descriptor) : descriptor_(descriptor) {}
+  Status write(std::string_view text) override;
+
+ private:
+  int descriptor_;
+};
+
+// The standard input, read to its end.
+class InputSource final {
+ public:
+  // The next piece, empty at the end.
+  [[nodiscard]] static Result<std::string> next();
+};
+
+struct Terminal {
+  bool input = false;   // stdin is one
+  bool output = false;  // stdout is one
+  bool errors = false;  // stderr is one
+  bool colour = false;
+  std::size_t width = 0;  // of stderr, for progress; 0: none
+};
+[[nodiscard]] Terminal look_at_terminal();
+
+// A database and all it stands on, in the order they depend on each other.
+class Opened {
+ public:
+  virtual ~Opened() = default;
+  [[nodiscard]] engine::Database& database() { return *database_; }
+  [[nodiscard]] engine::Session& session() { return *session_; }
+
+ protected:
+  std::unique_ptr<keystore::MasterKey> key_;
+  std::unique_ptr<engine::Database> database_;
+  std::unique_ptr<engine::Session> session_;
+  friend class App;
+};
+
+class App {
+ public:
+  App(Invocation invocation, Configuration configuration);
+
+  [[nodiscard]] const Invocation& invocation() const { return invocation_; }
+  [[nodiscard]] const Configuration& configuration() const { return configuration_; }
+  [[nodiscard]] const Terminal& terminal() const { return terminal_; }
+  [[nodiscard]] Format format() const { return format_; }
+  [[nodiscard]] Output& out() { return out_; }
+  [[nodiscard]] Output& messages() { return messages_; }
+  [[nodiscard]] platform::LinuxStorage& files() { return files_; }
+  [[nodiscard]] env::Random& random() { return random_; }
+  [[nodiscard]] env::Clock& clock() { return clock_; }
+
+  // A line on stderr, unless --quiet.
+  void say(std::string_view line);
+  // The data directory that is meant: option, setting, context, or the working directory if it is
+  // one.
+  [[nodiscard]] Result<std::string> directory() const;
+  [[nodiscard]] std::string tenant() const;
+  // The master key of the directory's cluster, where it was found.
+  [[nodiscard]] Result<std::unique_ptr<keystore::MasterKey>> master_key(
+      env::Storage& storage) const;
+  // Opens database and session; `tenant` may differ from the setting.
+  [[nodiscard]] Result<std::unique_ptr<Opened>> open();
+  [[nodiscard]] Result<std::unique_ptr<Opened>> open_tenant(std::string_view tenant);
+  [[nodiscard]] std::unique_ptr<ResultWriter> writer(std::string_view command);
+  [[nodiscard]] WriterOptions writer_options() const;
+  // Of --timeout; 0: none.
+  [[nodiscard]] Result<std::uint64_t> timeout_ns() const;
+  // "pid 4711, kimberlite sql": what a second opener is told.
+  [[nodiscard]] std::string holder() const;
+
+ private:
+  [[nodiscard]] std::optional<std::string> asked_key() const;
+  [[nodiscard]] Result<std::optional<Context>> context() const;
+
+  Invocation invocation_;
+  Configuration configuration_;
+  Terminal terminal_;
+  Format format_ = Format::table;
+  StreamOutput out_;
+  StreamOutput messages_;
+  platform::LinuxStorage files_{""};
+  mutable platform::SystemRandom random_;
+  platform::SystemClock clock_;
+};
+
+// "12.3 MB, …" of stored facts as a small table: rows of text cells through the writer.
+[[nodiscard]] Status write_rows(ResultWriter& writer, const std::vector<Column>& columns,
+                                const std::vector<Row>& rows, const Summary& summary);
+
+// The commands, one file each.
+[[nodiscard]] Result<int> run_init(App& app, const InitOptions& options);
+[[nodiscard]] Result<int> run_sql(App& app, const SqlOptions& options);
+[[nodiscard]] Result<int> run_import(App& app, const ImportOptions& options);
+[[nodiscard]] Result<int> run_export(App& app, const ExportOptions& options);
+[[nodiscard]] Result<int> run_log(App& app, const LogOptions& options);
+[[nodiscard]] Result<int> run_history(App& app, const HistoryOptions& options);
+[[nodiscard]] Result<int> run_verify(App& app, const VerifyOptions& options);
+[[nodiscard]] Result<int> run_audit(App& app, const AuditOptions& options);
+[[nodiscard]] Result<int> run_head(App& app, const HeadOptions& options);
+[[nodiscard]] Result<int> run_inspect(App& app, const InspectOptions& options);
+[[nodiscard]] Result<int> run_tenant(App& app, const TenantOptions& options);
+[[nodiscard]] Result<int> run_key(App& app, const KeyOptions& options);
+[[nodiscard]] Result<int> run_status(App& app, const StatusOptions& options);
+[[nodiscard]] Result<int> run_doctor(App& app, const DoctorOptions& options);
+[[nodiscard]] Result<int> run_config(App& app, const ConfigOptions& options);
+[[nodiscard]] Result<int> run_completion(App& app, const CompletionOptions& options);
+[[nodiscard]] Result<int> run_version(App& app, const VersionOptions& options);
+[[nodiscard]] Result<int> run_bench(App& app, const BenchOptions& options);
+
+}  // namespace kimberlite::cli

@@ -19,7 +19,8 @@ class OpenDatabase final : public Database {
   engine::Database& engine() override { return *engine_; }
   [[nodiscard]] env::Env env() { return environment_.env(); }
   [[nodiscard]] Environment& environment() { return environment_; }
-  [[nodiscard]] Status open(std::unique_ptr<keystore::MasterKey> key, const engine::Options& options) {
+  [[nodiscard]] Status open(std::unique_ptr<keystore::MasterKey> key,
+                            const engine::Options& options) {
     key_ = std::move(key);
     KIMBERLITE_TRY(engine_, engine::Database::open(env(), *key_, options));
     return {};
@@ -38,8 +39,10 @@ std::optional<std::string> path_of(const std::optional<KeyFile>& key) {
 
 }  // namespace
 
-Result<std::unique_ptr<Database>> Database::open(std::string_view directory, const OpenOptions& options) {
-  auto database = std::make_unique<OpenDatabase<platform::LinuxEnv>>(std::string{directory}, executor_options);
+Result<std::unique_ptr<Database>> Database::open(std::string_view directory,
+                                                 const OpenOptions& options) {
+  auto database =
+      std::make_unique<OpenDatabase<platform::LinuxEnv>>(std::string{directory}, executor_options);
   const env::Env env = database->env();
   platform::LinuxStorage files{""};
   const engine::Options engine_options{.actor = local_actor(),
@@ -53,7 +56,8 @@ Result<std::unique_ptr<Database>> Database::open(std::string_view directory, con
                                  .ring_size = options.ring_size};
     env.random.fill(create.cluster.emplace());
     KIMBERLITE_CHECK(engine::Database::check_empty(env.storage));
-    KIMBERLITE_TRY(const FoundKey made, make_key(files, env.random, path_of(options.key), *create.cluster));
+    KIMBERLITE_TRY(const FoundKey made,
+                   make_key(files, env.random, path_of(options.key), *create.cluster));
     KIMBERLITE_CHECK(engine::Database::create(env, *made.key, create));
     cluster = *create.cluster;
   }

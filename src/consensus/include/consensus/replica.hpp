@@ -194,7 +194,8 @@ class Replica {
   [[nodiscard]] ReplicaStatus status() const { return status_; }
   // Why it failed; only while `status()` is failed.
   [[nodiscard]] const Error& failure() const;
-  // Closing, no write is in flight or due and no checkpoint is being made: the devices may be closed.
+  // Closing, no write is in flight or due and no checkpoint is being made: the devices may be
+  // closed.
   [[nodiscard]] bool closed() const;
 
   [[nodiscard]] ViewNumber view() const { return superblock_.view; }

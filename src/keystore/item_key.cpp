@@ -20,9 +20,9 @@ void ItemKey::seal(const Id128& log_id, record::ItemHeader& header, Bytes plaint
   const crypto::Key256 message_key = crypto::xaes_message_key(key_, header.nonce);
   header.key_commitment = crypto::key_commitment(message_key);
 
-  std::ranges::copy(record::encode(header), item.begin());
+  copy_bytes(item, record::encode(header));
   const MutBytes text = item.subspan(record::item_header_size, plaintext.size());
-  std::ranges::copy(plaintext, text.begin());
+  copy_bytes(text, plaintext);
   const crypto::Tag tag = crypto::gcm_seal(message_key, crypto::xaes_message_nonce(header.nonce),
                                            record::associated_data(log_id, header), text);
   std::ranges::copy(tag, item.end() - crypto::tag_size);

@@ -46,6 +46,24 @@ TEST(Codec, RefusesPaddingThatIsNotZero) {
   EXPECT_TRUE(reader.failed());
 }
 
+TEST(Bytes, ComparesAndCopiesWholeRuns) {
+  const Buffer zeros(100);
+  EXPECT_TRUE(all_zero({}));
+  EXPECT_TRUE(all_zero(zeros));
+  EXPECT_TRUE(equal({}, {}));
+  EXPECT_FALSE(equal(zeros, Bytes{zeros}.first(99)));
+  for (std::size_t at = 0; at < zeros.size(); ++at) {
+    Buffer one = zeros;
+    one[at] = std::byte{1};
+    EXPECT_FALSE(all_zero(one)) << at;
+    EXPECT_FALSE(equal(one, zeros)) << at;
+    Buffer copy(101, std::byte{9});
+    copy_bytes(copy, one);
+    EXPECT_TRUE(equal(Bytes{copy}.first(100), one)) << at;
+    EXPECT_EQ(copy[100], std::byte{9});
+  }
+}
+
 TEST(Bytes, HexAndUuidRoundTrip) {
   EXPECT_EQ(to_hex(*from_hex("00ff10Ab")), "00ff10ab");
   EXPECT_FALSE(from_hex("0"));

@@ -133,7 +133,10 @@ Buffer seal_local(const Id128& cluster, const EpochKey& epoch, Bytes plaintext,
                   env::Random& random) {
   crypto::XaesNonce nonce;
   random.fill(nonce);
-  Buffer sealed{nonce.begin(), nonce.end()};
+  Buffer sealed;
+  sealed.reserve(nonce.size() + plaintext.size() +
+                 crypto::tag_size);  // moved, it would leave a copy
+  append(sealed, nonce);
   append(sealed, plaintext);
   const crypto::Tag tag = crypto::xaes_seal(epoch.key, nonce, local_context(cluster),
                                             MutBytes{sealed}.subspan(nonce.size()));

@@ -260,6 +260,21 @@ TEST_F(KeystoreTest, ChangesTheMasterKeyWithoutTouchingTheRest) {
   EXPECT_TRUE(opens(*again, made));
 }
 
+TEST_F(KeystoreTest, SealsOtherFilesOfTheReplica) {
+  const Buffer sealed = keys_->seal_local(plaintext_, random_);
+  EXPECT_EQ(keys_->open_local(sealed).value(), plaintext_);
+  EXPECT_EQ(reload().open_local(sealed).value(), plaintext_);
+  EXPECT_EQ(keys_->open_local(keys_->seal_local({}, random_)).value(), Buffer{});
+  for (std::size_t at = 0; at < sealed.size(); ++at) {
+    Buffer changed = sealed;
+    changed[at] ^= std::byte{1};
+    EXPECT_EQ(keys_->open_local(changed).error().code(), Code::integrity_seal) << at;
+    EXPECT_FALSE(keys_->open_local(Bytes{sealed}.first(at)).has_value()) << at;
+  }
+  const Keystore other = Keystore::create(cluster_, *master_, random_).value();
+  EXPECT_EQ(other.open_local(sealed).error().code(), Code::integrity_seal);
+}
+
 TEST_F(KeystoreTest, GivesPseudonymsOfOneTenantAndOnePurpose) {
   add_tenant();
   const Id128 ann{std::byte{1}};

@@ -245,7 +245,16 @@ class Verifier {
       }
       report_.pages += scrub->pages + scrub->frames;
       for (const Error& error : scrub->damaged) add(error, error.where());
-      for (const Error& error : scrub->suspect) add(error, error.where());
+      // A power failure leaves the same traces. Only where the journal shows that the directory was
+      // not closed may it have been one; the next open then derives what is missing.
+      for (const Error& error : scrub->suspect) {
+        if (journal_goes_on_) {
+          report_.notes.push_back(
+              fmt::format("{}: {}; the next open mends it", error.where(), error.what()));
+        } else {
+          add(error, error.where());
+        }
+      }
     }
     return {};
   }

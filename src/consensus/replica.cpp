@@ -116,9 +116,10 @@ void Replica::on(Now now, const Propose& event, std::vector<Action>& out) {
     out.emplace_back(Abandon{event.ticket});
     return;
   }
-  KIMBERLITE_ASSERT(event.frame != nullptr && event.frame->size() > frame_header_size);
+  KIMBERLITE_ASSERT(event.frame != nullptr && event.frame->size() >= frame_header_size);
   KIMBERLITE_ASSERT(event.frame->size() <= options_.journal.prepare_size_max);
-  KIMBERLITE_ASSERT(event.commands > 0);
+  // An empty prepare holds time still: nothing is stamped at or before it any more.
+  KIMBERLITE_ASSERT((event.commands == 0) == (event.frame->size() == frame_header_size));
   const std::uint64_t size = event.frame->size();
   const std::uint64_t padded = core::padded(size);
   const core::Ring ring{options_.journal.ring_size};

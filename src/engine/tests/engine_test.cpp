@@ -230,6 +230,24 @@ TEST_F(EngineTest, SessionsReadThePastAndMayNotWriteThere) {
   EXPECT_EQ(rows("SELECT count(*) FROM t", TimestampUs{second.timestamp.value() - 1}), "1");
 }
 
+TEST_F(EngineTest, ATimeInTheTextIsAnsweredOnceNothingCanComeBeforeIt) {
+  write("CREATE TABLE t (id INTEGER PRIMARY KEY)");
+  const Outcome first = write("INSERT INTO t VALUES (1)");
+  const std::string now_text = "SELECT count(*) FROM t AS OF TIMESTAMP NOW()";
+  EXPECT_EQ(rows(now_text), "1");
+  const Outcome second = write("INSERT INTO t VALUES (2)");
+  EXPECT_GT(second.timestamp, first.timestamp);
+  EXPECT_EQ(second.position, Position{first.position.value() + 1}) << "the fence is no record";
+  EXPECT_EQ(rows(now_text), "2");
+  EXPECT_EQ(refused("SELECT * FROM t AS OF TIMESTAMP '2020-01-01'"), Code::not_found_then);
+  EXPECT_EQ(refused("SELECT * FROM t AS OF TIMESTAMP '2999-01-01'"), Code::not_found_time);
+  ASSERT_TRUE(session_->run({"SET AS OF TIMESTAMP NOW()", {}}, {}, {}));
+  EXPECT_EQ(rows("SELECT count(*) FROM t"), "2");
+  close();
+  open();
+  EXPECT_EQ(rows(now_text), "2") << "the journal's empty prepares are replayed";
+}
+
 TEST_F(EngineTest, ManyThreadsShareABatch) {
   write("CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER)");
   constexpr int threads = 8;

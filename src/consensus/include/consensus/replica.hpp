@@ -49,8 +49,9 @@ struct Received {
   std::uint8_t from = 0;
   Buffer frame;
 };
-// `frame`: 256 free bytes, then the body (`BodyBuilder::take`). The replica completes it in place;
-// the caller no longer writes to it. Answered by `Commit` or `Abandon` with this ticket.
+// `frame`: 256 free bytes, then the body (`BodyBuilder::take`), which is empty if `commands` is 0.
+// The replica completes it in place; the caller no longer writes to it. Answered by `Commit` or
+// `Abandon` with this ticket.
 struct Propose {
   std::uint64_t ticket = 0;
   MutableBuffer frame;

@@ -127,6 +127,7 @@ Result<Imported> Import::run() {
 Status Import::create_table() {
   KIMBERLITE_TRY(const auto rows, open_rows(*file_, path_));
   std::vector<ColumnInference> inference(rows->columns().size());
+  std::uint64_t rows_seen = 0;
   while (!interrupted()) {
     const Result<bool> more = rows->next();
     if (!more) {
@@ -134,13 +135,13 @@ Status Import::create_table() {
       return Error{more.error()};
     }
     if (!*more) break;
-    ++done_.rows;
+    ++rows_seen;
     for (std::size_t i = 0; i < inference.size(); ++i) {
       const Cell& cell = rows->cells()[i];
       if (!cell.null) inference[i].see(cell.text);
     }
   }
-  if (!app_.invocation().dry_run) done_.rows = 0;
+  if (app_.invocation().dry_run) done_.rows = rows_seen;
   done_.columns = inference.size();
   std::string sql = fmt::format("CREATE TABLE {} (", sql::quote_name(done_.table));
   for (std::size_t i = 0; i < inference.size(); ++i) {

@@ -13,6 +13,15 @@
 
 namespace kimberlite::engine {
 
+// What BEGIN was given, until COMMIT.
+struct OpenTransaction {
+  std::string reason;
+  std::string correlation_text;
+  Id128 correlation{};
+  Id128 request_id{};
+  Writer statements;  // so far, for the request's digest
+};
+
 class LocalSession final : public Session {
  public:
   LocalSession(Core& core, Tenant& tenant, Principal principal);
@@ -46,14 +55,6 @@ class LocalSession final : public Session {
     bool reads_time = false;  // AS OF TIMESTAMP stands in it
   };
   using ParsedPtr = std::shared_ptr<const Parsed>;
-  // What BEGIN was given, until COMMIT.
-  struct OpenTransaction {
-    std::string reason;
-    std::string correlation_text;
-    Id128 correlation{};
-    Id128 request_id{};
-    Writer statements;  // so far, for the request's digest
-  };
 
   [[nodiscard]] Result<ParsedPtr> parse(std::string_view text);
   [[nodiscard]] Status fill(Request& request, const Why& why,

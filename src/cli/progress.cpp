@@ -15,10 +15,11 @@ constexpr double ns_per_second = 1e9;
 }  // namespace
 
 std::string grouped(std::uint64_t count) {
-  std::string text = fmt::format("{}", count);
-  for (std::size_t at = text.size(); at > 3;) {
-    at -= 3;
-    text.insert(at, ",");
+  const std::string digits = fmt::format("{}", count);
+  std::string text;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) text += ',';
+    text += digits[i];
   }
   return text;
 }

@@ -18,7 +18,8 @@ namespace {
 constexpr int flags_constant = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS;
 constexpr int flags_request = SQLITE_UTF8 | SQLITE_INNOCUOUS;
 constexpr int progress_steps = 4000;  // about 100 µs of a virtual machine's work
-constexpr int arguments_max = 8;      // of any function of ours
+constexpr std::size_t reasons_size_max = 1U << 20U;
+constexpr int arguments_max = 8;  // of any function of ours
 
 void fail(sqlite3_context* call, Context& context, const Error& error) {
   if (!context.failure) context.failure = error;
@@ -142,14 +143,9 @@ void call_record_reason(sqlite3_context* call, int /*count*/, sqlite3_value** va
   if (sqlite3_value_type(values[0]) == SQLITE_NULL || context.log == nullptr) return;
   const sqlite3_int64 position = sqlite3_value_int64(values[0]);
   if (position <= 0) return;
-  const Result<OpenedRecord> record =
-      context.log->read(Position{static_cast<std::uint64_t>(position)});
-  if (!record) return fail(call, context, record.error());
-  for (const OpenedItem& item : record->items) {
-    if (item.plaintext.meta && item.plaintext.meta->reason) {
-      return give_result(call, *item.plaintext.meta->reason);
-    }
-  }
+  const auto reason = context.reason_of(Position{static_cast<std::uint64_t>(position)});
+  if (!reason) return fail(call, context, reason.error());
+  if (*reason) give_result(call, **reason);
 }
 
 struct RequestFunction {
@@ -261,6 +257,24 @@ Result<std::optional<KnownRecord>> Context::record_at(std::int64_t number) {
   KIMBERLITE_TRY(const bool found, record_by_position_.step());
   if (!found) return std::optional<KnownRecord>{};
   return std::optional{known_record(record_by_position_, number)};
+}
+
+Result<std::optional<std::string>> Context::reason_of(Position at) {
+  if (const auto known = reasons_.find(at); known != reasons_.end()) return known->second;
+  KIMBERLITE_TRY(const OpenedRecord record, log->read(at));
+  std::optional<std::string> reason;
+  for (const OpenedItem& item : record.items) {
+    if (item.plaintext.meta && item.plaintext.meta->reason) {
+      reason = *item.plaintext.meta->reason;
+      break;
+    }
+  }
+  constexpr std::size_t entry_size = 64;  // of the map, about
+  const std::size_t size = entry_size + (reason ? reason->size() : 0);
+  if (reasons_size_ + size > reasons_size_max) forget();
+  reasons_size_ += size;
+  reasons_.emplace(at, reason);
+  return reason;
 }
 
 std::string Context::actor_text(const Id128& actor) {

@@ -3,7 +3,9 @@
 // Thread rule: that of its connection, which it outlives.
 #pragma once
 
+#include <map>
 #include <optional>
+#include <string>
 
 #include "base/ids.hpp"
 #include "projection/log_source.hpp"
@@ -40,6 +42,13 @@ class Context {
   // The row of `__records`, on this connection.
   [[nodiscard]] Result<std::optional<KnownRecord>> record_at(std::int64_t number);
   [[nodiscard]] std::string actor_text(const Id128& actor);
+  // Why the record was written, from the log. What one statement asked for is kept until `forget`,
+  // as a record of many rows is asked for with each of them.
+  [[nodiscard]] Result<std::optional<std::string>> reason_of(Position at);
+  void forget() {
+    reasons_.clear();
+    reasons_size_ = 0;
+  }
   void use(Connection& connection) { connection_ = &connection; }
   // Before the connection is closed.
   void release() { record_by_position_ = Prepared{}; }
@@ -48,6 +57,8 @@ class Context {
   env::Clock& clock_;
   Connection* connection_ = nullptr;
   Prepared record_by_position_;
+  std::map<Position, std::optional<std::string>> reasons_;
+  std::size_t reasons_size_ = 0;  // bytes, about
   const Budget* budget_ = nullptr;
 };
 

@@ -142,6 +142,7 @@ Status SqliteProjection::step_all(Compiled& compiled, const Budget& budget, Eval
   }
   capture_.suspend(true);
   context_.unbound();
+  context_.forget();
   return done;
 }
 

@@ -111,12 +111,16 @@ void put_json_text(std::string& to, std::string_view text) {
   to += '"';
 }
 
+constexpr std::int64_t exact_in_doubles = 1LL << 53;
+
 // Numbers that JSON's readers would round, and times, are texts; a JSON value stands as it is.
 void put_json(std::string& to, const ValueView& value, const catalog::Type& type) {
   if (is_null(value)) {
     to += "null";
-  } else if (type.kind == catalog::TypeKind::boolean || type.kind == catalog::TypeKind::json ||
-             std::holds_alternative<std::int64_t>(value)) {
+  } else if (const auto* integer = std::get_if<std::int64_t>(&value);
+             type.kind == catalog::TypeKind::boolean || type.kind == catalog::TypeKind::json ||
+             (integer != nullptr && *integer >= -exact_in_doubles &&
+              *integer <= exact_in_doubles)) {
     to += sql::print(value, type);
   } else if (const auto* real = std::get_if<double>(&value);
              real != nullptr && *real - *real == 0.0) {  // finite
@@ -137,7 +141,8 @@ std::string json_of(const Layout& layout, std::span<const ValueView> values, boo
     put_json(json, values[i], column.type);
   }
   if (only_key && layout.hidden_key && !values.empty()) {
-    json += "\"__row\":" + sql::print(values[0]);
+    json += "\"__row\":";
+    put_json(json, values[0], {catalog::TypeKind::bigint});
   }
   return json += '}';
 }

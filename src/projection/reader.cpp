@@ -305,6 +305,7 @@ Result<std::vector<Reader::StreamPlace>> SqliteReader::stream_places(StreamId st
 SqliteCursor::~SqliteCursor() {
   compiled_->statement.reset();
   sqlite3_clear_bindings(compiled_->statement.get());
+  reader_.context_.forget();
   reader_.close_snapshot();
   reader_.open_ = false;
 }

@@ -113,6 +113,18 @@ TEST_F(Reading, HistoryAndDiff) {
             "+|1|y;-|1|x");
 }
 
+TEST_F(Reading, ARecordOfManyRowsIsOpenedOnceForItsReason) {
+  world.ddl("CREATE TABLE t (id INTEGER PRIMARY KEY)");
+  world.run("INSERT INTO t (id) VALUES (1), (2), (3), (4), (5), (6), (7), (8)");
+  world.run("INSERT INTO t (id) VALUES (11), (12), (13), (14)");
+  for (int again = 0; again < 2; ++again) {
+    world.log.reads = 0;
+    EXPECT_EQ(world.query("SELECT count(*), count(reason) FROM HISTORY(t)"), "12|12");
+    // Not kept beyond the statement: what it says may be erased.
+    EXPECT_EQ(world.log.reads, 2U);
+  }
+}
+
 TEST_F(Reading, EventsOfTables) {
   world.ddl("CREATE TABLE t (id INTEGER PRIMARY KEY, d DECIMAL(6,2), b BOOLEAN)");
   world.run("INSERT INTO t (id, d, b) VALUES (1, '1.5', TRUE), (2, NULL, FALSE)");
@@ -128,6 +140,16 @@ TEST_F(Reading, EventsOfTables) {
   EXPECT_EQ(world.query("SELECT actor, reason, schema_version, erased FROM __events "
                         "WHERE position = 4"),
             "alice|because|1|0");
+}
+
+TEST_F(Reading, AnIntegerNoDoubleHoldsIsATextInTheJsonOfAnEvent) {
+  world.ddl("CREATE TABLE t (id BIGINT PRIMARY KEY, n BIGINT)");
+  world.run(
+      "INSERT INTO t (id, n) VALUES (1, 9007199254740992), (2, 9007199254740993), "
+      "(3, -9223372036854775808)");
+  EXPECT_EQ(world.query("SELECT new FROM __events WHERE stream = 't' ORDER BY change"),
+            R"({"id":1,"n":9007199254740992};{"id":2,"n":"9007199254740993"};)"
+            R"({"id":3,"n":"-9223372036854775808"})");
 }
 
 TEST_F(Reading, TheNewestEventsAreReadFromTheEnd) {

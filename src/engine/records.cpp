@@ -107,7 +107,9 @@ RecordInfo describe(const projection::OpenedRecord& record, const catalog::Catal
     const catalog::Table* table = catalog.table_at(id, entry.position);
     if (table == nullptr) continue;
     info.objects.push_back(table->name);
-    info.classes.emplace_back(catalog::class_name(table->data_class));
+    const std::string_view name = catalog::class_name(table->data_class);
+    if (!name.empty() && std::ranges::find(info.classes, name) == info.classes.end())
+      info.classes.emplace_back(name);
   }
   return info;
 }

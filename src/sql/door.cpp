@@ -370,8 +370,8 @@ std::string same_key(std::string_view left, const std::vector<std::string>& a,
 
 }  // namespace
 
-Result<Reference> Door::history(const Unit& unit, const Source& source,
-                                std::optional<Position> at) {
+Result<Reference> Door::history(const Unit& unit, const Source& source, std::optional<Position> at,
+                                bool with_row) {
   const std::uint32_t place = source.name.first;
   if (at) return unsupported(unit, place, "HISTORY as of an earlier position", "SET AS OF LATEST");
   const Table* table = context_.catalog->table(source.table);
@@ -382,6 +382,7 @@ Result<Reference> Door::history(const Unit& unit, const Source& source,
     return unknown(unit, source, std::nullopt);
   }
   read(table->id, std::nullopt);
+  const bool hidden = with_row && has_hidden_row(*table);
   const Key key = key_of(*table);
   std::string current;
   std::string past;
@@ -402,14 +403,15 @@ Result<Reference> Door::history(const Unit& unit, const Source& source,
   }
   const std::string history = history_name(table->id);
   const std::string main = main_name(table->name);
-  const auto head = [](std::string_view from, std::string_view to, std::string_view operation) {
+  const auto head = [hidden](std::string_view from, std::string_view to,
+                             std::string_view operation) {
     return fmt::format(
         "SELECT {0} AS \"valid_from\", {1} AS \"valid_to\", kmb_record_time({0}) COLLATE "
         "kmb_timestamp "
         "AS \"from_time\", kmb_record_time({1}) COLLATE kmb_timestamp AS \"to_time\", "
         "kmb_record_actor({0}) AS \"actor\", {2} AS \"operation\", kmb_record_reason({0}) AS "
-        "\"reason\"",
-        from, to, operation);
+        "\"reason\"{3}",
+        from, to, operation, hidden ? ", v.\"__row\" AS \"__row\"" : "");
   };
   // A version that begins where another one of the same key ends is an update.
   const auto operation = [&](const std::vector<std::string>& own) {
@@ -432,8 +434,9 @@ Result<Reference> Door::history(const Unit& unit, const Source& source,
 
   Cte cte{.name = generated("history")};
   cte.text = masked(*table,
-                    "\"valid_from\", \"valid_to\", \"from_time\", \"to_time\", \"actor\", "
-                    "\"operation\", \"reason\"",
+                    std::string{"\"valid_from\", \"valid_to\", \"from_time\", \"to_time\", "
+                                "\"actor\", \"operation\", \"reason\""} +
+                        (hidden ? ", \"__row\"" : ""),
                     std::move(text));
   const Type bigint{TypeKind::bigint, 0, 0};
   const Type timestamp{TypeKind::timestamp, 0, 0};
@@ -441,6 +444,7 @@ Result<Reference> Door::history(const Unit& unit, const Source& source,
   cte.facts = {{"valid_from", bigint}, {"valid_to", bigint}, {"from_time", timestamp},
                {"to_time", timestamp}, {"actor", words},     {"operation", words},
                {"reason", words}};
+  if (hidden) cte.facts.push_back({"__row", bigint, true});
   std::ranges::move(facts_of(*table, false), std::back_inserter(cte.facts));
   cte.exact = true;
   return add(std::move(cte), "");

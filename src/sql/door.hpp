@@ -55,7 +55,7 @@ class Door {
   [[nodiscard]] Result<Reference> named(const Unit& unit, const Source& source,
                                         std::optional<Position> at, bool with_row);
   [[nodiscard]] Result<Reference> history(const Unit& unit, const Source& source,
-                                          std::optional<Position> at);
+                                          std::optional<Position> at, bool with_row);
   [[nodiscard]] Result<Reference> diff(const Unit& unit, const Source& source,
                                        std::optional<Position> at);
   // What DML writes.

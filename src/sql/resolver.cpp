@@ -72,7 +72,7 @@ Status Resolver::bind(Source& source) {
     KIMBERLITE_TRY(at, door_.resolve(unit_, source.as_of));
   }
   Result<Reference> reference =
-      source.kind == SourceKind::history ? door_.history(unit_, source, at)
+      source.kind == SourceKind::history ? door_.history(unit_, source, at, with_row_)
       : source.kind == SourceKind::diff  ? door_.diff(unit_, source, at)
                                          : door_.named(unit_, source, at, with_row_);
   if (!reference) return std::move(reference).error();

@@ -420,9 +420,12 @@ TEST_F(Rewrite, HistoryHasEveryVersionOfARow) {
       {"SELECT h.from_time FROM history(patients) AS h WHERE h.from_time > '1970-01-01 00:00:08'",
        "1970-01-01T00:00:09Z"},
       {"SELECT count(*) FROM HISTORY(notes)", "2"},
+      {"SELECT __row, valid_from, text FROM HISTORY(notes) WHERE __row = 6291457",
+       "6291457 6 second"},
       {"SELECT * FROM HISTORY(nobody)", "not_found.table"},
       {"SELECT * FROM HISTORY(patients, 1)", "sql.misuse"},
       {"SELECT * FROM HISTORY(patients) AS OF POSITION 3", "sql.unsupported"});
+  EXPECT_EQ(db.run("SELECT * FROM HISTORY(notes) WHERE __row > 0").columns.size(), 8U);
 }
 
 TEST_F(Rewrite, DiffShowsWhatChangedBetweenTwoPositions) {

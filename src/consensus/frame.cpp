@@ -128,6 +128,17 @@ bool may_start_frame(std::span<const std::byte, frame_header_size> from) {
   return load_le<std::uint32_t>(from.data() + 60) == frame_magic;
 }
 
+bool is_damaged_head(std::span<const std::byte, frame_header_size> from, std::uint64_t ring_offset,
+                     const Id128& cluster, OpNumber op) {
+  const std::byte* const at = from.data();
+  const std::byte* const prepare = at + local_header_size;
+  const int agreeing =
+      int{may_start_frame(from)} + int{load_le<std::uint64_t>(at + 32) == ring_offset} +
+      int{load_le<std::uint64_t>(at + 40) == op.value()} + int{take<16>(prepare + 96) == cluster} +
+      int{load_le<std::uint64_t>(prepare + 120) == op.value()};
+  return agreeing >= 4 && !decode_frame_head(from, ring_offset);
+}
+
 Result<FrameHead> decode_frame_head(std::span<const std::byte, frame_header_size> from,
                                     std::uint64_t ring_offset) {
   const std::byte* const at = from.data();

@@ -236,6 +236,7 @@ Result<std::optional<FrameHead>> Scan::next_frame() {
   switch (core::choose(here_whole, here ? here->prepare.view.value() : 0, there_whole,
                        there ? there->prepare.view.value() : 0)) {
     case core::Branch::none:
+      KIMBERLITE_CHECK(look_for_damaged_head());
       return std::optional<FrameHead>{};
     case core::Branch::first:
       return here;
@@ -249,6 +250,26 @@ Result<std::optional<FrameHead>> Scan::next_frame() {
                head().value() + 1}
              .why("the other one is at byte {}", marks_size));
   return std::optional<FrameHead>{};
+}
+
+// Where the log ends because a head is damaged, and not because a crash kept a frame from being
+// written, an operation that may have been acknowledged would be given up.
+Status Scan::look_for_damaged_head() {
+  const OpNumber missing{head().value() + 1};
+  for (const std::uint64_t at : {recovery_.next_offset, std::uint64_t{0}}) {
+    KIMBERLITE_TRY(const Bytes bytes, window_.view(at, sector_size));
+    if (!is_damaged_head(bytes.first<frame_header_size>(), at, superblock_.cluster, missing)) {
+      continue;
+    }
+    forbid(file_offset(at), sector_size,
+           Error{Code::integrity_journal_lost,
+                 "operation {} was written, and the head of its frame is damaged: ring offset {}",
+                 missing.value(), at}
+               .why("a power failure leaves a head whole or not at all")
+               .next("restore a backup"));
+    return {};
+  }
+  return {};
 }
 
 void Scan::accept(const FrameHead& frame) {

@@ -61,6 +61,7 @@ class Scan {
   // The head of a frame at `at` that can go on with the log, its body not yet looked at.
   [[nodiscard]] std::optional<FrameHead> admissible(const FrameHead& head) const;
   Result<bool> body_is_whole(const FrameHead& head);
+  Status look_for_damaged_head();
   void accept(const FrameHead& head);
   Status sweep();
   Status sweep_range(std::uint64_t begin, std::uint64_t end);

@@ -106,9 +106,40 @@ TEST(JournalRecovery, LaterFramesRememberWhatWasDurable) {
   EXPECT_EQ(node.open().error().code(), Code::integrity_journal_lost);
   node.disk().journal[file_offset(1 * sector_size) + 10] ^= std::byte{1};
   // The last one nobody remembers: it is taken for torn. `strict` is for who must not risk that.
-  node.disk().journal[file_offset(4 * sector_size) + 10] ^= std::byte{1};
+  node.disk().journal[file_offset(4 * sector_size) + frame_header_size] ^= std::byte{1};
   ASSERT_TRUE(node.open().has_value());
   EXPECT_EQ(node.recovered().frames.size(), 4U);
+}
+
+// A crash leaves the head of the last frame whole or not there, so a changed one is damage.
+TEST(JournalRecovery, ADamagedHeadOfTheLastFrameIsNotTakenForTorn) {
+  Node node(small_options());
+  ASSERT_TRUE(node.open_fully().has_value());
+  for (int i = 0; i < 3; ++i) {
+    node.propose(300);
+    node.end_all_writes();
+  }
+  node.crash({});
+  const std::uint64_t last = file_offset(2 * sector_size);
+  for (std::uint64_t i = 0; i < frame_header_size; ++i) {
+    for (const std::byte mask : {std::byte{1}, std::byte{0xFF}}) {
+      node.disk().journal[last + i] ^= mask;
+      const Status opened = node.open();
+      ASSERT_FALSE(opened.has_value()) << "byte " << i;
+      EXPECT_EQ(opened.error().code(), Code::integrity_journal_lost);
+      EXPECT_NE(opened.error().what().find("operation 3"), std::string::npos);
+      const auto audit = node.audit();
+      ASSERT_TRUE(audit.has_value());
+      ASSERT_FALSE(audit->findings.empty());
+      EXPECT_EQ(audit->findings.front().offset, last);
+      node.disk().journal[last + i] ^= mask;
+    }
+  }
+  // What another operation left behind in that place is none.
+  std::fill_n(node.disk().journal.begin() + static_cast<std::ptrdiff_t>(last), sector_size,
+              std::byte{0});
+  ASSERT_TRUE(node.open().has_value());
+  EXPECT_EQ(node.recovered().frames.size(), 2U);
 }
 
 TEST(JournalRecovery, StrictNoticesTheLossOfTheLastWrite) {
@@ -146,7 +177,7 @@ TEST(JournalRecovery, WhatWasGivenUpStaysGivenUp) {
   node.propose(300);
   node.propose(300);
   node.crash({{.fate = Fate::whole}, {.fate = Fate::whole}});
-  const std::size_t at = file_offset(sector_size) + 5;
+  const std::size_t at = file_offset(sector_size) + frame_header_size;
   node.disk().journal[at] ^= std::byte{1};
   ASSERT_TRUE(node.open_fully().has_value());
   ASSERT_EQ(node.replica().commit(), OpNumber{1});

@@ -115,6 +115,12 @@ void seal_frame(FrameHead& head, MutBytes frame);
 // False if no frame can start with these bytes; cheap, for sweeps.
 [[nodiscard]] bool may_start_frame(std::span<const std::byte, frame_header_size> from);
 
+// True if bytes that do not decode as a frame's head can only be those of operation `op`'s, changed
+// since: nearly all that names it is there. A head lies in one 512-byte sector, so no crash leaves
+// a part of it.
+[[nodiscard]] bool is_damaged_head(std::span<const std::byte, frame_header_size> from,
+                                   std::uint64_t ring_offset, const Id128& cluster, OpNumber op);
+
 // Reads the first 256 bytes of a frame said to start at `ring_offset`. Fails with
 // `integrity.journal`.
 [[nodiscard]] Result<FrameHead> decode_frame_head(std::span<const std::byte, frame_header_size>,

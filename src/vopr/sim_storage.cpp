@@ -27,12 +27,12 @@ Error failed(Failure failure, std::string_view action, std::string_view path,
       .why("{}", failure == Failure::io ? "simulated failure" : "the simulated disk is full");
 }
 
+}  // namespace
+
 bool can_be_disk_full(CallKind kind) {
   return kind == CallKind::create || kind == CallKind::write || kind == CallKind::device_write ||
          kind == CallKind::rename || kind == CallKind::lock;
 }
-
-}  // namespace
 
 // A file. Handles share it with the map of names.
 //
@@ -438,9 +438,13 @@ Result<std::unique_ptr<env::Lock>> SimStorage::lock(std::string_view path,
   const Verdict verdict = begin(CallKind::lock);
   const auto held = locks_.find(path);
   if (held != locks_.end()) {
+    if (verdict.crash) freeze();
     return Error{Code::unavailable_in_use, "{} is in use by {}", path, held->second};
   }
-  if (verdict.failure) return failed(*verdict.failure, "lock", path, 0);
+  if (verdict.failure) {
+    if (verdict.crash) freeze();
+    return failed(*verdict.failure, "lock", path, 0);
+  }
   locks_.emplace(path, holder);
   change_names(verdict, [&] {
     auto& node = nodes_[std::string{path}];
@@ -515,7 +519,10 @@ Status SimStorage::rename(std::string_view from, std::string_view to) {
   const Verdict verdict = begin(CallKind::rename);
   clock_.advance(sync_ns);
   const auto found = nodes_.find(from);
-  if (found == nodes_.end()) return no_file(from);
+  if (found == nodes_.end()) {
+    if (verdict.crash) freeze();
+    return no_file(from);
+  }
   if (verdict.failure) {
     if (verdict.crash) freeze();
     return failed(*verdict.failure, "rename", from, 0);
@@ -532,7 +539,10 @@ Status SimStorage::remove(std::string_view path) {
   const Verdict verdict = begin(CallKind::remove);
   clock_.advance(sync_ns);
   const auto found = nodes_.find(path);
-  if (found == nodes_.end()) return no_file(path);
+  if (found == nodes_.end()) {
+    if (verdict.crash) freeze();
+    return no_file(path);
+  }
   if (verdict.failure) {
     if (verdict.crash) freeze();
     return failed(*verdict.failure, "remove", path, 0);

@@ -143,6 +143,9 @@ void workload(SimEnv& world) {
   static_cast<void>(world.storage().rename("d/file", "d/renamed"));
   static_cast<void>(create(world, "gone")->sync());
   static_cast<void>(world.storage().remove("gone"));
+  static_cast<void>(world.storage().remove("gone"));  // a call too, though there is nothing
+  static_cast<void>(world.storage().rename("gone", "nowhere"));
+  static_cast<void>(world.storage().lock("lock", "another"));
 }
 
 TEST(SimStorage, TheImageFreezesAtEveryCallAndIsTheSameForTheSameSeed) {

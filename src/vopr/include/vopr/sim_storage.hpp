@@ -49,6 +49,9 @@ enum class CallKind : std::uint8_t {
   lock,          //
 };
 
+// Of calls that take no room, `Failure::disk_full` is passed over.
+[[nodiscard]] bool can_be_disk_full(CallKind kind);
+
 enum class Failure : std::uint8_t {
   io,         // EIO; of a write, any part of it may have reached the disk
   disk_full,  // ENOSPC: of a file's write a part may be there; of a read, sync or remove: none

@@ -192,7 +192,13 @@ Result<int> run_inspect(App& app, const InspectOptions& options) {
   KIMBERLITE_TRY(const auto place, split_root(options.file));
   platform::LinuxStorage storage{place.first};
   KIMBERLITE_TRY(const auto lock, storage.lock("lock", app.holder()));
-  KIMBERLITE_TRY(const engine::Inspection found, engine::inspect(storage, place.second));
+  // A projection's pages are sealed: which of them nobody reads is known with the key alone.
+  std::unique_ptr<keystore::MasterKey> master;
+  if (place.second.find("/projection.db") != std::string::npos) {
+    if (auto key = app.master_key(storage)) master = *std::move(key);
+  }
+  KIMBERLITE_TRY(const engine::Inspection found,
+                 engine::inspect(storage, place.second, master.get()));
   const std::optional<catalog::Type> text{catalog::Type{catalog::TypeKind::text}};
   const std::optional<catalog::Type> number{catalog::Type{catalog::TypeKind::bigint}};
   const std::optional<catalog::Type> boolean{catalog::Type{catalog::TypeKind::boolean}};

@@ -9,6 +9,7 @@
 #include "kernel/command.hpp"
 #include "keystore/keystore.hpp"
 #include "log/segment.hpp"
+#include "projection/vfs.hpp"
 #include "record/body.hpp"
 #include "record/frame.hpp"
 #include "snapshot_file.hpp"
@@ -214,7 +215,53 @@ Result<Inspection> inspect_fixed(env::Storage& storage, std::string_view path,
   return out;
 }
 
-Result<Inspection> inspect_pages(env::Storage& storage, std::string_view path) {
+// Splits the last range of `out` where runs of `unused` lie.
+void mark_unused(const std::vector<projection::UnusedBytes>& unused, std::string_view path,
+                 Inspection& out) {
+  const FileRange range = out.ranges.back();
+  out.ranges.pop_back();
+  std::uint64_t at = range.offset;
+  const auto used_until = [&](std::uint64_t end) {
+    if (end > at) out.ranges.push_back({at, end - at, range.what, range.unused});
+    at = std::max(at, end);
+  };
+  for (const projection::UnusedBytes& run : unused) {
+    const std::uint64_t begin = std::max(run.offset, at);
+    const std::uint64_t end = std::min(run.offset + run.size, range.offset + range.size);
+    if (run.file != path || begin >= end) continue;
+    used_until(begin);
+    out.ranges.push_back({begin, end - begin, std::string{run.why}, true});
+    at = end;
+  }
+  used_until(range.offset + range.size);
+}
+
+// What nobody reads of the projection that `path` is a file of, or nothing where that is not known.
+Result<std::vector<projection::UnusedBytes>> unused_pages(env::Storage& storage,
+                                                          std::string_view path,
+                                                          keystore::MasterKey& master) {
+  std::unique_ptr<consensus::Block> block;
+  KIMBERLITE_TRY(const consensus::Block* bytes, read_device(storage, files::superblock, block));
+  if (bytes->size() != consensus::superblock_size) return std::vector<projection::UnusedBytes>{};
+  KIMBERLITE_TRY(const auto read,
+                 consensus::read_superblock(
+                     std::span<const std::byte, consensus::superblock_size>{bytes->bytes()}));
+  KIMBERLITE_TRY(const Buffer file,
+                 read_whole(storage, files::keystore(read.superblock.checkpoint.op)));
+  KIMBERLITE_TRY(const keystore::Keystore keys, keystore::Keystore::decode(file, master));
+  for (const keystore::TenantKeys& tenant : keys.list()) {
+    const std::string database = projection_path(tenant.tenant);
+    const std::optional<crypto::Key256> key = keys.page_key(tenant.tenant);
+    if (!key || !path.starts_with(database)) continue;
+    KIMBERLITE_TRY(projection::Scrub scrub,
+                   projection::scrub(storage, database, *key, projection_file_id(tenant.tenant)));
+    return std::move(scrub.unused);
+  }
+  return std::vector<projection::UnusedBytes>{};
+}
+
+Result<Inspection> inspect_pages(env::Storage& storage, std::string_view path,
+                                 keystore::MasterKey* master) {
   const bool is_wal = path.ends_with("-wal");
   Inspection out{.kind = is_wal ? "projection write-ahead log" : "projection"};
   KIMBERLITE_TRY(const auto file, storage.open(path, env::Open::read));
@@ -229,7 +276,13 @@ Result<Inspection> inspect_pages(env::Storage& storage, std::string_view path) {
   }
   const std::uint64_t unit = is_wal ? page_size + wal_frame_header_size : page_size;
   const std::uint64_t whole = (size - at) / unit * unit;
-  if (whole > 0) out.ranges.push_back({at, whole, fmt::format("{} sealed pages", whole / unit)});
+  if (whole > 0) {
+    out.ranges.push_back({at, whole, "sealed pages"});
+    if (master != nullptr) {
+      KIMBERLITE_TRY(const auto unused, unused_pages(storage, path, *master));
+      mark_unused(unused, path, out);
+    }
+  }
   if (at + whole < size) out.ranges.push_back({at + whole, size - at - whole, "unfinished", true});
   return out;
 }
@@ -244,7 +297,8 @@ Result<Inspection> inspect_lock(env::Storage& storage, std::string_view path) {
 
 }  // namespace
 
-Result<Inspection> inspect(env::Storage& storage, std::string_view path) {
+Result<Inspection> inspect(env::Storage& storage, std::string_view path,
+                           keystore::MasterKey* master) {
   const std::string_view name = path.substr(path.find_last_of('/') + 1);
   if (path == files::superblock) return inspect_superblock(storage, path);
   if (path == files::journal) return inspect_journal(storage, path);
@@ -256,7 +310,9 @@ Result<Inspection> inspect(env::Storage& storage, std::string_view path) {
   if (path.find("/tiles/") != std::string_view::npos) {
     return inspect_fixed(storage, path, "tiles", tile_size, "full hash tiles");
   }
-  if (name == "projection.db" || name == "projection.db-wal") return inspect_pages(storage, path);
+  if (name == "projection.db" || name == "projection.db-wal") {
+    return inspect_pages(storage, path, master);
+  }
   return Error{Code::usage_not_ours, "this is no file of a Kimberlite directory"}
       .where("{}", path)
       .next("name a file inside a data directory, as kimberlite verify names them");

@@ -111,7 +111,8 @@ class Verifier {
     const std::string path = files::keystore(superblock_->checkpoint.op);
     const Result<Buffer> file = read_whole(storage_, path);
     if (!file) return add(file.error(), path);
-    if (crypto::blake3(*file) == superblock_->checkpoint.keystore) return;
+    keystore_sound_ = crypto::blake3(*file) == superblock_->checkpoint.keystore;
+    if (keystore_sound_) return;
     if (const auto header = keystore::read_header(*file); !header) return add(header.error(), path);
     add({.code = Code::integrity_keystore,
          .file = path,
@@ -138,6 +139,7 @@ class Verifier {
     std::uint64_t bytes_before = 0;
     std::uint64_t records_before = 0;
     bool all_reached = true;
+    std::vector<VerifyFinding> behind_checkpoint;
     for (const auto& [tenant, lane] : names) {
       log::VerifyOptions options;
       options.findings_max = options_.findings_max;
@@ -151,16 +153,21 @@ class Verifier {
       KIMBERLITE_TRY(log::VerifyReport log,
                      log::verify(storage_, {tenant, static_cast<std::uint16_t>(lane)}, options));
       report_.findings_total += log.findings_total - log.findings.size();
-      all_reached = all_reached && log.findings_total == 0;
       for (log::Finding& finding : log.findings) {
-        // What stands behind the checkpoint the journal makes again at the next open.
-        if (journal_goes_on_ && finding.position > log.at_checkpoint.head.position) {
-          report_.notes.push_back(fmt::format("{}, byte {}: {}; the next open writes it again",
-                                              finding.file, finding.offset, finding.what));
-          continue;
+        const bool behind = journal_goes_on_ && finding.position > log.at_checkpoint.head.position;
+        VerifyFinding found{finding.code,
+                            std::move(finding.file),
+                            finding.offset,
+                            finding.position,
+                            std::move(finding.what),
+                            std::move(finding.expected),
+                            std::move(finding.found)};
+        if (behind) {
+          behind_checkpoint.push_back(std::move(found));
+        } else {
+          all_reached = false;
+          add(std::move(found));
         }
-        add({finding.code, std::move(finding.file), finding.offset, finding.position,
-             std::move(finding.what), std::move(finding.expected), std::move(finding.found)});
       }
       if (log.tail_bytes > 0) {
         report_.notes.push_back(fmt::format(
@@ -183,16 +190,32 @@ class Verifier {
                               log.head.frontier.root(), log.records, log.items, log.segments,
                               log.bytes});
     }
+    check_heads(heads, all_reached, std::move(behind_checkpoint));
+    return {};
+  }
+
+  // Whether the logs passed where the last checkpoint recorded. If they did, whatever is amiss
+  // behind it is what a crash leaves, and the journal makes it again at the next open.
+  void check_heads(const std::vector<kernel::LogHead>& heads, bool all_reached,
+                   std::vector<VerifyFinding> behind_checkpoint) {
+    const bool passed =
+        superblock_ && all_reached && kernel::heads_digest(heads) == superblock_->checkpoint.heads;
+    if (passed) {
+      for (const VerifyFinding& finding : behind_checkpoint) {
+        report_.notes.push_back(fmt::format("{}, byte {}: {}; the next open writes it again",
+                                            finding.file, finding.offset, finding.what));
+      }
+      return;
+    }
     // A log with findings has said where; the digest would only repeat that something is wrong.
-    if (superblock_ && all_reached &&
-        kernel::heads_digest(heads) != superblock_->checkpoint.heads) {
+    if (superblock_ && all_reached && behind_checkpoint.empty()) {
       add({.code = Code::integrity_state,
            .file = std::string{files::tenants},
            .what = "the logs do not end, or did not pass, where the last checkpoint recorded",
            .expected = to_hex(superblock_->checkpoint.heads),
            .found = to_hex(kernel::heads_digest(heads))});
     }
-    return {};
+    for (VerifyFinding& finding : behind_checkpoint) add(std::move(finding));
   }
 
   // Files that belong to nothing: harmless leftovers of a checkpoint, or something put there.
@@ -219,8 +242,12 @@ class Verifier {
   }
 
   Status projections() {
-    if (!superblock_ || options_.master == nullptr) {
+    if (options_.master == nullptr) {
       return Error{Code::unavailable_key, "projections are sealed, and no master key was given"};
+    }
+    if (!keystore_sound_) {
+      report_.notes.emplace_back("no projection was authenticated: their keys cannot be read");
+      return {};
     }
     const std::string path = files::keystore(superblock_->checkpoint.op);
     KIMBERLITE_TRY(const Buffer file, read_whole(storage_, path));
@@ -244,15 +271,17 @@ class Verifier {
         continue;
       }
       report_.pages += scrub->pages + scrub->frames;
-      for (const Error& error : scrub->damaged) add(error, error.where());
+      for (const projection::Damage& damage : scrub->damaged) {
+        add(damage.error, damage.file, damage.offset);
+      }
       // A power failure leaves the same traces. Only where the journal shows that the directory was
       // not closed may it have been one; the next open then derives what is missing.
-      for (const Error& error : scrub->suspect) {
+      for (const projection::Damage& suspect : scrub->suspect) {
         if (journal_goes_on_) {
-          report_.notes.push_back(
-              fmt::format("{}: {}; the next open mends it", error.where(), error.what()));
+          report_.notes.push_back(fmt::format("{}: {}; the next open mends it",
+                                              suspect.error.where(), suspect.error.what()));
         } else {
-          add(error, error.where());
+          add(suspect.error, suspect.file, suspect.offset);
         }
       }
     }
@@ -263,7 +292,8 @@ class Verifier {
   const VerifyOptions& options_;
   VerifyReport report_;
   std::optional<consensus::Superblock> superblock_;
-  bool journal_goes_on_ = false;  // it holds prepares behind the checkpoint
+  bool keystore_sound_ = false;   // it is the one the superblock names
+  bool journal_goes_on_ = false;  // the journal holds prepares behind the checkpoint
 };
 
 }  // namespace

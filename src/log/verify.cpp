@@ -71,9 +71,9 @@ class DerivedFile {
   }
 
   // What is behind the last entry checked, in a log that ends there.
-  void check_end(Findings& findings) {
+  void check_end(Findings& findings, Position next) {
     if (!reader_ || reader_->left() == 0) return;
-    findings.add({code_, path_, reader_->at(), Position{0},
+    findings.add({code_, path_, reader_->at(), next,
                   fmt::format("{} bytes behind the last record's", reader_->left()), "", ""});
   }
 
@@ -126,6 +126,7 @@ class Verifier {
     unsealed_.clear();
   }
   void begin_epoch(const Id128& log_id);
+  void suspect_checkpoint();
   void pass_checkpoint();
   void compare(Code code, std::uint64_t at, std::string_view what, Bytes expected, Bytes found);
   void compare(Code code, std::uint64_t at, std::string_view what, std::uint64_t expected,
@@ -252,7 +253,7 @@ Verifier::End Verifier::segment(Position first, bool newest) {
   auto file = storage_.open(file_, env::Open::read);
   auto size = file ? (*file)->size() : Result<std::uint64_t>{0};
   if (!file || !size) {
-    findings_.add(file ? size.error() : file.error(), file_, 0, Position{0});
+    findings_.add(file ? size.error() : file.error(), file_, 0, first);
     return End::broken;
   }
   ++report_.segments;
@@ -260,7 +261,7 @@ Verifier::End Verifier::segment(Position first, bool newest) {
     report_.tail_bytes = *size;
     if (may_be_torn()) return End::tail;
     findings_.add(
-        {Code::integrity_segment, file_, 0, Position{0}, "a segment without its header", "", ""});
+        {Code::integrity_segment, file_, 0, first, "a segment without its header", "", ""});
     return End::broken;
   }
   if (const auto end = begin_segment(**file, first)) {
@@ -283,7 +284,7 @@ std::optional<Verifier::End> Verifier::begin_segment(env::File& file, Position f
   if (!header && may_be_torn()) return End::tail;
   log_id_known_ = header.has_value();
   if (!header) {
-    findings_.add(header.error(), file_, 0, Position{0});
+    findings_.add(header.error(), file_, 0, first);
     if (first != next_position()) return End::broken;
     // The name says where it begins, and the chain what comes next.
     header_ = {lane_, report_.log_id, first, report_.head.bytes, report_.head.leaf};
@@ -345,6 +346,7 @@ Verifier::End Verifier::frames(SegmentReader& reader, bool newest) {
 std::optional<Verifier::End> Verifier::frame(SegmentReader& reader) {
   const auto broken = [&](std::string what) {
     if (may_be_torn()) return End::tail;
+    suspect_checkpoint();
     findings_.add(
         {Code::integrity_frame, file_, reader.at(), next_position(), std::move(what), "", ""});
     return End::broken;
@@ -371,6 +373,7 @@ std::optional<Verifier::End> Verifier::frame(SegmentReader& reader) {
   if (crc != header.crc) {
     // Its size may be what is wrong; then what follows is no frame, and nothing more can be said.
     if (may_be_torn()) return End::tail;
+    suspect_checkpoint();
     const bool goes_on = this->goes_on(reader, header.size);
     findings_.add({Code::integrity_frame, file_, reader.at(), next_position(),
                    "the checksum of a frame does not hold", fmt::format("{:08x}", header.crc),
@@ -435,6 +438,12 @@ void Verifier::record(Bytes frame) {
           "the size of a body, against its frame", body_bytes.size(), entry->body_size);
   body(*entry, body_bytes, at);
   advance(static_cast<std::uint32_t>(body_bytes.size()), entry_bytes);
+}
+
+// The operation in a damaged frame is not to be believed. Taking it for one behind the checkpoint
+// errs on no side: if it is before it, the heads do not give the checkpoint's digest.
+void Verifier::suspect_checkpoint() {
+  if (!checkpoint_passed_ && options_.checkpoint) pass_checkpoint();
 }
 
 void Verifier::pass_checkpoint() {
@@ -568,8 +577,8 @@ void Verifier::finish() {
   // Behind a checkpoint's head a crash may have left anything in derived files; they are cut there
   // when the log is opened.
   if (rooted_ && !options_.at_least && !checkpoint_passed_) {
-    offsets_.check_end(findings_);
-    for (DerivedFile& level : tiles_) level.check_end(findings_);
+    offsets_.check_end(findings_, next_position());
+    for (DerivedFile& level : tiles_) level.check_end(findings_, next_position());
   }
 }
 

@@ -108,7 +108,8 @@ int OpenFile::read_page(MutBytes to, std::uint64_t offset) {
   if (!state_.sealer.open_page(number, page)) {
     return fail(SQLITE_IOERR_DATA, damage(state_.path, offset - skip,
                                           fmt::format("page {} of a projection is damaged", number),
-                                          "it does not authenticate under the file's key"));
+                                          "it does not authenticate under the file's key")
+                                       .error);
   }
   if (!whole) std::memcpy(to.data(), &page[skip], to.size());
   return SQLITE_OK;
@@ -143,7 +144,8 @@ int OpenFile::read_frame(MutBytes to, std::uint64_t offset) {
                 damage(state_.wal, frame_offset(frame),
                        fmt::format("WAL frame {} of a projection, page {}, is damaged", frame,
                                    load_be32(header.data())),
-                       "it does not authenticate under the file's key"));
+                       "it does not authenticate under the file's key")
+                    .error);
   }
   std::memcpy(to.data(), &frame_[static_cast<std::size_t>(in_frame)], to.size());
   return SQLITE_OK;

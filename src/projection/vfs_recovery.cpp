@@ -30,7 +30,8 @@ struct Database {
 
 Error missing_wal(const std::string& path) {
   return damage(wal_path(path), 0, "the write-ahead log of a projection is gone",
-                "it is never removed while its database is there, only emptied");
+                "it is never removed while its database is there, only emptied")
+      .error;
 }
 
 // `not_found.file` if there is no database; `integrity.projection` if its WAL is gone.
@@ -40,7 +41,7 @@ Result<Database> open_database(env::Storage& storage, const std::string& path, e
   KIMBERLITE_TRY(database.file, storage.open(path, mode));
   KIMBERLITE_TRY(database.size, database.file->size());
   if (database.size / page_size > UINT32_MAX) {
-    return damage(path, 0, "a projection is too large", "SQLite has no such page numbers");
+    return damage(path, 0, "a projection is too large", "SQLite has no such page numbers").error;
   }
   auto wal = storage.open(wal_path(path), mode);
   if (!wal && wal.error().code() == Code::not_found_file) return missing_wal(path);
@@ -57,7 +58,7 @@ Status read_page(env::File& file, std::uint32_t number, PageBuffer& page) {
 }
 
 // The first page that counts on frames behind the live ones (R1).
-Result<std::optional<Error>> page_beyond_wal(Database& database, const std::string& path) {
+Result<std::optional<Damage>> page_beyond_wal(Database& database, const std::string& path) {
   PageBuffer page{};
   for (std::uint32_t number = 1; number <= database.whole_pages(); ++number) {
     if (number == lock_page || database.scan.pages.contains(number)) continue;
@@ -71,7 +72,7 @@ Result<std::optional<Error>> page_beyond_wal(Database& database, const std::stri
         fmt::format("page {} was written when {} frames were durable, {} are whole", number,
                     origin.frames, database.scan.live_frames))};
   }
-  return std::optional<Error>{};
+  return std::optional<Damage>{};
 }
 
 // The database's size in pages, after what is live in the WAL. Page 1 is `first`, opened.
@@ -81,8 +82,8 @@ std::uint32_t pages_expected(const Database& database, const PageBuffer& first) 
 }
 
 // The first page that is neither in the file nor in the WAL (R4).
-std::optional<Error> missing_page(const Database& database, const std::string& path,
-                                  std::uint32_t expected) {
+std::optional<Damage> missing_page(const Database& database, const std::string& path,
+                                   std::uint32_t expected) {
   for (std::uint32_t number = database.whole_pages() + 1; number <= expected; ++number) {
     if (number == lock_page || database.scan.pages.contains(number)) continue;
     return damage(path, page_offset(number), "a projection ends early",
@@ -91,12 +92,12 @@ std::optional<Error> missing_page(const Database& database, const std::string& p
   return std::nullopt;
 }
 
-Error damaged_header(const std::string& path) {
+Damage damaged_header(const std::string& path) {
   return damage(wal_path(path), 0, "the header of a projection's WAL is damaged",
                 "its checksum does not fit it");
 }
 
-Error damaged_page(const std::string& path, std::uint32_t number) {
+Damage damaged_page(const std::string& path, std::uint32_t number) {
   return damage(path, page_offset(number),
                 fmt::format("page {} of a projection is damaged", number),
                 "it does not authenticate under the file's key");
@@ -150,12 +151,13 @@ PageBuffer empty_first_page() {
 
 std::string wal_path(const std::string& path) { return path + "-wal"; }
 
-Error damage(const std::string& file, std::uint64_t offset, std::string_view what,
-             std::string_view why) {
-  return Error{Code::integrity_projection, "{}", what}
-      .where("{}, byte {}", file, offset)
-      .why("{}", why)
-      .next("the projection is rebuilt from the log; check the disk");
+Damage damage(const std::string& file, std::uint64_t offset, std::string_view what,
+              std::string_view why) {
+  return {file, offset,
+          Error{Code::integrity_projection, "{}", what}
+              .where("{}, byte {}", file, offset)
+              .why("{}", why)
+              .next("the projection is rebuilt from the log; check the disk")};
 }
 
 Status create_database(env::Storage& storage, const std::string& path, const PageSealer& sealer,
@@ -179,16 +181,18 @@ Result<Recovered> recover(env::Storage& storage, const std::string& path, const 
                           env::Random& random) {
   KIMBERLITE_TRY(Database database, open_database(storage, path, env::Open::write, sealer));
   const WalScan& scan = database.scan;
-  if (scan.header == WalHeader::damaged) return damaged_header(path);
+  if (scan.header == WalHeader::damaged) return damaged_header(path).error;
   if (scan.leftover) {
-    KIMBERLITE_TRY(const std::optional<Error> lost, page_beyond_wal(database, path));
-    if (lost) return *lost;
+    KIMBERLITE_TRY(const std::optional<Damage> lost, page_beyond_wal(database, path));
+    if (lost) return lost->error;
   }
 
   PageBuffer first{};
   KIMBERLITE_TRY(const bool authentic, newest_first_page(database, sealer, first));
-  if (!authentic) return damaged_page(path, 1);
-  if (const auto lost = missing_page(database, path, pages_expected(database, first))) return *lost;
+  if (!authentic) return damaged_page(path, 1).error;
+  if (const auto lost = missing_page(database, path, pages_expected(database, first))) {
+    return lost->error;
+  }
 
   if (scan.size > scan.live_size()) {
     KIMBERLITE_CHECK(database.wal->truncate(scan.live_size()));
@@ -242,10 +246,10 @@ Status scrub_pages(Database& database, const std::string& path, const PageSealer
     KIMBERLITE_CHECK(read_page(*database.file, number, page));
     if (number == lock_page) {
       scrub.unused.push_back({path, offset, size, "the page of SQLite's lock bytes"});
-    } else if (size == page_size && sealer.open_page(number, page)) {
-      ++scrub.pages;
     } else if (database.scan.pages.contains(number)) {
       scrub.unused.push_back({path, offset, size, "a newer version stands in the write-ahead log"});
+    } else if (size == page_size && sealer.open_page(number, page)) {
+      ++scrub.pages;
     } else if (number > expected) {
       scrub.unused.push_back({path, offset, size, "behind the end of the database"});
     } else {
@@ -262,7 +266,8 @@ Result<Scrub> scrub_files(env::Storage& storage, const std::string& path,
   Scrub scrub;
   auto opened = open_database(storage, path, env::Open::read, sealer);
   if (!opened && opened.error().code() == Code::integrity_projection) {
-    scrub.damaged.push_back(std::move(opened).error());
+    const bool wal = opened.error().where().starts_with(wal_path(path));
+    scrub.damaged.push_back({wal ? wal_path(path) : path, 0, std::move(opened).error()});
     return scrub;
   }
   if (!opened) return std::move(opened).error();
@@ -274,7 +279,7 @@ Result<Scrub> scrub_files(env::Storage& storage, const std::string& path,
   scrub_wal(database, path, scrub);
   KIMBERLITE_CHECK(scrub_pages(database, path, sealer, expected, scrub));
   if (database.scan.leftover) {
-    KIMBERLITE_TRY(std::optional<Error> lost, page_beyond_wal(database, path));
+    KIMBERLITE_TRY(std::optional<Damage> lost, page_beyond_wal(database, path));
     if (lost) {
       scrub.suspect.clear();
       scrub.damaged.push_back(*std::move(lost));

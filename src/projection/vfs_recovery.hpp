@@ -28,8 +28,8 @@ namespace kimberlite::projection {
 [[nodiscard]] std::string wal_path(const std::string& path);
 
 // `integrity.projection` at `offset` of `file`.
-[[nodiscard]] Error damage(const std::string& file, std::uint64_t offset, std::string_view what,
-                           std::string_view why);
+[[nodiscard]] Damage damage(const std::string& file, std::uint64_t offset, std::string_view what,
+                            std::string_view why);
 
 // An empty database in WAL mode and its empty WAL, durable; appears whole or not at all.
 [[nodiscard]] Status create_database(env::Storage& storage, const std::string& path,

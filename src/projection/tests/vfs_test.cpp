@@ -276,7 +276,7 @@ TEST(VfsDamage, EveryFlippedByteOfADatabaseIsFoundAndNeverRead) {
     image.flip(test_path, at, static_cast<std::byte>(1U << (at % 8)));
     const Scrub found = scrub_of(image);
     ASSERT_EQ(found.damaged.size(), 1U) << "byte " << at;
-    ASSERT_EQ(found.damaged[0].where(), fmt::format("{}, byte {}", test_path, at / 4096 * 4096));
+    ASSERT_EQ(found.damaged[0].error.where(), fmt::format("{}, byte {}", test_path, at / 4096 * 4096));
     if (at % sampled(16) == 0) {
       const std::string rows = read_all(image);
       ASSERT_TRUE(rows == "error" || rows == dump) << "byte " << at;
@@ -456,7 +456,7 @@ void crash_everywhere(bool full_sync) {
     if (!left.contains(test_path)) continue;  // before the database was born
 
     const Scrub found = scrub_of(left);
-    ASSERT_TRUE(found.damaged.empty()) << "call " << n << ": " << to_string(found.damaged[0]);
+    ASSERT_TRUE(found.damaged.empty()) << "call " << n << ": " << to_string(found.damaged[0].error);
     torn += found.suspect.size();
     SimEnv after{4, left};
     const auto vfs = test_vfs(after.env());

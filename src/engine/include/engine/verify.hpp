@@ -88,7 +88,9 @@ struct Inspection {
 };
 
 // Decodes a file of a directory; `path` is relative to the root. What can be known without a key is
-// shown. `usage.not_ours` for a file of no known kind.
-[[nodiscard]] Result<Inspection> inspect(env::Storage& storage, std::string_view path);
+// shown; with the master key also which pages of a projection nobody reads. `usage.not_ours` for a
+// file of no known kind.
+[[nodiscard]] Result<Inspection> inspect(env::Storage& storage, std::string_view path,
+                                         keystore::MasterKey* master = nullptr);
 
 }  // namespace kimberlite::engine

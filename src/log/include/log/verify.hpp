@@ -26,7 +26,7 @@ struct Finding {
   Code code = Code::integrity_segment;
   std::string file;          // relative to the data directory
   std::uint64_t offset = 0;  // byte in the file
-  Position position;         // of the record concerned; 0 if none is
+  Position position;         // of the record concerned, or the first that would be; 0 if none
   std::string what;
   std::string expected;  // both empty where there is nothing to compare
   std::string found;

@@ -81,15 +81,22 @@ struct UnusedBytes {
   std::string_view why;
 };
 
+// Where bytes are not what was sealed, and the error that says so.
+struct Damage {
+  std::string file;
+  std::uint64_t offset = 0;
+  Error error;
+};
+
 struct Scrub {
-  std::uint64_t pages = 0;   // of the database, authenticated
+  std::uint64_t pages = 0;   // of the database that count, authenticated
   std::uint64_t frames = 0;  // of the WAL, authenticated and live
-  // `integrity.projection`, each naming file, byte and page.
-  std::vector<Error> damaged;
+  // `integrity.projection`, each naming the page or frame.
+  std::vector<Damage> damaged;
   // Committed frames that do not follow from those before them: damage, or a power failure, after
   // which the next open cuts them off. Never after a clean close, which empties the WAL, nor after
   // the end of a process alone.
-  std::vector<Error> suspect;
+  std::vector<Damage> suspect;
   std::vector<UnusedBytes> unused;
 };
 

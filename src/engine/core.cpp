@@ -398,6 +398,7 @@ void Core::fail(Error error, std::optional<std::uint64_t> ticket) {
 
 // Everything up to `op`, where the state stands now, durable outside the journal.
 Status Core::write_checkpoint(OpNumber op) {
+  last_written_ = op;
   KIMBERLITE_CHECK(logs_.flush());
   KIMBERLITE_CHECK(env_.storage.sync_all());
   Buffer keys;
@@ -427,11 +428,13 @@ Status Core::write_checkpoint(OpNumber op) {
 Status Core::sweep() {
   const OpNumber kept = replica_->checkpoint().op;
   KIMBERLITE_TRY(const std::vector<std::string> names, env_.storage.list(""));
+  // The next checkpoint may have begun before this one's end was seen: its files are named soon.
+  const OpNumber next = std::max(kept, last_written_);
   for (const std::string& name : names) {
     const bool ours = name.starts_with("snapshot-") || name.starts_with("keystore-");
-    if (ours && name != files::snapshot(kept) && name != files::keystore(kept)) {
-      KIMBERLITE_CHECK(env_.storage.remove(name));
-    }
+    const bool live = name == files::snapshot(kept) || name == files::keystore(kept) ||
+                      name == files::snapshot(next) || name == files::keystore(next);
+    if (ours && !live) KIMBERLITE_CHECK(env_.storage.remove(name));
   }
   checkpoint_op_ = kept;
   return {};

@@ -121,6 +121,7 @@ class Core {
   void step(const consensus::Event& event);
   void perform(std::vector<consensus::Action> actions);
   void drive_alone();
+  [[nodiscard]] Status replace_snapshot();
   void commit(const consensus::Commit& action);
   [[nodiscard]] Result<CommandResult> apply(OpNumber op, std::uint32_t index, TimestampUs time,
                                             const consensus::CommandView& command);
@@ -157,9 +158,11 @@ class Core {
   std::vector<std::string> notes_;
   Id128 cluster_{};
   OpNumber checkpoint_op_;
+  OpNumber last_written_;  // of the newest checkpoint begun
   TimestampUs last_commit_;
   std::uint64_t bytes_since_disk_check_ = 0;
   std::uint64_t snapshot_size_ = 0;
+  bool snapshot_lost_ = false;
   bool disk_checked_ = false;
   bool disk_low_ = false;
   std::deque<consensus::Action> due_;  // still to be carried out

@@ -47,8 +47,10 @@ Status Core::recover() {
       checkpoint.next_timestamp.value() == 0 ? 0 : checkpoint.next_timestamp.value() - 1};
 
   std::vector<consensus::Action> actions;
-  const consensus::ReplicaOptions replica_options{.journal = {.ring_size = io_.ring_size()},
-                                                  .strict = options_.strict_journal};
+  const consensus::ReplicaOptions replica_options{
+      .journal = {.ring_size = io_.ring_size()},
+      .strict = options_.strict_journal,
+      .checkpoint_commands = options_.checkpoint_commands};
   KIMBERLITE_TRY(replica_,
                  consensus::Replica::open(now(), replica_options, recovered, blocks_, actions));
   perform(std::move(actions));
@@ -61,7 +63,20 @@ Status Core::recover() {
       logs_.know(TenantId{id}, lane, state_->tenant(TenantId{id})->lane(lane));
     }
   }
+  if (snapshot_lost_ && check_disk()) KIMBERLITE_CHECK(replace_snapshot());
   return {};
+}
+
+// A rebuilt state is written down again, under the number of a new, empty prepare: what the
+// superblock names now is never written over.
+Status Core::replace_snapshot() {
+  InFlight in_flight;
+  propose(std::move(in_flight), consensus::BodyBuilder{blocks_, sector_size}.take(), 0);
+  while (!failed_ && !in_flight_.empty()) drive_alone();
+  const OpNumber lost = checkpoint_op_;
+  step(consensus::RequestCheckpoint{});
+  while (!failed_ && checkpoint_op_ == lost) drive_alone();
+  return failed_ ? Status{*failed_} : Status{};
 }
 
 // Before anybody else knows of this object, and after everybody has left.
@@ -115,6 +130,7 @@ Status Core::load_state(const consensus::Checkpoint& checkpoint) {
     }
   }
   if (!state_) {
+    snapshot_lost_ = true;
     notes_.push_back(fmt::format("{}: {}; the state was rebuilt from the logs", path, why));
     KIMBERLITE_TRY(kernel::State state,
                    rebuild_state(env_.storage, *keystore_, cluster_, checkpoint.op));

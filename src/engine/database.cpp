@@ -13,6 +13,7 @@
 #include "session.hpp"
 #include "snapshot_file.hpp"
 #include "tenant.hpp"
+#include "tenant_files.hpp"
 #include "whole_file.hpp"
 
 namespace kimberlite::engine {
@@ -35,6 +36,7 @@ class LocalDatabase final : public Database {
  private:
   [[nodiscard]] Result<Tenant*> tenant(TenantId id, std::string_view name);
   [[nodiscard]] Result<Tenant*> find(std::string_view name);
+  void open_unsettled();
   [[nodiscard]] Principal principal(Tenant& tenant);
   [[nodiscard]] Result<Outcome> control(Tenant& tenant, kernel::Control control, Buffer sidecar,
                                         const Why& why);
@@ -169,9 +171,29 @@ Result<std::vector<ProjectionSum>> LocalDatabase::sums(std::string_view name) {
   return found->sums();
 }
 
+// A projection that nobody opened since a crash still has its write-ahead log, torn perhaps; only a
+// directory without any can be verified to the last byte. Opening it mends it; a failure is the
+// next opener's to report.
+void LocalDatabase::open_unsettled() {
+  std::vector<std::string> names;
+  core_->run([&](Core& core) {
+    if (core.failed()) return;
+    for (std::uint64_t i = 0; i < core.state().tenant_count(); ++i) {
+      names.push_back(core.state().tenant(TenantId{i})->name);
+    }
+  });
+  for (std::uint64_t i = 0; i < names.size(); ++i) {
+    if (tenants_.contains(TenantId{i})) continue;
+    const std::string log = projection_path(TenantId{i}) + "-wal";
+    if (!core_->env().storage.open(log, env::Open::read)) continue;
+    static_cast<void>(tenant(TenantId{i}, names[i]).has_value());
+  }
+}
+
 Status LocalDatabase::close() {
   const std::scoped_lock lock{mutex_};
   if (closed_) return {};
+  open_unsettled();
   closed_ = true;
   while (core_->env().executor.run_one(0)) {
   }

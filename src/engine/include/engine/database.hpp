@@ -179,6 +179,8 @@ struct Options {
   bool accept_loss = false;
   bool strict_journal = false;
   bool simulated = false;  // seeds SQLite's own generator from `Random`
+  // A checkpoint is due after so many commands, and when half the ring is used.
+  std::uint64_t checkpoint_commands = 1'000'000;
 };
 
 struct CreateOptions {

@@ -92,6 +92,10 @@ class SqliteReader final : public Reader, private sql::TimeMap {
   [[nodiscard]] Status open_snapshot();
   void close_snapshot();
   [[nodiscard]] Status load_catalog();
+  // True if `compiled` is now what the text means with these parameters and session: it always was,
+  // or it is a rewriting for another position, which is moved to the one asked for.
+  [[nodiscard]] static bool fits(Compiled& compiled, std::span<const ValueView> parameters,
+                                 const ReadContext& context, Position head);
   // The head of the snapshot that is open, or was until a moment ago; nothing if that is not known.
   [[nodiscard]] Result<std::optional<At>> snapshot_head(bool still_open);
 
@@ -102,8 +106,8 @@ class SqliteReader final : public Reader, private sql::TimeMap {
   Guard guard_;
   // By text (and what else it depends on).
   StatementCache<Compiled> by_text_{cached_statements};
-  // By what the door made of it: a text whose meaning depends on its parameters is rewritten each
-  // time, but seldom into something new.
+  // By what the door made of it: a text whose meaning depends on its parameters, and not on a
+  // position alone, is rewritten each time, but seldom into something new.
   StatementCache<Compiled> by_door_{cached_statements};
   std::shared_ptr<const catalog::Catalog> catalog_;
   std::int64_t schema_version_ = -1;  // SQLite's, that `catalog_` was read under
@@ -199,11 +203,16 @@ Result<std::unique_ptr<Cursor>> SqliteReader::query(const Query& query,
   std::string_view text = own_text(query);
   std::string qualified;
   if (query.explain || context.as_of) {
-    qualified = fmt::format("{}{}/{}", query.explain ? "explain/" : "",
-                            context.as_of.value_or(Position{}).value(), text);
+    qualified = std::string{query.explain ? "explain/" : "/"};
+    // Positions under today's schema share a rewriting, if it moves.
+    const bool today =
+        context.as_of && catalog_ != nullptr && *context.as_of >= catalog_->last_change();
+    if (context.as_of) qualified += today ? "as of/" : fmt::format("{}/", context.as_of->value());
+    qualified += text;
     text = qualified;
   }
-  if (auto known = by_text_.find(text)) {
+  if (auto known = by_text_.find(text);
+      known != nullptr && fits(*known, parameters, context, head_.position)) {
     KIMBERLITE_TRY(auto cursor, cursor_of(std::move(known), query, parameters, context));
     KIMBERLITE_TRY(const bool current, cursor->start());
     if (current) return std::unique_ptr<Cursor>{std::move(cursor)};
@@ -239,6 +248,10 @@ Result<std::shared_ptr<Compiled>> SqliteReader::compile(std::string_view text, c
                                                         std::span<const ValueView> parameters,
                                                         const ReadContext& context) {
   KIMBERLITE_TRY(const At head, lookups_.head());
+  if (auto known = by_text_.find(text);
+      known != nullptr && fits(*known, parameters, context, head.position)) {
+    return known;
+  }
   sql::Context door;
   door.catalog = catalog_.get();
   door.head = head.position;
@@ -253,7 +266,7 @@ Result<std::shared_ptr<Compiled>> SqliteReader::compile(std::string_view text, c
   }
   std::string sql = compiled->door.sql;
   if (query.explain) sql.insert(0, "EXPLAIN QUERY PLAN ");
-  if (!compiled->door.cacheable) {
+  if (!compiled->door.cacheable && !compiled->door.moving) {
     if (auto known = by_door_.find(sql)) {
       known->door = std::move(compiled->door);  // with other values to bind
       return known;
@@ -274,9 +287,26 @@ Result<std::shared_ptr<Compiled>> SqliteReader::compile(std::string_view text, c
       compiled->columns.push_back({column.name, column.type});
     }
   }
-  if (compiled->door.cacheable) by_text_.add(std::string{text}, compiled);
-  if (!compiled->door.cacheable) by_door_.add(std::move(sql), compiled);
+  compiled->as_of = context.as_of;
+  const bool by_text = compiled->door.cacheable || compiled->door.moving;
+  if (by_text) by_text_.add(std::string{text}, compiled);
+  if (!by_text) by_door_.add(std::move(sql), compiled);
   return compiled;
+}
+
+bool SqliteReader::fits(Compiled& compiled, std::span<const ValueView> parameters,
+                        const ReadContext& context, Position head) {
+  if (!compiled.door.moving) return compiled.as_of == context.as_of;
+  const std::uint32_t caller = compiled.door.moving->caller;
+  std::optional<Position> to = context.as_of;
+  if (caller != 0) {
+    // The session's position is then of no effect, since it says of no table as of when.
+    if (parameters.size() < caller) return false;
+    to = sql::position_of(parameters[caller - 1]);
+  }
+  if (!to || *to < compiled.door.moving->first || *to > head) return false;
+  sql::move(compiled.door, *to);
+  return true;
 }
 
 Result<std::vector<Reader::StreamPlace>> SqliteReader::stream_places(StreamId stream, Sequence from,

@@ -23,6 +23,7 @@ struct Compiled {
   sql::Rewritten door;
   Prepared statement;
   std::vector<ResultColumn> columns;
+  std::optional<Position> as_of;  // the session's, when it was compiled
 };
 
 template <class T>

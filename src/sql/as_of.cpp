@@ -19,6 +19,19 @@ Error no_position(const Unit& unit, std::uint32_t token) {
 
 }  // namespace
 
+std::optional<Position> position_of(const ValueView& parameter) {
+  const auto integer = canonicalise(parameter, {catalog::TypeKind::bigint, 0, 0});
+  if (!integer || is_null(*integer)) return std::nullopt;
+  const std::int64_t position = std::get<std::int64_t>(*integer);
+  if (position < 0) return std::nullopt;
+  return Position{static_cast<std::uint64_t>(position)};
+}
+
+void Door::moved_by(std::uint32_t caller) {
+  moves_ = moves_ && moved_by_.value_or(caller) == caller;
+  moved_by_ = caller;
+}
+
 Result<Position> Door::checked(const Unit& unit, std::uint32_t token, std::int64_t position) const {
   if (position < 0) {
     return fault(unit, token, Code::not_found_position, "there is no position before 0");
@@ -160,10 +173,18 @@ Result<std::optional<Position>> Door::resolve(const Unit& unit, const AsOf& as_o
     case AsOfKind::latest:
       return std::optional<Position>{};
     case AsOfKind::position: {
+      const std::uint32_t first = as_of.expression.first;
       KIMBERLITE_TRY(const Position position, resolve_position(unit, as_of.expression));
+      if (is_parameter(unit.at(first))) {
+        KIMBERLITE_TRY(const std::uint32_t number, caller_parameter(unit, first));
+        moved_by(number);
+      } else {
+        moves_ = false;
+      }
       return std::optional{position};
     }
     case AsOfKind::timestamp: {
+      moves_ = false;
       KIMBERLITE_TRY(const Position position, resolve_timestamp(unit, as_of.expression));
       return std::optional{position};
     }

@@ -98,24 +98,28 @@ Result<std::uint32_t> Door::caller_parameter(const Unit& unit, std::uint32_t tok
 std::uint32_t Door::bind_caller(std::uint32_t number) {
   std::uint32_t& bind = caller_binds_[number];
   if (bind == 0) {
-    result_.binds.push_back({number, {}});
+    result_.binds.emplace_back().caller = number;
     bind = static_cast<std::uint32_t>(result_.binds.size());
   }
   return bind;
 }
 
 std::uint32_t Door::bind_value(Value value) {
-  result_.binds.push_back({0, std::move(value)});
+  result_.binds.emplace_back().value = std::move(value);
   return static_cast<std::uint32_t>(result_.binds.size());
 }
 
 std::uint32_t Door::bind_position(Position position) {
   const Value value{static_cast<std::int64_t>(position.value())};
+  // A literal of the same value is another matter: it stays where the position moves.
   for (std::size_t i = 0; i < result_.binds.size(); ++i) {
     const Bind& bind = result_.binds[i];
-    if (bind.caller == 0 && bind.value == value) return static_cast<std::uint32_t>(i + 1);
+    if (bind.position && bind.value == value) return static_cast<std::uint32_t>(i + 1);
   }
-  return bind_value(value);
+  Bind& bind = result_.binds.emplace_back();
+  bind.value = value;
+  bind.position = true;
+  return static_cast<std::uint32_t>(result_.binds.size());
 }
 
 Result<Value> Door::parameter_value(const Unit& unit, std::uint32_t token) const {
@@ -177,6 +181,20 @@ void Door::read(ObjectId table, std::optional<Position> at) {
 
 void Door::finish_as_of() {
   if (reads_at_ && !reads_now_ && !reads_several_) result_.as_of = reads_at_;
+  if (!moves_ || !moved_by_ || !reads_at_ || reads_several_) return;
+  // Before its last change the schema was another, and so would be what is written for it.
+  const Position first = context_.catalog->last_change();
+  if (*reads_at_ >= first) result_.moving = Moving{*moved_by_, first};
+}
+
+void move(Rewritten& rewritten, Position to) {
+  for (Bind& bind : rewritten.binds) {
+    if (bind.position) bind.value = static_cast<std::int64_t>(to.value());
+  }
+  for (TableRead& read : rewritten.reads) {
+    if (read.at != catalog::still_valid) read.at = to;
+  }
+  if (rewritten.as_of) rewritten.as_of = to;
 }
 
 Reference Door::add(Cte cte, std::string_view own_name) {
@@ -455,6 +473,7 @@ Result<Reference> Door::diff(const Unit& unit, const Source& source, std::option
     return unsupported(unit, source.name.first, "DIFF as of an earlier position",
                        "name two positions");
   }
+  moves_ = false;
   KIMBERLITE_TRY(const Position from, resolve_position(unit, source.arguments[1]));
   KIMBERLITE_TRY(const Position to, resolve_position(unit, source.arguments[2]));
   if (to < from) {

@@ -49,6 +49,9 @@ class Door {
   [[nodiscard]] Result<std::optional<Position>> resolve(const Unit& unit, const AsOf& as_of);
   [[nodiscard]] Result<Position> resolve_position(const Unit& unit, Range range);
   [[nodiscard]] Result<Position> resolve_timestamp(const Unit& unit, Range range);
+  // Something stands as of a position of this source: a caller's parameter, by number, or 0 for
+  // the session's.
+  void moved_by(std::uint32_t caller);
 
   // ---- References: each makes its CTE if it is not there yet
   // A table, view or system table. `at`: as of then; none: now.
@@ -74,7 +77,8 @@ class Door {
   [[nodiscard]] std::string cte_list() const;
   // Is `name` that of a table, a view or a documented system table?
   [[nodiscard]] bool is_object(std::string_view name) const;
-  // All tables read were asked as of this position, if it is the same.
+  // All tables read were asked as of this position, if it is the same; and whether it may be
+  // another.
   void finish_as_of();
 
  private:
@@ -125,6 +129,8 @@ class Door {
   bool reads_now_ = false;
   std::optional<Position> reads_at_;
   bool reads_several_ = false;
+  std::optional<std::uint32_t> moved_by_;
+  bool moves_ = true;  // nothing but `moved_by_` says as of what
 };
 
 [[nodiscard]] bool is_exact(const catalog::Type& type);

@@ -70,6 +70,8 @@ Status Resolver::bind(Source& source) {
   std::optional<Position> at = at_;
   if (source.as_of.kind != AsOfKind::none) {
     KIMBERLITE_TRY(at, door_.resolve(unit_, source.as_of));
+  } else if (at && unit_.name.empty()) {
+    door_.moved_by(0);
   }
   Result<Reference> reference =
       source.kind == SourceKind::history ? door_.history(unit_, source, at, with_row_)

@@ -101,6 +101,58 @@ TEST_F(Reading, ThePastByEveryParameter) {
             "y|x");
 }
 
+// A kept statement is moved to the position asked for; the schema's changes and the head bound it,
+// and a literal of the position's value stays what it is.
+TEST_F(Reading, OneStatementReadsManyPositions) {
+  world.ddl("CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER)");
+  world.run("INSERT INTO t (id, a) VALUES (1, 0)");
+  const auto at = [&](std::int64_t position) {
+    const std::string moved =
+        world.query("SELECT a, 4 FROM t AS OF POSITION $1 WHERE id <> 4", {position});
+    const Position by{static_cast<std::uint64_t>(position)};
+    EXPECT_EQ(world.query("SELECT a, 4 FROM t WHERE id <> 4", {}, by), moved);
+    auto cursor = open("SELECT a FROM t AS OF POSITION $1", {}, {position});
+    EXPECT_EQ((*cursor)->answered()->position, by);
+    return moved;
+  };
+  const auto refused = [&](std::vector<Value> parameters) {
+    const auto rows = world.try_query("SELECT a, 4 FROM t AS OF POSITION $1 WHERE id <> 4",
+                                      std::move(parameters));
+    return rows ? "no error: " + *rows : std::string{name(rows.error().code())};
+  };
+  for (std::int64_t i = 3; i <= 6; ++i) world.run("UPDATE t SET a = a + 1");
+  for (std::int64_t position : {6, 2, 4, 3, 5, 2}) {
+    EXPECT_EQ(at(position), fmt::format("{}|4", position - 2));
+  }
+  EXPECT_EQ(refused({std::int64_t{7}}), "not_found.position");
+  EXPECT_EQ(refused({std::int64_t{1'000}}), "not_found.position");
+  EXPECT_EQ(refused({std::int64_t{0}}), "not_found.then");
+  EXPECT_EQ(refused({std::int64_t{-1}}), "not_found.position");
+  EXPECT_EQ(refused({Value{}}), "type.mismatch");
+  EXPECT_EQ(refused({Value{std::string{"x"}}}), "type.mismatch");
+  EXPECT_EQ(refused({}), "not_found.parameter");
+  EXPECT_EQ(at(4), "2|4");
+  world.run("UPDATE t SET a = 70");  // 7: the head goes on
+  EXPECT_EQ(at(7), "70|4");
+  EXPECT_EQ(at(6), "4|4");
+
+  world.ddl("ALTER TABLE t RENAME COLUMN a TO b");  // 8: another schema, the old one before it
+  world.run("UPDATE t SET b = 90");                 // 9
+  EXPECT_EQ(at(6), "4|4");
+  EXPECT_EQ(refused({std::int64_t{8}}), "not_found.column");
+  EXPECT_EQ(refused({std::int64_t{9}}), "not_found.column");
+  EXPECT_EQ(at(5), "3|4");
+  for (const auto& [position, value] : {std::pair{9, "90"}, {8, "70"}, {9, "90"}}) {
+    EXPECT_EQ(world.query("SELECT b FROM t AS OF POSITION $1", {std::int64_t{position}}), value);
+  }
+  EXPECT_EQ(world.query("SELECT x.b, y.b FROM t AS OF POSITION $1 x, t AS OF POSITION $2 y",
+                        {std::int64_t{9}, std::int64_t{9}}),
+            "90|90");
+  EXPECT_EQ(world.query("SELECT x.b, y.b FROM t AS OF POSITION $1 x, t AS OF POSITION $2 y",
+                        {std::int64_t{9}, std::int64_t{8}}),
+            "90|70");
+}
+
 TEST_F(Reading, HistoryAndDiff) {
   world.ddl("CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)");
   world.run("INSERT INTO t (id, a) VALUES (1, 'x'), (2, 'z')");

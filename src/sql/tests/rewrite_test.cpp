@@ -535,6 +535,24 @@ TEST_F(Rewrite, TypesOfTheAnswerAreKnown) {
   EXPECT_TRUE(db.run("SELECT 1 FROM bills AS OF POSITION 5 WHERE at < NOW()").rewritten.cacheable);
   EXPECT_FALSE(db.run("SELECT 1 FROM bills AS OF POSITION HEAD").rewritten.cacheable);
   EXPECT_FALSE(db.run("SELECT 1 FROM bills AS OF TIMESTAMP NOW()").rewritten.cacheable);
+  const auto moving = [&](const std::string& sql) {
+    const auto values = std::vector<Value>{std::int64_t{5}, std::int64_t{5}};
+    return db.run(sql, values).rewritten.moving.has_value();
+  };
+  EXPECT_TRUE(moving("SELECT 5 FROM bills AS OF POSITION $1 WHERE id < $2"));
+  EXPECT_TRUE(moving("SELECT $2 FROM bills AS OF POSITION $1, patients AS OF POSITION $1"));
+  EXPECT_TRUE(moving("SELECT $2 FROM bills AS OF POSITION $1, patients"));
+  EXPECT_FALSE(moving("SELECT 1 FROM bills AS OF POSITION $1, patients AS OF POSITION $2"));
+  EXPECT_FALSE(moving("SELECT $2 FROM bills AS OF POSITION $1, patients AS OF POSITION 5"));
+  EXPECT_FALSE(moving("SELECT $1, $2 FROM bills AS OF POSITION 5"));
+  EXPECT_FALSE(moving("SELECT * FROM DIFF(bills, $1, $2)"));
+  EXPECT_FALSE(moving("SELECT $2 FROM bills AS OF POSITION HEAD - $1"));
+  db.session_as_of = Position{5};
+  EXPECT_TRUE(moving("SELECT $1, $2 FROM bills"));
+  EXPECT_TRUE(moving("SELECT $2 FROM bills AS OF POSITION $1"));
+  EXPECT_FALSE(moving("SELECT $2 FROM bills AS OF POSITION $1, patients"));
+  EXPECT_FALSE(moving("SELECT $1, $2 FROM bills AS OF LATEST"));
+  db.session_as_of.reset();
   const Answer two = db.run("SELECT 1 FROM bills AS OF POSITION 5 JOIN patients AS OF POSITION 4");
   EXPECT_EQ(two.rewritten.as_of, std::nullopt);
   EXPECT_EQ(two.rewritten.reads.size(), 2U);

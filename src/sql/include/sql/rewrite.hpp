@@ -82,6 +82,14 @@ enum class StatementClass : std::uint8_t { read, insert, update, remove };
 struct Bind {
   std::uint32_t caller = 0;
   Value value;
+  bool position = false;  // the value is a position asked for
+};
+
+// A rewriting that holds for other positions too: everything that stands as of a position stands as
+// of one and the same, which is a caller's parameter or the session's.
+struct Moving {
+  std::uint32_t caller = 0;  // the parameter's number; 0: `session_as_of`
+  Position first;            // the schema is today's from there on
 };
 
 struct TableRead {
@@ -113,7 +121,14 @@ struct Rewritten {
   // `sql` and `binds` hold for this text under this catalog version, policy and session_as_of,
   // whatever the head, the time and the parameters are: may be cached by text.
   bool cacheable = true;
+  // Else, for other positions from `first` to the head, by `move`.
+  std::optional<Moving> moving;
 };
+
+// Makes a moving rewriting that of the position `to`.
+void move(Rewritten& rewritten, Position to);
+// What a parameter behind AS OF POSITION means; nothing if it is no position.
+[[nodiscard]] std::optional<Position> position_of(const ValueView& parameter);
 
 // `tokens` are one statement's, starting with SELECT, VALUES, WITH, INSERT, REPLACE, UPDATE, DELETE
 // or TRUNCATE, without semicolon, EXPLAIN and WITH REASON; an `end` token is allowed last. They

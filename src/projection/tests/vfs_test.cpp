@@ -276,7 +276,8 @@ TEST(VfsDamage, EveryFlippedByteOfADatabaseIsFoundAndNeverRead) {
     image.flip(test_path, at, static_cast<std::byte>(1U << (at % 8)));
     const Scrub found = scrub_of(image);
     ASSERT_EQ(found.damaged.size(), 1U) << "byte " << at;
-    ASSERT_EQ(found.damaged[0].error.where(), fmt::format("{}, byte {}", test_path, at / 4096 * 4096));
+    ASSERT_EQ(found.damaged[0].error.where(),
+              fmt::format("{}, byte {}", test_path, at / 4096 * 4096));
     if (at % sampled(16) == 0) {
       const std::string rows = read_all(image);
       ASSERT_TRUE(rows == "error" || rows == dump) << "byte " << at;

@@ -88,15 +88,9 @@ Result<Inspection> inspect_journal(env::Storage& storage, std::string_view path)
     return Error{Code::usage_not_ours, "the file is too short for a journal"};
   }
   KIMBERLITE_TRY(const consensus::JournalAudit audit,
-                 consensus::audit_journal(
-                     superblock.superblock, {.ring_size = device->size() - consensus::marks_size},
-                     [&](std::uint64_t offset, MutBytes sectors) {
-                       consensus::Block aligned{sectors.size()};
-                       aligned.resize(sectors.size());
-                       Status status = read_sectors(*device, offset, aligned.bytes());
-                       if (status) std::ranges::copy(aligned.bytes(), sectors.begin());
-                       return status;
-                     }));
+                 consensus::audit_journal(superblock.superblock,
+                                          {.ring_size = device->size() - consensus::marks_size},
+                                          reader_of(*device)));
   add_fact(out, "newest op", std::to_string(audit.head.value()));
   add_fact(out, "live frames", std::to_string(audit.live_frames));
   for (const consensus::JournalRange& range : audit.ranges) {

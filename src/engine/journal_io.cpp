@@ -39,6 +39,12 @@ Status read_sectors(env::SectorDevice& device, std::uint64_t offset, MutBytes se
   return std::move(done[0].status);
 }
 
+consensus::ReadAt reader_of(env::SectorDevice& device) {
+  return [&device](std::uint64_t offset, MutBytes sectors) {
+    return read_sectors(device, offset, sectors);
+  };
+}
+
 Status JournalIo::create(env::Storage& storage, const consensus::Superblock& superblock,
                          std::uint64_t ring_size) {
   KIMBERLITE_CHECK(consensus::check_limits({.ring_size = ring_size}));
@@ -74,17 +80,7 @@ Result<consensus::Recovered> JournalIo::open(env::Storage& storage) {
   }
   KIMBERLITE_TRY(auto journal,
                  consensus::recover_journal(superblock.superblock, {.ring_size = ring_size()},
-                                            [&](std::uint64_t offset, MutBytes sectors) {
-                                              // The scan's memory has any alignment; direct I/O
-                                              // wants the sector's.
-                                              consensus::Block aligned{sectors.size()};
-                                              aligned.resize(sectors.size());
-                                              Status status =
-                                                  read_sectors(*journal_, offset, aligned.bytes());
-                                              if (status)
-                                                std::ranges::copy(aligned.bytes(), sectors.begin());
-                                              return status;
-                                            }));
+                                            reader_of(*journal_)));
   return consensus::Recovered{std::move(superblock), std::move(journal)};
 }
 

@@ -60,6 +60,9 @@ class JournalIo {
   std::vector<env::IoDone> done_;
 };
 
+// How a journal on `device` is read; the device outlives it.
+[[nodiscard]] consensus::ReadAt reader_of(env::SectorDevice& device);
+
 // Reads whole sectors of a device, waiting for them.
 [[nodiscard]] Status read_sectors(env::SectorDevice& device, std::uint64_t offset,
                                   MutBytes sectors);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 
 #include "consensus/journal.hpp"
 #include "crypto/blake3.hpp"
@@ -94,14 +95,7 @@ class Verifier {
       return add(Error{Code::integrity_journal, "the journal has no ring"}, files::journal);
     }
     const consensus::JournalLimits limits{.ring_size = (*device)->size() - consensus::marks_size};
-    const auto audit =
-        consensus::audit_journal(*superblock_, limits, [&](std::uint64_t offset, MutBytes sectors) {
-          consensus::Block aligned{sectors.size()};
-          aligned.resize(sectors.size());
-          Status status = read_sectors(**device, offset, aligned.bytes());
-          if (status) std::ranges::copy(aligned.bytes(), sectors.begin());
-          return status;
-        });
+    const auto audit = consensus::audit_journal(*superblock_, limits, reader_of(**device));
     if (!audit) return add(audit.error(), files::journal);
     for (const consensus::Finding& finding : audit->findings) add(finding, files::journal);
     journal_goes_on_ = audit->head > superblock_->checkpoint.op;
@@ -141,6 +135,7 @@ class Verifier {
     bool all_reached = true;
     std::vector<VerifyFinding> behind_checkpoint;
     for (const auto& [tenant, lane] : names) {
+      tenants_.insert(tenant);
       log::VerifyOptions options;
       options.findings_max = options_.findings_max;
       if (superblock_) options.checkpoint = superblock_->checkpoint.op;
@@ -241,6 +236,16 @@ class Verifier {
     return {};
   }
 
+  // A projection whose pages nothing in the keystore opens.
+  void without_key(const std::string& database) {
+    if (!storage_.open(database, env::Open::read)) return;
+    // The keys of a tenant made since the checkpoint are in the journal alone.
+    report_.notes.push_back(fmt::format(
+        "{}: not authenticated: {}", database,
+        journal_goes_on_ ? "its key is not in the keystore yet; the next close puts it there"
+                         : "it has no key, and the next open makes it again"));
+  }
+
   Status projections() {
     if (options_.master == nullptr) {
       return Error{Code::unavailable_key, "projections are sealed, and no master key was given"};
@@ -253,15 +258,15 @@ class Verifier {
     KIMBERLITE_TRY(const Buffer file, read_whole(storage_, path));
     KIMBERLITE_TRY(const keystore::Keystore keys,
                    keystore::Keystore::decode(file, *options_.master));
-    for (const keystore::TenantKeys& tenant : keys.list()) {
-      const std::string database = projection_path(tenant.tenant);
-      const std::optional<crypto::Key256> key = keys.page_key(tenant.tenant);
+    for (const keystore::TenantKeys& tenant : keys.list()) tenants_.insert(tenant.tenant);
+    for (const TenantId tenant : tenants_) {
+      const std::string database = projection_path(tenant);
+      const std::optional<crypto::Key256> key = keys.page_key(tenant);
       if (!key) {
-        report_.notes.push_back(fmt::format("{}: has no key yet and will be rebuilt", database));
+        without_key(database);
         continue;
       }
-      const auto scrub =
-          projection::scrub(storage_, database, *key, projection_file_id(tenant.tenant));
+      const auto scrub = projection::scrub(storage_, database, *key, projection_file_id(tenant));
       if (!scrub) {
         if (scrub.error().code() == Code::not_found_file) {
           report_.notes.push_back(fmt::format("{}: is not there and will be rebuilt", database));
@@ -292,6 +297,7 @@ class Verifier {
   const VerifyOptions& options_;
   VerifyReport report_;
   std::optional<consensus::Superblock> superblock_;
+  std::set<TenantId> tenants_;    // with a directory
   bool keystore_sound_ = false;   // it is the one the superblock names
   bool journal_goes_on_ = false;  // the journal holds prepares behind the checkpoint
 };

@@ -105,6 +105,13 @@ Result<Imported> Import::run() {
     engine::Why why;
     const std::string text = reason();
     const std::string key = fmt::format("import:{}:{}:all", done_.table, digest_);
+    KIMBERLITE_TRY(const std::optional<engine::Outcome> earlier, session_.outcome_under(key));
+    if (earlier) {
+      done_.rows = earlier->rows;
+      done_.first = done_.last = earlier->position;
+      done_.replayed_batches = 1;
+      return done_;
+    }
     why.reason = text;
     why.idempotency_key = key;
     KIMBERLITE_CHECK(session_.begin(why));

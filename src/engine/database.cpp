@@ -76,8 +76,8 @@ Result<Tenant*> LocalDatabase::find(std::string_view name) {
     }
   });
   if (!id) {
-    return Error{Code::not_found_tenant, "there is no tenant {}", name}.next("those there are: {}",
-                                                                             known);
+    return Error{Code::not_found_tenant, "there is no tenant {}", name}.next(
+        "{}", known.empty() ? "kimberlite tenant create makes one" : "those there are: " + known);
   }
   return tenant(*id, name);
 }
@@ -235,10 +235,29 @@ Status Database::check_empty(env::Storage& storage) {
     return names.error();
   }
   if (names->empty()) return {};
-  const bool ours = std::ranges::find(*names, files::superblock) != names->end();
-  return Error{Code::usage_not_empty, "{}",
-               ours ? "there is a database here already" : "the directory is not empty"}
-      .next("choose another directory");
+  const auto is_there = [&](std::string_view name) {
+    return std::ranges::find(*names, name) != names->end();
+  };
+  if (is_there(files::superblock)) {
+    return Error{Code::usage_not_empty, "there is a database here already"}.next(
+        "choose another directory");
+  }
+  const std::string superblock_new = std::string{files::superblock} + ".new";
+  const std::string journal_new = std::string{files::journal} + ".new";
+  // The superblock is created last: without one nothing was ever acknowledged here.
+  const bool unfinished = (is_there(superblock_new) || !is_there(files::journal)) &&
+                          std::ranges::all_of(*names, [&](std::string_view name) {
+                            return name == files::lock || name == files::keystore(OpNumber{0}) ||
+                                   name == files::snapshot(OpNumber{0}) || name == files::journal ||
+                                   name == journal_new || name == superblock_new;
+                          });
+  if (unfinished) {
+    return Error{Code::usage_not_empty, "the directory holds what an unfinished init left"}
+        .why("it was stopped before there was a database")
+        .next("remove the directory and run it again, or choose another one");
+  }
+  return Error{Code::usage_not_empty, "the directory is not empty"}.next(
+      "choose another directory");
 }
 
 Status Database::create(env::Env env, keystore::MasterKey& master, const CreateOptions& options) {

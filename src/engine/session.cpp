@@ -663,6 +663,14 @@ Result<std::vector<RecordInfo>> LocalSession::records(Position from, std::size_t
   return records;
 }
 
+Result<std::optional<Outcome>> LocalSession::outcome_under(std::string_view idempotency_key) {
+  Request asked;
+  Why why;
+  why.idempotency_key = idempotency_key;
+  KIMBERLITE_CHECK(fill(asked, why, {}));
+  return tenant_.outcome_under(asked.request_id);
+}
+
 Result<Position> LocalSession::head() {
   KIMBERLITE_TRY(auto reader, tenant_.take_reader());
   Result<projection::At> at = reader->head();

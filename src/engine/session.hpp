@@ -40,6 +40,7 @@ class LocalSession final : public Session {
   Result<Outcome> commit() override;
   Status rollback() override;
   bool in_transaction() const override { return transaction_.has_value(); }
+  Result<std::optional<Outcome>> outcome_under(std::string_view idempotency_key) override;
   const AsOf& as_of() const override { return as_of_; }
   Status set_as_of(const AsOf& as_of) override;
   Result<Position> head() override;

@@ -55,6 +55,7 @@ class Tenant {
   [[nodiscard]] RecordSource& records() { return records_; }
   [[nodiscard]] Result<std::string> dump(Position position);
   [[nodiscard]] Result<std::vector<ProjectionSum>> sums();
+  [[nodiscard]] Result<std::optional<Outcome>> outcome_under(const Id128& request_id);
   // Nobody uses it any more.
   [[nodiscard]] Status close();
 
@@ -125,6 +126,7 @@ class Tenant {
                                                                      Position base,
                                                                      Evaluation& evaluation);
   [[nodiscard]] Result<std::optional<Outcome>> known(const Request& request);
+  [[nodiscard]] Result<Outcome> answered_then(const projection::KnownRecord& record);
   [[nodiscard]] Status check_expected(const std::optional<Position>& expected, Position base) const;
   [[nodiscard]] Result<projection::Evaluated> evaluate_all(Request& request);
   [[nodiscard]] Result<SealedCommand> seal_rows(const Request& request, Position base,

@@ -140,12 +140,29 @@ Result<std::optional<Outcome>> Tenant::known(const Request& request) {
   if (record->actor != request.principal->actor || !equal(record->digest, request.digest)) {
     return idempotency_conflict();
   }
-  KIMBERLITE_TRY(const projection::OpenedRecord opened, records_.read(record->position));
-  Outcome outcome;
-  outcome.position = record->position;
-  outcome.timestamp = record->timestamp;
-  outcome.leaf = opened.leaf;
+  KIMBERLITE_TRY(Outcome outcome, answered_then(*record));
   outcome.request_id = request.request_id;
+  return std::optional{std::move(outcome)};
+}
+
+Result<std::optional<Outcome>> Tenant::outcome_under(const Id128& request_id) {
+  std::optional<Outcome> found;
+  KIMBERLITE_CHECK(settled_run([&]() -> Status {
+    KIMBERLITE_TRY(const auto record, projection_->find_request(request_id));
+    if (!record) return {};
+    KIMBERLITE_TRY(found, answered_then(*record));
+    found->request_id = request_id;
+    return {};
+  }));
+  return found;
+}
+
+Result<Outcome> Tenant::answered_then(const projection::KnownRecord& record) {
+  KIMBERLITE_TRY(const projection::OpenedRecord opened, records_.read(record.position));
+  Outcome outcome;
+  outcome.position = record.position;
+  outcome.timestamp = record.timestamp;
+  outcome.leaf = opened.leaf;
   outcome.replayed = true;
   if (const record::Meta* meta = meta_of(opened)) {
     outcome.rows = meta->rows_affected;
@@ -153,7 +170,7 @@ Result<std::optional<Outcome>> Tenant::known(const Request& request) {
       KIMBERLITE_TRY(outcome.returning, decode_reply(*meta->reply));
     }
   }
-  return std::optional{std::move(outcome)};
+  return outcome;
 }
 
 Status Tenant::check_expected(const std::optional<Position>& expected, Position base) const {

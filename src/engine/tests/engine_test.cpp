@@ -154,6 +154,23 @@ TEST_F(EngineTest, TheSameRequestTwiceIsDoneOnce) {
   EXPECT_TRUE(write("INSERT INTO t VALUES (1, 'a') RETURNING id, v", {}, why).replayed);
 }
 
+TEST_F(EngineTest, WhatAKeyWasAnsweredCanBeAskedBeforeATransactionIsDoneAgain) {
+  write("CREATE TABLE t (id INTEGER PRIMARY KEY)");
+  EXPECT_EQ(*session_->outcome_under("form 89"), std::nullopt);
+  ASSERT_TRUE(session_->begin({.idempotency_key = "form 89"}));
+  ASSERT_TRUE(session_->run({"INSERT INTO t VALUES (1), (2)", {}}, {}, {}));
+  const auto done = session_->commit();
+  ASSERT_TRUE(done);
+  close();
+  open();
+  const auto known = session_->outcome_under("form 89");
+  ASSERT_TRUE(known && *known);
+  EXPECT_EQ((*known)->position, done->position);
+  EXPECT_EQ((*known)->leaf, done->leaf);
+  EXPECT_EQ((*known)->rows, 2U);
+  EXPECT_TRUE((*known)->replayed);
+}
+
 TEST_F(EngineTest, ExpectedPositionIsCompareAndSet) {
   write("CREATE TABLE t (id INTEGER PRIMARY KEY)");
   write("INSERT INTO t VALUES (1)", {}, {.expected = Position{2}});

@@ -161,6 +161,10 @@ class Session {
   [[nodiscard]] virtual Result<Outcome> commit() = 0;
   [[nodiscard]] virtual Status rollback() = 0;
   [[nodiscard]] virtual bool in_transaction() const = 0;
+  // What the write under this idempotency key was answered; nothing if there was none. To ask
+  // before a transaction is done again: its statements would meet what they did the first time.
+  [[nodiscard]] virtual Result<std::optional<Outcome>> outcome_under(
+      std::string_view idempotency_key) = 0;
 
   [[nodiscard]] virtual const AsOf& as_of() const = 0;
   // SET AS OF by value. Fails, and changes nothing, inside a transaction and for what is not yet.

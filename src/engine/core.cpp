@@ -273,7 +273,9 @@ void Core::commit(const consensus::Commit& action) {
     if (!result) return fail(result.error(), action.ticket);
     results.push_back(*std::move(result));
   }
-  if (Status flushed = logs_.flush(); !flushed) return fail(flushed.error(), action.ticket);
+  if (Status flushed = logs_.flush_if_large(); !flushed) {
+    return fail(flushed.error(), action.ticket);
+  }
   last_commit_ =
       TimestampUs{action.timestamp.value() + std::max<std::uint32_t>(1, action.commands) - 1};
   if (!action.ticket) return;

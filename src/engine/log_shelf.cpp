@@ -1,6 +1,13 @@
 #include "log_shelf.hpp"
 
+#include "record/frame.hpp"
+
 namespace kimberlite::engine {
+namespace {
+
+constexpr std::uint64_t unflushed_max = std::uint64_t{1} << 20;
+
+}  // namespace
 
 LogShelf::Shelved* LogShelf::find(const Key& key) {
   const std::scoped_lock lock{mutex_};
@@ -45,6 +52,7 @@ Status LogShelf::append(TenantId tenant, kernel::Lane lane, const record::Head& 
     shelved.dirty = true;
     dirty_.push_back(&shelved);
   }
+  unflushed_ += record::frame_size(body.size());
   return shelved.log->append(op, index, entry, body, after);
 }
 
@@ -55,7 +63,13 @@ Status LogShelf::flush() {
     shelved->dirty = false;
   }
   dirty_.clear();
+  unflushed_ = 0;
   return {};
+}
+
+Status LogShelf::flush_if_large() {
+  if (unflushed_ < unflushed_max) return {};
+  return flush();
 }
 
 Status LogShelf::settle() {

@@ -25,6 +25,9 @@ class LogShelf {
                               Bytes body, const record::Head& after);
   // Hands everything appended to the operating system.
   [[nodiscard]] Status flush();
+  // The same once it is much: until a checkpoint the journal has it too, and readers here see what
+  // is not handed over yet. Bounds the memory of all logs together.
+  [[nodiscard]] Status flush_if_large();
   // Recovery is over: what the journal did not make again is cut off, or is an error.
   [[nodiscard]] Status settle();
   // `lane` is the log's state now, by which it is opened if it is not open. `scratch` is replaced;
@@ -51,6 +54,7 @@ class LogShelf {
   std::mutex mutex_;  // of the map, not of what it holds
   std::map<Key, std::unique_ptr<Shelved>> logs_;
   std::vector<Shelved*> dirty_;
+  std::uint64_t unflushed_ = 0;  // bytes of frames; the core strand's
 };
 
 [[nodiscard]] inline std::string_view lane_name(kernel::Lane lane) {

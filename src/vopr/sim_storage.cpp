@@ -67,7 +67,8 @@ SimStorage::Verdict SimStorage::begin(CallKind kind) {
   kinds_.push_back(kind);
   Verdict verdict;
   const std::uint64_t number = kinds_.size();
-  verdict.crash = number == faults_.crash_at && !frozen_;
+  verdict.crash = (number == faults_.crash_at && !frozen_) || photographed_.contains(number);
+  if (verdict.crash) fate_ = fate_at(number);
   const bool reads = kind == CallKind::read || kind == CallKind::device_read;
   for (const Faults::Injection& injection : faults_.injections) {
     const bool hit =
@@ -84,18 +85,30 @@ SimStorage::Verdict SimStorage::begin(CallKind kind) {
 }
 
 void SimStorage::freeze() {
+  const std::uint64_t call = kinds_.size();
+  if (call == faults_.crash_at && !frozen_) frozen_ = survivors();
+  // Once a call, though a call may come here twice.
+  if (photographed_.erase(call) != 0) take_(call, survivors());
+}
+
+DiskImage SimStorage::survivors() {
   DiskImage image;
   for (const auto& [path, node] : nodes_) {
     image.put(path, {.bytes = survivor(*node), .device = node->device});
   }
-  frozen_ = std::move(image);
+  return image;
+}
+
+void SimStorage::photograph(std::set<std::uint64_t> calls, Take take) {
+  photographed_ = std::move(calls);
+  take_ = std::move(take);
 }
 
 // The write cache at work: each sector has some prefix of the writes made to it since the last
 // sync.
 FileBytes SimStorage::survivor(const Node& node) {
-  const std::uint64_t sector = choices_.coin() ? 512 : sector_size;
-  const std::uint64_t mood = choices_.below(4);  // 0 nothing, 1 everything, else each by itself
+  const std::uint64_t sector = fate_.coin() ? 512 : sector_size;
+  const std::uint64_t mood = fate_.below(4);  // 0 nothing, 1 everything, else each by itself
   FileBytes bytes = node.device ? node.live : node.durable;
 
   // How many of the writes to each sector are kept, chosen when all are counted.
@@ -113,13 +126,13 @@ FileBytes SimStorage::survivor(const Node& node) {
   for (const auto& write : node.unsynced) for_each_piece(write.offset, write.bytes, count);
   for (const auto& write : node.in_flight) for_each_piece(write.offset, write.bytes, count);
   for (auto& [number, counts] : kept) {
-    counts.second = mood == 0 ? 0 : mood == 1 ? counts.first : choices_.below(counts.first + 1);
+    counts.second = mood == 0 ? 0 : mood == 1 ? counts.first : fate_.below(counts.first + 1);
     counts.first = 0;
   }
 
   // A file's size is in its inode: some state of it since the last sync, with all before it.
   const std::uint64_t sizes = node.unsynced.size();
-  const std::uint64_t sizes_kept = mood == 0 ? 0 : mood == 1 ? sizes : choices_.below(sizes + 1);
+  const std::uint64_t sizes_kept = mood == 0 ? 0 : mood == 1 ? sizes : fate_.below(sizes + 1);
   std::uint64_t size = bytes.size();
   const auto apply = [&](std::uint64_t number, std::uint64_t offset, Bytes piece) {
     auto& [seen, chosen] = kept[number];
@@ -148,7 +161,10 @@ void SimStorage::make_durable(Node& node) {
 }
 
 DiskImage SimStorage::crash() {
-  if (!frozen_) freeze();
+  if (!frozen_) {
+    fate_ = fate_at(kinds_.size());
+    frozen_ = survivors();
+  }
   return *frozen_;
 }
 
@@ -413,7 +429,12 @@ class SimStorage::HeldLock final : public env::Lock {
 };
 
 SimStorage::SimStorage(std::uint64_t seed, SimClock& clock, const DiskImage& image, Faults faults)
-    : choices_(seed, 2), failures_(seed, 3), clock_(clock), faults_(std::move(faults)) {
+    : seed_(seed),
+      choices_(seed, 2),
+      failures_(seed, 3),
+      fate_(fate_at(0)),
+      clock_(clock),
+      faults_(std::move(faults)) {
   for (const auto& [path, file] : image.files()) {
     auto node = std::make_shared<Node>();
     node->live = file.bytes;
@@ -427,7 +448,7 @@ SimStorage::~SimStorage() = default;
 
 template <class Change>
 void SimStorage::change_names(const Verdict& verdict, Change change) {
-  const bool before = verdict.crash && choices_.coin();
+  const bool before = verdict.crash && fate_.coin();
   if (before) freeze();
   change();
   if (verdict.crash && !before) freeze();
@@ -486,7 +507,7 @@ Result<std::unique_ptr<env::SectorDevice>> SimStorage::open_device(std::string_v
     if (!failure && used_bytes() + size > faults_.capacity) failure = Failure::disk_full;
     const auto leave_unfinished = [&] {
       auto unfinished = std::make_shared<Node>();
-      unfinished->live.resize(choices_.below(size / sector_size) * sector_size);
+      unfinished->live.resize(fate_.below(size / sector_size) * sector_size);
       unfinished->durable = unfinished->live;
       nodes_.insert_or_assign(std::string{path} + ".new", std::move(unfinished));
     };
@@ -494,7 +515,7 @@ Result<std::unique_ptr<env::SectorDevice>> SimStorage::open_device(std::string_v
       if (verdict.crash) freeze();
       return failed(*failure, "create", path, 0);
     }
-    if (verdict.crash && choices_.coin()) {
+    if (verdict.crash && fate_.coin()) {
       leave_unfinished();
       freeze();
     }
@@ -503,7 +524,7 @@ Result<std::unique_ptr<env::SectorDevice>> SimStorage::open_device(std::string_v
     node->device = true;
     node->live.resize(size);
     found = nodes_.emplace(std::string{path}, std::move(node)).first;
-    if (verdict.crash && !frozen_) freeze();
+    if (verdict.crash) freeze();
   }
   const std::uint64_t has = found->second->live.size();
   // Not `device`: a damaged or foreign file stands under the name all the same, as on Linux.

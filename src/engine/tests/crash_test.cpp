@@ -221,16 +221,11 @@ void check_rebuild(const vopr::DiskImage& closed, const Sums& sums, const Heads&
   EXPECT_TRUE(report.clean()) << text_of_findings(report);
 }
 
-// Everything that must hold of a disk after the run `trace` of the reference's script ended in the
-// middle of step `trace.results.size()`.
-void check_crash(const Reference& reference, const Trace& trace, const vopr::DiskImage& left,
+// Everything that must hold of a disk when power went in step `done` of the reference's script.
+void check_crash(const Reference& reference, std::size_t done, const vopr::DiskImage& left,
                  std::uint64_t salt, Statistics& statistics) {
-  const std::size_t done = trace.results.size();
-  for (std::size_t i = 0; i < done; ++i) {
-    ASSERT_EQ(trace.heads[i], reference.trace.heads[i]) << "two runs of one seed differ";
-  }
   const Heads none;
-  const Heads& least = done == 0 ? none : trace.heads.back();
+  const Heads& least = done == 0 ? none : reference.trace.heads[done - 1];
   const Heads& most = reference.trace.heads[std::min(done, reference.script.size() - 1)];
   check_unopened(left, statistics);
 
@@ -300,31 +295,65 @@ void check_crash(const Reference& reference, const Trace& trace, const vopr::Dis
   ++statistics.runs;
 }
 
-void crash_at(const Reference& reference, std::uint64_t call, Statistics& statistics) {
-  SCOPED_TRACE(fmt::format("seed {}, power lost at call {} of {}", reference.seed, call,
-                           reference.kinds.size()));
+// The same crash, with nothing after it: what `photograph` gave is what a crash leaves.
+void check_twin(const Reference& reference, std::uint64_t call, std::size_t done,
+                const vopr::DiskImage& left, Statistics& statistics) {
   Machine machine{reference.seed, reference.start, {.crash_at = call}};
   Trace trace;
   if (machine.open() && !machine.storage().frozen()) trace = run_script(machine, reference.script);
   static_cast<void>(machine.close().has_value());
-  ASSERT_TRUE(machine.storage().frozen())
-      << machine.storage().calls() << " calls and " << trace.results.size()
-      << " steps: " << (trace.results.empty() ? "" : trace.results.back().error);
-  if (option("--show=", 0) != 0) {
-    std::fprintf(stderr, "call %llu, step %zu\n", static_cast<unsigned long long>(call),
-                 trace.results.size());
+  ASSERT_TRUE(machine.storage().frozen());
+  ASSERT_EQ(trace.results.size(), done);
+  for (std::size_t i = 0; i < done; ++i) {
+    ASSERT_EQ(trace.heads[i], reference.trace.heads[i]) << "two runs of one seed differ";
   }
-  if (call % 16 == 0) {
-    Machine twin{reference.seed, reference.start, {.crash_at = call}};
-    if (twin.open() && !twin.storage().frozen()) {
-      static_cast<void>(run_script(twin, reference.script));
+  ASSERT_EQ(machine.storage().crash().digest(), left.digest())
+      << "two runs of one seed leave different bytes";
+  ++statistics.twins;
+}
+
+struct Photograph {
+  std::uint64_t call;
+  std::size_t done;  // steps
+  vopr::DiskImage image;
+};
+
+// What a power failure at each of `calls` would leave of one run of the script.
+std::vector<Photograph> photographs(const Reference& reference,
+                                    const std::set<std::uint64_t>& calls) {
+  std::vector<Photograph> taken;
+  std::size_t done = 0;
+  Machine machine{reference.seed, reference.start};
+  machine.storage().photograph(calls, [&](std::uint64_t call, vopr::DiskImage image) {
+    taken.push_back({call, done, std::move(image)});
+  });
+  EXPECT_TRUE(machine.open());
+  for (; done < reference.script.size(); ++done) {
+    static_cast<void>(machine.run(reference.script[done], done));
+  }
+  EXPECT_TRUE(machine.close());
+  EXPECT_EQ(taken.size(), calls.size());
+  return taken;
+}
+
+// Looks at what power lost at each of `calls` would have left; one machine runs at a time, for
+// SQLite's random numbers are the process's.
+void crash_at(const Reference& reference, std::set<std::uint64_t> calls, Statistics& statistics) {
+  constexpr std::size_t at_a_time = 500;  // images in memory
+  while (!calls.empty() && !testing::Test::HasFailure()) {
+    const auto end =
+        std::next(calls.begin(), static_cast<std::ptrdiff_t>(std::min(at_a_time, calls.size())));
+    const std::set<std::uint64_t> some{calls.begin(), end};
+    calls.erase(calls.begin(), end);
+    for (const auto& [call, done, image] : photographs(reference, some)) {
+      SCOPED_TRACE(fmt::format("seed {}, power lost at call {} of {}, in step {}", reference.seed,
+                               call, reference.kinds.size(), done));
+      if (option("--show=", 0) != 0) fmt::print(stderr, "call {}, step {}\n", call, done);
+      if (call % 16 == 0) check_twin(reference, call, done, image, statistics);
+      check_crash(reference, done, image, call, statistics);
+      if (testing::Test::HasFailure()) return;
     }
-    static_cast<void>(twin.close().has_value());
-    ASSERT_EQ(twin.storage().crash().digest(), machine.storage().crash().digest())
-        << "two runs of one seed leave different bytes";
-    ++statistics.twins;
   }
-  check_crash(reference, trace, machine.storage().crash(), call, statistics);
 }
 
 void report(const Statistics& statistics) {
@@ -349,11 +378,12 @@ TEST(Crash, AtEveryCallNothingAcknowledgedIsLost) {
   std::fprintf(stderr, "%zu steps, %zu I/O calls\n", reference.script.size(),
                reference.kinds.size());
   Statistics statistics;
+  std::set<std::uint64_t> calls;
   const std::uint64_t every = option("--every=", 331);
   for (std::uint64_t call = option("--first=", 1); call <= reference.kinds.size(); call += every) {
-    crash_at(reference, call, statistics);
-    if (HasFailure()) break;
+    calls.insert(call);
   }
+  crash_at(reference, calls, statistics);
   report(statistics);
 }
 
@@ -364,11 +394,10 @@ TEST(Crash, AtRandomCallsOfALongRun) {
                reference.kinds.size());
   Statistics statistics;
   vopr::Prng prng{option("--seed=", 12), 9};
+  std::set<std::uint64_t> calls;
   const std::uint64_t count = option("--random=", 3);
-  for (std::uint64_t i = 0; i < count; ++i) {
-    crash_at(reference, 1 + prng.below(reference.kinds.size()), statistics);
-    if (HasFailure()) break;
-  }
+  while (calls.size() < count) calls.insert(1 + prng.below(reference.kinds.size()));
+  crash_at(reference, calls, statistics);
   report(statistics);
 }
 

@@ -169,6 +169,20 @@ TEST(SimStorage, TheImageFreezesAtEveryCallAndIsTheSameForTheSameSeed) {
   }
   EXPECT_GT(images.size(), 10U);
 
+  std::set<std::uint64_t> all;
+  for (std::uint64_t n = 1; n <= calls; ++n) all.insert(n);
+  std::set<Hash> photographs;
+  SimEnv photographed{3};
+  photographed.storage().photograph(all, [&](std::uint64_t call, const DiskImage& image) {
+    all.erase(call);
+    photographs.insert(image.digest());
+  });
+  workload(photographed);
+  EXPECT_TRUE(all.empty());
+  EXPECT_EQ(photographs, images);
+  EXPECT_EQ(photographed.storage().image().digest(), whole.storage().image().digest())
+      << "a photograph changes nothing";
+
   SimEnv never{3, {}, {.crash_at = calls + 1}};
   workload(never);
   EXPECT_FALSE(never.storage().frozen());

@@ -16,6 +16,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <map>
 #include <memory>
@@ -106,6 +107,11 @@ class SimStorage final : public env::Storage {
   // What the operating system has: what a process finds after `kill -9` of the one before it.
   [[nodiscard]] DiskImage image() const;
 
+  // From now on hands over, at each of `calls`, the image a power failure at that call would leave,
+  // the very one of `Faults::crash_at`; and nothing happens to the run. `take` must not call back.
+  using Take = std::function<void(std::uint64_t call, DiskImage image)>;
+  void photograph(std::set<std::uint64_t> calls, Take take);
+
   // Replaces what goes wrong from the next call on; `crash_at` and injections count as before.
   void set_faults(Faults faults) { faults_ = std::move(faults); }
   // Reads of the 4 KiB sector at `offset` fail until it is written again.
@@ -119,7 +125,7 @@ class SimStorage final : public env::Storage {
 
   // What became of a call, decided before it is made.
   struct Verdict {
-    bool crash = false;  // the power goes during this call
+    bool crash = false;  // the power goes during this call, or a photograph is taken as if it did
     std::optional<Failure> failure;
   };
   Verdict begin(CallKind kind);
@@ -127,6 +133,8 @@ class SimStorage final : public env::Storage {
   template <class Change>
   void change_names(const Verdict& verdict, Change change);
   void freeze();
+  [[nodiscard]] DiskImage survivors();
+  [[nodiscard]] Prng fate_at(std::uint64_t call) const { return {seed_, 1000 + call}; }
   [[nodiscard]] FileBytes survivor(const Node& node);
   void make_durable(Node& node);
   [[nodiscard]] std::uint64_t used_bytes() const;
@@ -135,14 +143,18 @@ class SimStorage final : public env::Storage {
                       std::size_t size);
   void after_write(Node& node, std::uint64_t offset, std::size_t size);
 
-  Prng choices_;   // what survives, and how far a failed write came
+  std::uint64_t seed_;
+  Prng choices_;   // how far a failed write came, and what was in flight when a device closed
   Prng failures_;  // when a rate strikes
+  Prng fate_;      // what survives, of each call its own
   SimClock& clock_;
   Faults faults_;
   std::map<std::string, std::shared_ptr<Node>, std::less<>> nodes_;
   std::map<std::string, std::string, std::less<>> locks_;
   std::vector<CallKind> kinds_;
   std::optional<DiskImage> frozen_;
+  std::set<std::uint64_t> photographed_;  // calls still to come
+  Take take_;
 };
 
 }  // namespace kimberlite::vopr

@@ -232,6 +232,27 @@ def check_errors(test, text):
     test.check(not listed, f"docs/errors.md has codes that are none: {' '.join(listed)}")
 
 
+def check_names(test, path):
+    """What a page about the code calls `a::b`, `a` or `a/b.cpp` is there: it leads the reader by name."""
+    sources = {file: file.read_text(encoding="utf-8") for file in (ROOT / "src").rglob("*.[ch]pp")}
+    known = {"src"} | {part for file in sources for part in file.relative_to(ROOT).parts}
+    prose = re.sub(r"(?ms)^```.*?^```", "", path.read_text(encoding="utf-8"))
+    for name in sorted(set(re.findall(r"`([^`\n]+)`", prose))):
+        if re.fullmatch(r"[A-Za-z]\w*(::\w+)*", name):
+            *around, last = name.split("::")
+            word = re.compile(rf"\b{last}\b")
+            owner = word
+            if around:
+                room = rf"\b(?:class|struct|namespace)[^;{{]*\b{around[-1]}\b"
+                owner = re.compile(rf"\b{around[-1]}::{last}\b|{room}")
+            found = name in known or any(word.search(text) and owner.search(text) for text in sources.values())
+        elif re.fullmatch(r"[\w/.]+\.[ch]pp", name):
+            found = any(str(file).endswith("/" + name) for file in sources)
+        else:
+            continue
+        test.check(found, f"{path.relative_to(ROOT)}: no `{name}` in the sources")
+
+
 def main():
     binary = os.environ.get("KIMBERLITE", "")
     if not os.access(binary, os.X_OK):
@@ -246,6 +267,10 @@ def main():
                 check_differences(test, page.text)
             if path.name == "errors.md":
                 check_errors(test, page.text)
+            if path.name.startswith("internals-"):
+                check_names(test, path)
+    if not sys.argv[1:]:
+        check_names(test, ROOT / "ARCHITECTURE.md")
     print(f"{test.passed} passed, {test.failed} failed")
     return 1 if test.failed else 0
 

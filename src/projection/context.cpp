@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "base/assert.hpp"
 #include "base/limits.hpp"
@@ -231,6 +232,11 @@ constexpr std::array limits{
 
 std::string time_text(TimestampUs time) { return sql::text_of(time_of(time)); }
 
+void Context::bound(const Budget& budget) {
+  budget_ = &budget;
+  memory_before_ = sqlite3_memory_used();
+}
+
 int Context::progress() {
   if (budget_ == nullptr) return 0;
   if (budget_->interrupt != nullptr && budget_->interrupt->load(std::memory_order_relaxed)) {
@@ -240,6 +246,14 @@ int Context::progress() {
   if (budget_->deadline_ns != 0 && clock_.monotonic_ns() >= budget_->deadline_ns) {
     failure = Error{Code::timeout_statement, "the statement took longer than its time limit"}.next(
         "raise the limit, or ask for less at once");
+    return 1;
+  }
+  const std::int64_t gathered = sqlite3_memory_used() - memory_before_;
+  if (budget_->memory_max != 0 && std::cmp_greater(gathered, budget_->memory_max)) {
+    failure = Error{Code::limit_memory, "the statement gathers more than {} MiB in memory",
+                    budget_->memory_max >> 20U}
+                  .why("what it sorts, groups or compares is never written to a disk unsealed")
+                  .next("ask for less at once, or sort by an indexed column");
     return 1;
   }
   return 0;

@@ -27,7 +27,7 @@ class Context {
   std::optional<Error> failure;
 
   // Bounds what runs until `unbound`. Read by the progress handler.
-  void bound(const Budget& budget) { budget_ = &budget; }
+  void bound(const Budget& budget);
   void unbound() { budget_ = nullptr; }
   // Non-zero: stop, and `failure` says why.
   [[nodiscard]] int progress();
@@ -60,6 +60,7 @@ class Context {
   std::map<Position, std::optional<std::string>> reasons_;
   std::size_t reasons_size_ = 0;  // bytes, about
   const Budget* budget_ = nullptr;
+  std::int64_t memory_before_ = 0;  // SQLite's, when `budget_` began to bind
 };
 
 // kmb_row() = position * 2^20 + number: as many rows without a key fit one record.

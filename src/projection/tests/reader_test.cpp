@@ -259,6 +259,13 @@ TEST_F(Reading, BudgetsAndInterrupts) {
       "WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r) SELECT count(*) FROM r";
   context.budget = {.deadline_ns = world.disk.env().clock.monotonic_ns() + 20'000'000};
   EXPECT_EQ(rows_of(world.reader(), endless, {}, context).error().code(), Code::timeout_statement);
+  const std::string wide =
+      "WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r LIMIT 200000) "
+      "SELECT i || 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx' AS x FROM r ORDER BY x DESC LIMIT 1 OFFSET 9";
+  context.budget = {.memory_max = 1U << 20U};
+  EXPECT_EQ(rows_of(world.reader(), wide + "0000", {}, context).error().code(), Code::limit_memory);
+  context.budget = {};
+  EXPECT_TRUE(rows_of(world.reader(), wide + "0000", {}, context));
   const std::atomic<bool> interrupt{true};
   context.budget = {.interrupt = &interrupt};
   EXPECT_EQ(rows_of(world.reader(), endless, {}, context).error().code(), Code::interrupted_signal);

@@ -14,7 +14,8 @@ inline constexpr std::uint64_t event_size_max = 1ULL << 20;  // an event's paylo
 inline constexpr std::uint64_t segment_size_max = 64ULL << 20;
 inline constexpr std::uint64_t journal_ring_embedded = 64ULL << 20;
 inline constexpr std::uint64_t journal_ring_server = 1ULL << 30;
-inline constexpr std::uint64_t reply_size_max = 64ULL << 10;  // RETURNING kept in a record
+inline constexpr std::uint64_t statement_memory_max = 512ULL << 20;  // what a statement may gather
+inline constexpr std::uint64_t reply_size_max = 64ULL << 10;         // RETURNING kept in a record
 inline constexpr std::uint64_t batch_changes_max = 1ULL
                                                    << 20;  // an executor batch, before its last
 inline constexpr std::uint32_t batch_requests_max = 256;

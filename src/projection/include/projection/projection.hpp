@@ -34,6 +34,7 @@
 #include <vector>
 
 #include "base/ids.hpp"
+#include "base/limits.hpp"
 #include "base/result.hpp"
 #include "base/value.hpp"
 #include "catalog/catalog.hpp"
@@ -103,8 +104,12 @@ struct Evaluated {
 // Bounds of one evaluation or one reader's cursor; 0 is no bound.
 struct Budget {
   std::uint64_t rows_max = 0;
-  std::uint64_t bytes_max = 0;                   // of values handed out
-  std::uint64_t deadline_ns = 0;                 // on Clock::monotonic_ns
+  std::uint64_t bytes_max = 0;    // of values handed out
+  std::uint64_t deadline_ns = 0;  // on Clock::monotonic_ns
+  // Of what SQLite gathers in memory until it can go on: sorts, groups, DISTINCT. Nothing of it is
+  // ever spilled to a disk. SQLite counts for the whole process, so that statements running at the
+  // same time count for each other.
+  std::uint64_t memory_max = base::statement_memory_max;
   const std::atomic<bool>* interrupt = nullptr;  // true: stop with `interrupted.signal`
 };
 

@@ -279,15 +279,11 @@ class Verifier {
       for (const projection::Damage& damage : scrub->damaged) {
         add(damage.error, damage.file, damage.offset);
       }
-      // A power failure leaves the same traces. Only where the journal shows that the directory was
-      // not closed may it have been one; the next open then derives what is missing.
+      // A power failure leaves the same traces, and no more: a close leaves no WAL to be damaged.
+      // The next open derives what is missing.
       for (const projection::Damage& suspect : scrub->suspect) {
-        if (journal_goes_on_) {
-          report_.notes.push_back(fmt::format("{}: {}; the next open mends it",
-                                              suspect.error.where(), suspect.error.what()));
-        } else {
-          add(suspect.error, suspect.file, suspect.offset);
-        }
+        report_.notes.push_back(fmt::format("{}: {}; the next open mends it", suspect.error.where(),
+                                            suspect.error.what()));
       }
     }
     return {};

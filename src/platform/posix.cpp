@@ -76,8 +76,12 @@ Error posix_error(int number, std::string_view action, std::string_view path,
 
 Descriptor open_retrying(const std::string& path, int flags, mode_t mode) {
   for (;;) {
-    const int fd = ::open(path.c_str(), flags | O_CLOEXEC, mode);
-    if (fd >= 0 || errno != EINTR) return Descriptor{fd};
+    Descriptor opened{::open(path.c_str(), flags | O_CLOEXEC, mode)};
+    if (!opened.open() && errno == EINTR) continue;
+    if (!opened.open() || opened.get() > STDERR_FILENO) return opened;
+    // A process started without its standard streams: the number stays free, or what is meant for
+    // them would be written into this file.
+    return Descriptor{::fcntl(opened.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1)};
   }
 }
 

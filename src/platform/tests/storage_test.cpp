@@ -92,6 +92,20 @@ TEST_P(StorageContract, CreateKeepsAnExistingFileAndTheOthersNeedOne) {
   EXPECT_EQ((*again)->size().value(), 4U);
 }
 
+TEST_P(StorageContract, NoFileTakesTheNumberOfAStandardStream) {
+  const int kept = ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+  ::close(STDIN_FILENO);
+  auto file = storage_->open("a", env::Open::create);
+  auto device = storage_->open_device("b", 8192);
+  const bool still_free = ::fcntl(STDIN_FILENO, F_GETFD) == -1;
+  if (kept >= 0) {
+    ::dup2(kept, STDIN_FILENO);
+    ::close(kept);
+  }
+  EXPECT_TRUE(still_free);
+  EXPECT_TRUE(file && device);
+}
+
 TEST_P(StorageContract, ListsSortedWithDirectoriesMarked) {
   EXPECT_EQ(storage_->list("none").error().code(), Code::not_found_directory);
   put("d/2", "");

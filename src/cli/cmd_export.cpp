@@ -46,7 +46,8 @@ class Export {
 
   // Rows of a query into `path`; false: it was stopped.
   Result<bool> write(std::string_view label, std::string_view sql, const std::string& path) {
-    KIMBERLITE_TRY(const auto cursor, session_.query({sql, {}}, as_of_, {}));
+    KIMBERLITE_TRY(const auto cursor,
+                   session_.query({sql, {}}, as_of_, {.cancelled = &interrupt_flag()}));
     if (path == "-") return rows(label, *cursor, app_.out());
     KIMBERLITE_TRY(const auto output, FileOutput::open(app_.files(), path));
     KIMBERLITE_TRY(const bool whole, rows(label, *cursor, *output));
@@ -169,6 +170,11 @@ Result<int> run_export(App& app, const ExportOptions& options) {
     }
   }
   if (options.table && tables.empty()) {
+    if (catalog->table(*options.table) != nullptr) {
+      return Error{Code::not_found_then, "{} did not exist at position {}", *options.table,
+                   at.value()}
+          .next("SELECT * FROM __schema_history shows when it came");
+    }
     const std::string near = catalog->nearest_table(*options.table);
     return Error{Code::not_found_table, "there is no table {} at position {}", *options.table,
                  at.value()}

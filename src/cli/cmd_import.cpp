@@ -25,6 +25,11 @@ std::string file_stem(std::string_view path) {
   return std::string{name.substr(0, name.find_last_of('.'))};
 }
 
+Error at(const Error& error, std::string_view where) {
+  Error placed{error.code(), "{}", error.what()};
+  return std::move(placed).where("{}", where).why("{}", error.why()).next("{}", error.next());
+}
+
 Result<std::string> digest_of(env::File& file) {
   crypto::Sha256 digest;
   Buffer piece(1U << 20U);
@@ -86,6 +91,8 @@ class Import {
   std::vector<Value> batch_;
   std::size_t batch_rows_ = 0;
   std::uint64_t batch_offset_ = 0;
+  std::uint64_t batch_line_ = 0;
+  std::uint64_t last_line_ = 0;
   std::optional<ProgressLine> progress_;
   Imported done_;
 };
@@ -180,7 +187,12 @@ Status Import::create_table() {
     return {};
   }
   const engine::Statement statement{sql, {}};
-  return write(std::span{&statement, 1}, fmt::format("import:{}:{}:create", done_.table, digest_));
+  const std::string key = fmt::format("import:{}:{}:create", done_.table, digest_);
+  // The text is ours: a place in it says nothing to who named the file.
+  if (const Status made = write(std::span{&statement, 1}, key); !made) {
+    return at(made.error(), path_);
+  }
+  return {};
 }
 
 Status Import::map_columns() {
@@ -244,7 +256,11 @@ Status Import::take_rows() {
       continue;
     }
     if (!*more) break;
-    if (batch_rows_ == 0) batch_offset_ = rows_->offset();
+    if (batch_rows_ == 0) {
+      batch_offset_ = rows_->offset();
+      batch_line_ = rows_->line();
+    }
+    last_line_ = rows_->line();
     if (const Status taken = take_row(); !taken) {
       KIMBERLITE_CHECK(reject(taken.error()));
       continue;
@@ -285,10 +301,8 @@ Status Import::take_row() {
 
 Status Import::reject(const Error& error) {
   if (options_.on_error != OnError::go_on) {
-    Error placed{error.code(), "{}", error.what()};
-    const std::string where =
-        error.where().starts_with(path_) ? error.where() : path_ + ", " + error.where();
-    return std::move(placed).where("{}", where).why("{}", error.why()).next("{}", error.next());
+    return at(error,
+              error.where().starts_with(path_) ? error.where() : path_ + ", " + error.where());
   }
   ++done_.rejected;
   if (!options_.rejects) return {};
@@ -316,7 +330,9 @@ Status Import::flush() {
     statements.push_back({texts[i], values.subspan(row * names_.size(), rows * names_.size())});
   }
   const std::string key = fmt::format("import:{}:{}:{}", done_.table, digest_, batch_offset_);
-  KIMBERLITE_CHECK(write(statements, key));
+  if (const Status written = write(statements, key); !written) {
+    return at(written.error(), fmt::format("{}, lines {} to {}", path_, batch_line_, last_line_));
+  }
   done_.rows += batch_rows_;
   batch_.clear();
   batch_rows_ = 0;
@@ -392,7 +408,9 @@ Result<int> run_import(App& app, const ImportOptions& options) {
         app.say(fmt::format("{}: {} rows are in; running it again goes on behind them", path,
                             import.so_far().rows));
       }
-      return done.error();
+      const std::string& where = done.error().where();
+      if (where.starts_with(path)) return done.error();
+      return at(done.error(), where.empty() ? path : path + ", " + where);
     }
     KIMBERLITE_CHECK(report(app, *done, (app.clock().monotonic_ns() - begun) / 1000));
     if (interrupted()) {

@@ -122,7 +122,8 @@ Result<int> run_history(App& app, const HistoryOptions& options) {
   const std::size_t key_columns = std::max<std::size_t>(1, table->primary_key.size());
   if (!options.key.empty() && options.key.size() != key_columns) {
     return Error{Code::usage_option, "the key of {} has {} columns, {} values were given",
-                 options.table, key_columns, options.key.size()};
+                 options.table, key_columns, options.key.size()}
+        .next("kimberlite history {} without a key shows all rows", options.table);
   }
   std::string sql = fmt::format(
       "SELECT valid_from AS \"from\", valid_to AS \"to\", from_time AS \"when\", actor AS who, "

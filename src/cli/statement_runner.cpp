@@ -112,12 +112,11 @@ Result<bool> StatementRunner::run(std::string_view sql, const std::vector<Value>
                                   std::optional<sql::Place> place) {
   ++number_;
   const std::uint64_t begun = app_.clock().monotonic_ns();
-  const std::function<bool()> cancelled = [] { return interrupted(); };
   // One key names one request: the script's second write is another.
   std::string key = write_.idempotency_key.value_or("");
   if (!key.empty() && number_ > 1) key += fmt::format("#{}", number_);
-  Result<engine::Reply> reply =
-      session_.run({sql, values}, why(key), {.deadline_ns = timeout_ns_, .cancelled = &cancelled});
+  Result<engine::Reply> reply = session_.run(
+      {sql, values}, why(key), {.deadline_ns = timeout_ns_, .cancelled = &interrupt_flag()});
   if (!reply) return failed(reply.error(), place);
   Status written;
   if (reply->cursor) {

@@ -16,14 +16,11 @@ class ReaderCursor final : public Cursor {
  public:
   ReaderCursor(Tenant& tenant, std::unique_ptr<projection::Reader> reader,
                std::unique_ptr<projection::Cursor> cursor, projection::At at,
-               std::shared_ptr<const void> statement, std::unique_ptr<std::atomic<bool>> stop,
-               const std::function<bool()>* cancelled)
+               std::shared_ptr<const void> statement)
       : tenant_(tenant),
         statement_(std::move(statement)),
         reader_(std::move(reader)),
         cursor_(std::move(cursor)),
-        stop_(std::move(stop)),
-        cancelled_(cancelled),
         at_(at) {
     for (const projection::ResultColumn& column : cursor_->columns()) {
       columns_.push_back({column.name, column.type});
@@ -34,10 +31,7 @@ class ReaderCursor final : public Cursor {
     tenant_.give_reader(std::move(reader_));
   }
   const std::vector<ColumnInfo>& columns() const override { return columns_; }
-  Result<bool> next() override {
-    if (cancelled_ != nullptr && (*cancelled_)()) stop_->store(true);
-    return cursor_->next();
-  }
+  Result<bool> next() override { return cursor_->next(); }
   std::span<const ValueView> row() const override { return cursor_->row(); }
   Position position() const override { return at_.position; }
   TimestampUs timestamp() const override { return at_.now; }
@@ -47,8 +41,6 @@ class ReaderCursor final : public Cursor {
   std::shared_ptr<const void> statement_;
   std::unique_ptr<projection::Reader> reader_;
   std::unique_ptr<projection::Cursor> cursor_;
-  std::unique_ptr<std::atomic<bool>> stop_;
-  const std::function<bool()>* cancelled_;
   projection::At at_;
   std::vector<ColumnInfo> columns_;
 };
@@ -217,6 +209,11 @@ Status LocalSession::take_reason(Request& request, const Parsed& parsed,
 }
 
 Result<Outcome> LocalSession::execute(std::span<const Statement> statements, const Why& why) {
+  return execute(statements, why, {});
+}
+
+Result<Outcome> LocalSession::execute(std::span<const Statement> statements, const Why& why,
+                                      const ReadLimits& limits) {
   if (statements.empty()) return Error{Code::sql_misuse, "the request has no statement"};
   if (transaction_) return not_in_transaction_only("a request of its own");
   std::uint64_t size = 0;
@@ -244,11 +241,12 @@ Result<Outcome> LocalSession::execute(std::span<const Statement> statements, con
                  request_size_max}
         .next("split it into several requests");
   }
-  return write(parsed, statements, why);
+  return write(parsed, statements, why, limits);
 }
 
 Result<Outcome> LocalSession::write(std::span<const ParsedPtr> parsed,
-                                    std::span<const Statement> statements, const Why& why) {
+                                    std::span<const Statement> statements, const Why& why,
+                                    const ReadLimits& limits) {
   if (!std::holds_alternative<std::monostate>(as_of_)) {
     return Error{Code::sql_read_only, "the session reads the past, and the past is not written to"}
         .next("SET AS OF LATEST");
@@ -257,6 +255,7 @@ Result<Outcome> LocalSession::write(std::span<const ParsedPtr> parsed,
   request.kind = parsed.front()->statement.kind == sql::StatementKind::ddl ? RequestKind::ddl
                                                                            : RequestKind::sql;
   request.reason = why.reason;
+  request.budget = budget(limits);
   Writer digest;
   for (std::size_t i = 0; i < parsed.size(); ++i) {
     KIMBERLITE_CHECK(check_values(statements[i].parameters));
@@ -404,6 +403,7 @@ Result<Reply> LocalSession::within(const ParsedPtr& parsed, const Statement& sta
 
 projection::Budget LocalSession::budget(const ReadLimits& limits) {
   projection::Budget budget;
+  budget.interrupt = limits.cancelled;
   if (limits.deadline_ns != 0)
     budget.deadline_ns = core_.env().clock.monotonic_ns() + limits.deadline_ns;
   return budget;
@@ -464,11 +464,6 @@ Result<std::unique_ptr<Cursor>> LocalSession::read_rows(const ParsedPtr& parsed,
   projection::ReadContext context;
   context.now = core_.env().clock.realtime();
   context.budget = budget(limits);
-  std::unique_ptr<std::atomic<bool>> stop;
-  if (limits.cancelled != nullptr) {
-    stop = std::make_unique<std::atomic<bool>>(false);
-    context.budget.interrupt = stop.get();
-  }
   Status placed;
   if (const auto* position = std::get_if<Position>(&as_of)) context.as_of = *position;
   if (const auto* time = std::get_if<TimestampUs>(&as_of)) {
@@ -491,9 +486,8 @@ Result<std::unique_ptr<Cursor>> LocalSession::read_rows(const ParsedPtr& parsed,
     tenant_.give_reader(std::move(reader));
     return error;
   }
-  return std::unique_ptr<Cursor>{std::make_unique<ReaderCursor>(tenant_, std::move(reader),
-                                                                *std::move(cursor), *at, parsed,
-                                                                std::move(stop), limits.cancelled)};
+  return std::unique_ptr<Cursor>{
+      std::make_unique<ReaderCursor>(tenant_, std::move(reader), *std::move(cursor), *at, parsed)};
 }
 
 Result<std::unique_ptr<Cursor>> LocalSession::query(const Statement& statement, const AsOf& as_of,
@@ -606,7 +600,7 @@ Result<Reply> LocalSession::run(const Statement& statement, const Why& why,
     }
   }
   if (writes) {
-    KIMBERLITE_TRY(reply.outcome, execute(std::span{&statement, 1}, why));
+    KIMBERLITE_TRY(reply.outcome, execute(std::span{&statement, 1}, why, limits));
   } else {
     KIMBERLITE_TRY(reply.cursor, read_rows(parsed, statement, as_of_, limits));
   }

@@ -63,7 +63,10 @@ class LocalSession final : public Session {
   [[nodiscard]] Status take_reason(Request& request, const Parsed& parsed,
                                    const Statement& statement) const;
   [[nodiscard]] Result<Outcome> write(std::span<const ParsedPtr> parsed,
-                                      std::span<const Statement> statements, const Why& why);
+                                      std::span<const Statement> statements, const Why& why,
+                                      const ReadLimits& limits);
+  [[nodiscard]] Result<Outcome> execute(std::span<const Statement> statements, const Why& why,
+                                        const ReadLimits& limits);
   [[nodiscard]] Result<Reply> within(const ParsedPtr& parsed, const Statement& statement,
                                      const ReadLimits& limits);
   [[nodiscard]] Result<std::unique_ptr<Cursor>> read_rows(const ParsedPtr& parsed,

@@ -116,6 +116,10 @@ int run(const std::vector<std::string>& arguments) {
   if (!configuration) return report(configuration.error(), Format::table, command, terminal.colour);
   const CommandOptions options = invocation.options;
   App app{std::move(invocation), *std::move(configuration)};
+  // Read at once: a command that does not use it must not take one that means nothing.
+  if (const auto timeout = app.timeout_ns(); !timeout) {
+    return report(timeout.error(), app.format(), command, terminal.colour);
+  }
   const Result<int> status = std::visit(Dispatch{app}, options);
   if (!status) return report(status.error(), app.format(), command, terminal.colour);
   return *status;

@@ -171,6 +171,25 @@ TEST_F(EngineTest, WhatAKeyWasAnsweredCanBeAskedBeforeATransactionIsDoneAgain) {
   EXPECT_TRUE((*known)->replayed);
 }
 
+TEST_F(EngineTest, AStatementIsStoppedWhileItRunsNotOnlyBetweenRows) {
+  write("CREATE TABLE t (id INTEGER PRIMARY KEY)");
+  const std::atomic<bool> stop{true};
+  const std::string numbers =
+      "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 1000000) ";
+  for (const std::string& text :
+       {numbers + "SELECT sum(n) FROM c", "INSERT INTO t " + numbers + "SELECT n FROM c"}) {
+    const auto reply = session_->run({text, {}}, {}, {.cancelled = &stop});
+    ASSERT_FALSE(reply);
+    EXPECT_EQ(reply.error().code(), Code::interrupted_signal) << text;
+    const auto late = session_->run({text, {}}, {}, {.deadline_ns = 1});
+    ASSERT_FALSE(late);
+    EXPECT_EQ(late.error().code(), Code::timeout_statement) << text;
+  }
+  auto cursor = session_->query({"SELECT count(*) FROM t", {}}, {}, {});
+  ASSERT_TRUE(cursor && (*cursor)->next());
+  EXPECT_EQ(std::get<std::int64_t>((*cursor)->row()[0]), 0);
+}
+
 TEST_F(EngineTest, ExpectedPositionIsCompareAndSet) {
   write("CREATE TABLE t (id INTEGER PRIMARY KEY)");
   write("INSERT INTO t VALUES (1)", {}, {.expected = Position{2}});

@@ -13,6 +13,7 @@
 // only one after which a write may be there, and a retry under the same request id answers which.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -105,8 +106,8 @@ struct RecordInfo {
 using AsOf = std::variant<std::monostate, Position, TimestampUs>;
 
 struct ReadLimits {
-  std::uint64_t deadline_ns = 0;                     // relative; 0: none
-  const std::function<bool()>* cancelled = nullptr;  // asked now and then; true stops
+  std::uint64_t deadline_ns = 0;                 // relative; 0: none
+  const std::atomic<bool>* cancelled = nullptr;  // looked at while it runs; true stops it
 };
 
 // The rows of one statement, read at one position.

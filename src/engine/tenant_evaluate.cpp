@@ -371,10 +371,11 @@ Result<std::optional<SealedCommand>> Tenant::evaluate_append(Request& request, P
   bool is_new = false;
   KIMBERLITE_TRY(StreamState * stream, stream_state(request.stream, is_new));
   if (request.expected_sequence && *request.expected_sequence != stream->next) {
+    const Sequence next = stream->next;
     if (is_new) streams_.erase(std::string{request.stream});
     return Error{Code::conflict_sequence,
-                 "the stream's next event gets sequence {}, the request expects {}",
-                 stream->next.value(), request.expected_sequence->value()}
+                 "the stream's next event gets sequence {}, the request expects {}", next.value(),
+                 request.expected_sequence->value()}
         .next("read the events since, and append again with the new sequence");
   }
   Result<SealedCommand> command = seal_events(request, base, stream->id, is_new, stream->next);

@@ -275,17 +275,27 @@ void Tenant::finish_sql(InFlight& batch, const BatchResult& result) {
   if (Status status = projection_->commit_batch(committed); !status) {
     if (Status again = catch_up(); !again) failed_ = again.error();
   }
-  for (Evaluation& evaluation : batch.evaluations) complete(evaluation, result);
+  complete(batch, result);
 }
 
-void Tenant::complete(Evaluation& evaluation, const BatchResult& result) {
-  if (evaluation.command && evaluation.outcome) {
-    const CommandResult& command = result.commands[*evaluation.command];
-    evaluation.outcome->position = command.entry.position;
-    evaluation.outcome->timestamp = command.entry.timestamp;
-    evaluation.outcome->leaf = command.leaf;
+// Where its record stands, if the request left one.
+void Tenant::place(Evaluation& evaluation, const BatchResult& result) {
+  if (!evaluation.command || !evaluation.outcome) return;
+  const CommandResult& command = result.commands[*evaluation.command];
+  evaluation.outcome->position = command.entry.position;
+  evaluation.outcome->timestamp = command.entry.timestamp;
+  evaluation.outcome->leaf = command.leaf;
+}
+
+void Tenant::complete(InFlight& batch, const BatchResult& result) {
+  std::vector<Signal*> done;
+  done.reserve(batch.evaluations.size());
+  for (Evaluation& evaluation : batch.evaluations) {
+    place(evaluation, result);
+    evaluation.request->result.emplace(std::move(evaluation.outcome));
+    done.push_back(&evaluation.request->done);
   }
-  answer(*evaluation.request, std::move(evaluation.outcome));
+  core_.driver().set(done);
 }
 
 void Tenant::finish_append(InFlight& batch, const BatchResult& result) {
@@ -303,13 +313,13 @@ void Tenant::finish_append(InFlight& batch, const BatchResult& result) {
   if (unapplied_.size() >= unapplied_max) {
     if (Status applied = apply_appends(); !applied) failed_ = applied.error();
   }
-  for (Evaluation& evaluation : batch.evaluations) complete(evaluation, result);
+  complete(batch, result);
 }
 
 void Tenant::finish_control(InFlight& batch, const BatchResult& result) {
   if (batch.actor) actors_added_.insert(*batch.actor);
   if (Status applied = catch_up(); !applied) failed_ = applied.error();
-  for (Evaluation& evaluation : batch.evaluations) complete(evaluation, result);
+  complete(batch, result);
 }
 
 // Some commands were accepted before one that was not: these stand in the log, and their requests
@@ -329,7 +339,8 @@ void Tenant::refused(InFlight& batch, const BatchResult& result) {
     } else if (refusal != kernel::Refusal::none) {
       answer(*evaluation.request, kernel::error_of(refusal, id_));
     } else {
-      complete(evaluation, result);
+      place(evaluation, result);
+      answer(*evaluation.request, std::move(evaluation.outcome));
     }
   }
   queue_.insert(queue_.begin(), again.begin(), again.end());

@@ -107,7 +107,8 @@ class Tenant {
   void finish_sql(InFlight& batch, const BatchResult& result);
   void finish_append(InFlight& batch, const BatchResult& result);
   void finish_control(InFlight& batch, const BatchResult& result);
-  void complete(Evaluation& evaluation, const BatchResult& result);
+  static void place(Evaluation& evaluation, const BatchResult& result);
+  void complete(InFlight& batch, const BatchResult& result);
   void refused(InFlight& batch, const BatchResult& result);
   void fail_first(const Error& error);
   [[nodiscard]] bool must_add_actor(const Request& request) const;

@@ -34,6 +34,7 @@ Result<double> append_rate(std::vector<std::unique_ptr<Session>>& sessions) {
   std::atomic<std::size_t> batches = 0;
   std::vector<Status> ends(sessions.size());
   std::vector<std::thread> threads;
+  threads.reserve(sessions.size());
   const std::uint64_t begun = now_ns();
   for (std::size_t i = 0; i < sessions.size(); ++i) {
     threads.emplace_back([&, i] {
@@ -96,7 +97,8 @@ Result<Hashed> hashed_of(env::Storage& storage) {
   KIMBERLITE_TRY(const std::vector<std::string> names, storage.list(directory));
   for (const std::string& name : names) {
     if (!log::segment_of_file_name(name)) continue;
-    KIMBERLITE_TRY(const auto file, storage.open(directory + "/" + name, env::Open::read));
+    KIMBERLITE_TRY(const auto file,
+                   storage.open(fmt::format("{}/{}", directory, name), env::Open::read));
     KIMBERLITE_TRY(const std::uint64_t size, file->size());
     Buffer bytes(size);
     KIMBERLITE_TRY(const std::size_t got, file->read_at(0, bytes));
@@ -144,6 +146,7 @@ Status fill(const std::string& directory, const Shape& shape) {
   std::atomic<std::size_t> records = 0;
   std::vector<Status> ends(shape.threads);
   std::vector<std::thread> threads;
+  threads.reserve(shape.threads);
   for (std::size_t i = 0; i < shape.threads; ++i) {
     threads.emplace_back([&, i] {
       ends[i] = [&]() -> Status {

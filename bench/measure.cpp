@@ -32,6 +32,7 @@ void Series::note(std::string_view name, double value) { notes_.emplace_back(nam
 
 double Series::ratio() const {
   std::vector<double> ratios;
+  ratios.reserve(figures_.size());
   for (std::size_t i = 0; i < figures_.size(); ++i) ratios.push_back(figures_[i] / limits_[i]);
   return median(std::move(ratios));
 }

@@ -83,6 +83,7 @@ Status append_until(Database& database, std::uint64_t records) {
   std::atomic<std::uint64_t> begun = 0;
   std::vector<Status> ends(fill_threads);
   std::vector<std::thread> threads;
+  threads.reserve(fill_threads);
   for (std::size_t i = 0; i < fill_threads; ++i) {
     threads.emplace_back([&, i] {
       ends[i] = [&]() -> Status {

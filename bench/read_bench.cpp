@@ -46,7 +46,7 @@ class Tables {
   // SQLite can do.
   Result<double> theirs_in_one() {
     KIMBERLITE_CHECK(theirs_->execute("BEGIN"));
-    const Result<double> rate = theirs();
+    Result<double> rate = theirs();
     KIMBERLITE_CHECK(theirs_->execute("COMMIT"));
     return rate;
   }

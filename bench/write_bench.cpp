@@ -76,6 +76,7 @@ Result<double> insert_rate(Database& database, std::size_t clients, double secon
   std::atomic<std::uint64_t> rows = 0;
   std::vector<Status> ends(clients);
   std::vector<std::thread> threads;
+  threads.reserve(clients);
   const std::uint64_t begun = now_ns();
   for (std::size_t i = 0; i < clients; ++i) {
     threads.emplace_back([&, i] {

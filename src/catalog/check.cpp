@@ -319,6 +319,7 @@ class Checker {
     const Table* table = catalog_.table(index.table);
     if (table == nullptr) return no_table(index.table);
     std::vector<ColumnId> columns;
+    columns.reserve(index.columns.size());
     for (const IndexColumn& column : index.columns) columns.push_back(column.column);
     return check_columns(*table, columns, "index");
   }

@@ -133,7 +133,7 @@ std::optional<std::string> App::asked_key() const {
   const SettingValue& set = configuration_.get("key_file");
   if (set.origin == Origin::option && !set.value.empty()) return set.value;
   const Result<std::optional<Context>> named = context();
-  if (named && *named && (*named)->key_file) return *(*named)->key_file;
+  if (named && *named && (*named)->key_file) return (*named)->key_file;
   if (!set.value.empty()) return set.value;
   return std::nullopt;
 }

@@ -164,7 +164,7 @@ Status remove_tree(platform::LinuxStorage& storage, const std::string& directory
     const auto names = storage.list(next);
     if (!names) continue;
     for (const std::string& name : *names) {
-      const std::string path = next.empty() ? name : next + "/" + name;
+      const std::string path = next.empty() ? name : fmt::format("{}/{}", next, name);
       if (name.ends_with('/')) {
         pending.push_back(path.substr(0, path.size() - 1));
       } else {

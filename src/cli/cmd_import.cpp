@@ -410,7 +410,7 @@ Result<int> run_import(App& app, const ImportOptions& options) {
       }
       const std::string& where = done.error().where();
       if (where.starts_with(path)) return done.error();
-      return at(done.error(), where.empty() ? path : path + ", " + where);
+      return at(done.error(), where.empty() ? path : fmt::format("{}, {}", path, where));
     }
     KIMBERLITE_CHECK(report(app, *done, (app.clock().monotonic_ns() - begun) / 1000));
     if (interrupted()) {

@@ -209,6 +209,7 @@ Result<int> run_inspect(App& app, const InspectOptions& options) {
     }
   }
   std::vector<Row> rows;
+  rows.reserve(found.ranges.size());
   for (const engine::FileRange& range : found.ranges) {
     rows.push_back({static_cast<std::int64_t>(range.offset), static_cast<std::int64_t>(range.size),
                     range.what, static_cast<std::int64_t>(range.unused ? 1 : 0)});

@@ -24,7 +24,7 @@ std::string name_value(const std::string& text) {
 std::string path_of(const CLI::App* app) {
   std::string names;
   for (; app->get_parent() != nullptr; app = app->get_parent()) {
-    names = names.empty() ? app->get_name() : app->get_name() + " " + names;
+    names = names.empty() ? app->get_name() : fmt::format("{} {}", app->get_name(), names);
   }
   return names;
 }

@@ -399,7 +399,7 @@ std::optional<Format> format_of(std::string_view text) {
   return std::nullopt;
 }
 
-std::unique_ptr<ResultWriter> make_result_writer(WriterOptions options, Output& data,
+std::unique_ptr<ResultWriter> make_result_writer(const WriterOptions& options, Output& data,
                                                  Output& messages) {
   switch (options.format) {
     case Format::json:

@@ -86,8 +86,8 @@ struct WriterOptions {
 };
 
 // Neither output is owned; both outlive the writer. `messages` is stderr.
-[[nodiscard]] std::unique_ptr<ResultWriter> make_result_writer(WriterOptions options, Output& data,
-                                                               Output& messages);
+[[nodiscard]] std::unique_ptr<ResultWriter> make_result_writer(const WriterOptions& options,
+                                                               Output& data, Output& messages);
 
 // A value as JSON, as a field of CSV, as a cell: as `ResultWriter` writes it.
 void append_json_value(std::string& to, const ValueView& value,

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/le.hpp"
+
 namespace kimberlite::base {
 namespace {
 
@@ -88,8 +90,18 @@ std::optional<Id128> from_uuid(std::string_view text) {
   return id;
 }
 
+// Most text is ASCII: eight bytes at once, none with its high bit set and none zero.
 bool is_utf8_text(std::string_view text) {
+  constexpr std::uint64_t high = 0x8080808080808080U;
+  constexpr std::uint64_t ones = 0x0101010101010101U;
   while (!text.empty()) {
+    if (text.size() >= sizeof(std::uint64_t)) {
+      const std::uint64_t eight = load_le<std::uint64_t>(bytes_of(text).data());
+      if (((eight - ones) & ~eight & high) == 0 && (eight & high) == 0) {
+        text.remove_prefix(sizeof(std::uint64_t));
+        continue;
+      }
+    }
     const std::size_t length = utf8_sequence(text);
     if (length == 0) return false;
     text.remove_prefix(length);

@@ -28,6 +28,7 @@ struct Principal {
 // The statement is the session's, which waits for the answer.
 struct BoundStatement {
   const sql::Statement* statement = nullptr;
+  std::string_view plain;  // its text without literals
   std::vector<ValueView> parameters;
 };
 

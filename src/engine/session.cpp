@@ -130,6 +130,9 @@ Result<LocalSession::ParsedPtr> LocalSession::parse(std::string_view text) {
   auto parsed = std::make_shared<Parsed>();
   parsed->text = text;
   KIMBERLITE_TRY(parsed->statement, sql::parse(parsed->text));
+  if (sql::is_write(parsed->statement.kind)) {
+    KIMBERLITE_TRY(parsed->plain, sql::without_literals(parsed->text));
+  }
   const std::vector<sql::Token>& tokens = parsed->statement.tokens;
   for (std::size_t i = 1; i < tokens.size(); ++i) {
     if (sql::same_name(tokens[i - 1].text, "of") && sql::same_name(tokens[i].text, "timestamp")) {
@@ -260,7 +263,8 @@ Result<Outcome> LocalSession::write(std::span<const ParsedPtr> parsed,
   for (std::size_t i = 0; i < parsed.size(); ++i) {
     KIMBERLITE_CHECK(check_values(statements[i].parameters));
     KIMBERLITE_CHECK(take_reason(request, *parsed[i], statements[i]));
-    request.statements.push_back({&parsed[i]->statement, views_of(statements[i].parameters)});
+    request.statements.push_back(
+        {&parsed[i]->statement, parsed[i]->plain, views_of(statements[i].parameters)});
     add_to_digest(digest, statements[i]);
   }
   const std::array<Bytes, 1> parts{digest.buffer()};
@@ -376,7 +380,7 @@ Result<Reply> LocalSession::within(const ParsedPtr& parsed, const Statement& sta
   Request reason_only;
   reason_only.reason = transaction_->reason;
   KIMBERLITE_CHECK(take_reason(reason_only, *parsed, statement));
-  request.statements.push_back({&parsed->statement, views_of(statement.parameters)});
+  request.statements.push_back({&parsed->statement, parsed->plain, views_of(statement.parameters)});
   tenant_.submit(request);
   if (!*request.result) {
     if (request.result->error().code() == Code::unavailable_lease) transaction_.reset();

@@ -53,6 +53,7 @@ class LocalSession final : public Session {
   struct Parsed {
     std::string text;
     sql::Statement statement;
+    std::string plain;        // of a write: the text the log keeps, without its literals
     bool reads_time = false;  // AS OF TIMESTAMP stands in it
   };
   using ParsedPtr = std::shared_ptr<const Parsed>;

@@ -31,10 +31,8 @@ Outcome outcome_of(const Request& request, projection::Evaluated&& evaluated) {
 std::string text_of(const Request& request) {
   std::string text;
   for (const BoundStatement& bound : request.statements) {
-    // It was tokenized when it was parsed, so it has a form without literals.
-    const Result<std::string> plain = sql::without_literals(bound.statement->text);
     if (!text.empty()) text += "; ";
-    if (plain) text += *plain;
+    text += bound.plain;
   }
   return text;
 }

@@ -87,14 +87,12 @@ void Tenant::within_transaction(Request& request) {
 
 void Tenant::note_statement(Transaction& open, const Request& request) {
   open.rows += request.evaluated.rows_affected;
-  const Result<std::string> plain =
-      sql::without_literals(request.statements.front().statement->text);
-  if (!plain) return;
+  const std::string_view plain = request.statements.front().plain;
   // The text kept for the trail is bounded; the rows are all there.
   constexpr std::size_t text_max = 64U << 10U;
-  if (open.text.size() + plain->size() < text_max) {
+  if (open.text.size() + plain.size() < text_max) {
     if (!open.text.empty()) open.text += "; ";
-    open.text += *plain;
+    open.text += plain;
   }
 }
 

@@ -83,6 +83,17 @@ TEST(Bytes, Utf8IsTheStrictOne) {
         "\xF8\x88\x80\x80\x80"sv, "\xC3"sv}) {
     EXPECT_FALSE(is_utf8_text(bad));
   }
+  // Wherever in a long text it stands.
+  for (std::size_t at = 0; at < 24; ++at) {
+    std::string text(24, 'a');
+    text.insert(at, "\u20ac");
+    EXPECT_TRUE(is_utf8_text(text)) << at;
+    for (const char bad : {'\0', '\x80', '\xff'}) {
+      text = std::string(24, 'a');
+      text[at] = bad;
+      EXPECT_FALSE(is_utf8_text(text)) << at;
+    }
+  }
 }
 
 TEST(Checked, KnowsWhatDoesNotFit) {

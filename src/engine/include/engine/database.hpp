@@ -181,7 +181,6 @@ struct Options {
   std::string actor = "os:unknown";        // of sessions made here, method `local`
   std::string holder = "another process";  // what a second opener is told: pid and command
   std::uint64_t free_bytes_reserve = 256ULL << 20;
-  bool accept_loss = false;
   bool strict_journal = false;
   bool simulated = false;  // seeds SQLite's own generator from `Random`
   // A checkpoint is due after so many commands, and when half the ring is used.

@@ -125,10 +125,13 @@ Result<int> run_history(App& app, const HistoryOptions& options) {
                  options.table, key_columns, options.key.size()}
         .next("kimberlite history {} without a key shows all rows", options.table);
   }
+  // A person reads "now", a program NULL.
+  const bool for_people = app.format() == Format::table;
   std::string sql = fmt::format(
-      "SELECT valid_from AS \"from\", valid_to AS \"to\", from_time AS \"when\", actor AS who, "
+      "SELECT valid_from AS \"from\", {} AS \"to\", from_time AS \"when\", actor AS who, "
       "reason AS why, "
       "operation AS change{} FROM HISTORY({})",
+      for_people ? "coalesce(CAST(valid_to AS TEXT), 'now')" : "valid_to",
       name_list(*table, options.key.empty()), sql::quote_name(table->name));
   std::vector<Value> values;
   for (std::size_t i = 0; i < options.key.size(); ++i) {

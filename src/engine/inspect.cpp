@@ -22,7 +22,6 @@ namespace {
 constexpr std::uint64_t page_size = 4096;
 constexpr std::uint64_t wal_header_size = 32;
 constexpr std::uint64_t wal_frame_header_size = 24;
-constexpr std::uint64_t tile_size = 8192;
 
 VerifyFinding finding_of(const Error& error, std::string_view file, std::uint64_t offset) {
   return {.code = error.code(), .file = std::string{file}, .offset = offset, .what = error.what()};
@@ -302,7 +301,7 @@ Result<Inspection> inspect(env::Storage& storage, std::string_view path,
   if (name.ends_with(".segment")) return inspect_segment(storage, path);
   if (name == "offsets") return inspect_fixed(storage, path, "offsets", 8, "offsets of records");
   if (path.find("/tiles/") != std::string_view::npos) {
-    return inspect_fixed(storage, path, "tiles", tile_size, "full hash tiles");
+    return inspect_fixed(storage, path, "tiles", sizeof(Hash), "hashes of tiles");
   }
   if (name == "projection.db" || name == "projection.db-wal") {
     return inspect_pages(storage, path, master);

@@ -6,7 +6,8 @@
 //
 //   engine_tests --gtest_filter='Flip*' --every=1
 //
-// Options: --every=N each N-th byte (default: a sample), --first=N from that one on.
+// Options: --every=N each N-th byte (default: a sample), --first=N from that one on. The first byte
+// of each range the inspector names is always among them.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -39,6 +40,7 @@ struct Byte {
   std::string what;   // the inspector's word for it
   bool unused;        // the inspector says so
   Position position;  // of the record it belongs to, in a segment
+  bool first;         // of its range
 };
 
 // The records of a segment by where their frames begin.
@@ -73,7 +75,7 @@ std::vector<Byte> bytes_of(const vopr::DiskImage& image) {
       const std::uint64_t step = range.unused ? sector_size : 1;
       const Position position = segment ? records.at(range.offset) : Position{};
       for (std::uint64_t at = range.offset; at < next; at += step) {
-        bytes.push_back({path, at, range.what, range.unused, position});
+        bytes.push_back({path, at, range.what, range.unused, position, at == range.offset});
       }
     }
     EXPECT_EQ(next, image.size(path)) << path << ": the inspector leaves bytes out";
@@ -157,8 +159,10 @@ void flip_all(const vopr::DiskImage& image, std::string_view name) {
   Found found;
   std::uint64_t flips = 0;
   const std::uint64_t every = option("--every=", 9973);
-  for (std::uint64_t i = option("--first=", 0); i < bytes.size(); i += every) {
-    flip(image, bytes[static_cast<std::size_t>(i)], notes, found);
+  for (std::uint64_t i = option("--first=", 0); i < bytes.size(); ++i) {
+    const Byte& byte = bytes[static_cast<std::size_t>(i)];
+    if (i % every != 0 && !byte.first) continue;
+    flip(image, byte, notes, found);
     ++flips;
     if (testing::Test::HasFailure()) break;
   }

@@ -491,6 +491,7 @@ TEST(Resolve, ViewsKnowWhatTheyUse) {
     ASSERT_TRUE(resolved) << each.select << ": " << to_string(resolved.error());
     const auto& view = std::get<catalog::CreateView>(*resolved->change).view;
     std::vector<std::uint32_t> uses;
+    uses.reserve(view.uses.size());
     for (const ObjectId id : view.uses) uses.push_back(id.value());
     EXPECT_EQ(uses, each.uses) << each.select;
     EXPECT_EQ(view.select, each.select);

@@ -193,8 +193,7 @@ void Core::step(const consensus::Event& event) {
 void Core::perform(std::vector<consensus::Action> actions) {
   // Carrying out an action may make the replica ask for more (a checkpoint's superblock): all of it
   // in order, by the outermost call.
-  due_.insert(due_.end(), std::make_move_iterator(actions.begin()),
-              std::make_move_iterator(actions.end()));
+  put_due(std::move(actions));
   if (performing_) return;
   performing_ = true;
   while (!due_.empty()) {
@@ -208,9 +207,12 @@ void Core::perform(std::vector<consensus::Action> actions) {
           } else if constexpr (std::is_same_v<What, consensus::Abandon>) {
             abandon(what.ticket);
           } else if constexpr (std::is_same_v<What, consensus::StartCheckpoint>) {
-            if (!failed_) {
-              if (Status done = write_checkpoint(what.op); !done) fail(done.error());
-            }
+            if (failed_) return;
+            Result<consensus::CheckpointDone> done = write_checkpoint(what.op);
+            if (!done) return fail(done.error());
+            std::vector<consensus::Action> more;
+            replica_->step(now(), *std::move(done), more);
+            put_due(std::move(more));
           } else if constexpr (std::is_same_v<What, consensus::Send>) {
             env_.network.send(what.to, what.frame->bytes());
           } else {
@@ -221,6 +223,11 @@ void Core::perform(std::vector<consensus::Action> actions) {
   }
   performing_ = false;
   if (replica_->status() == consensus::ReplicaStatus::failed && !failed_) fail(replica_->failure());
+}
+
+void Core::put_due(std::vector<consensus::Action> actions) {
+  due_.insert(due_.end(), std::make_move_iterator(actions.begin()),
+              std::make_move_iterator(actions.end()));
 }
 
 void Core::completed() {
@@ -399,7 +406,7 @@ void Core::fail(Error error, std::optional<std::uint64_t> ticket) {
 // ---- checkpoints --------------------------------------------------------------------------------
 
 // Everything up to `op`, where the state stands now, durable outside the journal.
-Status Core::write_checkpoint(OpNumber op) {
+Result<consensus::CheckpointDone> Core::write_checkpoint(OpNumber op) {
   last_written_ = op;
   KIMBERLITE_CHECK(logs_.flush());
   KIMBERLITE_CHECK(env_.storage.sync_all());
@@ -416,13 +423,12 @@ Status Core::write_checkpoint(OpNumber op) {
   KIMBERLITE_CHECK(write_whole(env_.storage, files::keystore(op), keys));
   snapshot_size_ = snapshot.size();
   kernel::mark_clean(*state_);
-  step(consensus::CheckpointDone{.op = op,
-                                 .snapshot = crypto::blake3(snapshot),
-                                 .keystore = crypto::blake3(keys),
-                                 .heads = kernel::heads_digest(*state_),
-                                 .state = kernel::digest(*state_),
-                                 .epoch_key = epoch_key});
-  return {};
+  return consensus::CheckpointDone{.op = op,
+                                   .snapshot = crypto::blake3(snapshot),
+                                   .keystore = crypto::blake3(keys),
+                                   .heads = kernel::heads_digest(*state_),
+                                   .state = kernel::digest(*state_),
+                                   .epoch_key = epoch_key};
 }
 
 // Destroys snapshots and keystores the superblock does not name: an old keystore may hold an erased

@@ -120,6 +120,7 @@ class Core {
   void propose(InFlight&& in_flight, consensus::MutableBuffer body, std::uint32_t commands);
   void step(const consensus::Event& event);
   void perform(std::vector<consensus::Action> actions);
+  void put_due(std::vector<consensus::Action> actions);
   void drive_alone();
   [[nodiscard]] Status replace_snapshot();
   void commit(const consensus::Commit& action);
@@ -129,7 +130,7 @@ class Core {
       TenantId tenant, const Id128& log_id, std::span<const record::ItemView> items) const;
   void know_new_tenant(const kernel::Control& control);
   void abandon(std::uint64_t ticket);
-  [[nodiscard]] Status write_checkpoint(OpNumber op);
+  [[nodiscard]] Result<consensus::CheckpointDone> write_checkpoint(OpNumber op);
   [[nodiscard]] Status sweep();
   [[nodiscard]] Status check_disk();
   void completed();

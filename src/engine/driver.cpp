@@ -113,6 +113,7 @@ void Driver::set(std::span<Signal* const> signals) {
           signal->state_.exchange(Signal::state_set, std::memory_order_acq_rel);
       KIMBERLITE_ASSERT(before != Signal::state_set);
       if (before == Signal::state_none) continue;
+      // NOLINTNEXTLINE(performance-no-int-to-ptr): a word is 0, 1 or where the sleeper lies.
       Bed* bed = reinterpret_cast<Bed*>(before);
       bed->due = true;
       due_.push_back(bed);

@@ -433,7 +433,7 @@ Result<std::unique_ptr<Cursor>> LocalSession::show(const sql::Statement& stateme
     KIMBERLITE_TRY(const ParsedPtr query,
                    parse("SELECT table_name AS name, table_type AS kind, class, subject, retention "
                          "FROM __tables ORDER BY table_name"));
-    return read_rows(query, {query->text, {}}, as_of_, limits);
+    return query_rows(query, {query->text, {}}, as_of_, limits);
   }
   KIMBERLITE_TRY(const auto now, catalog());
   if (now->table(statement.name.name) == nullptr && now->view(statement.name.name) == nullptr) {
@@ -447,7 +447,7 @@ Result<std::unique_ptr<Cursor>> LocalSession::show(const sql::Statement& stateme
                        "column_default AS \"default\", primary_key FROM __columns "
                        "WHERE lower(table_name) = lower($1) ORDER BY ordinal_position"));
   const std::vector<Value> values{statement.name.name};
-  return read_rows(query, {query->text, values}, as_of_, limits);
+  return query_rows(query, {query->text, values}, as_of_, limits);
 }
 
 Result<std::unique_ptr<Cursor>> LocalSession::read_rows(const ParsedPtr& parsed,
@@ -458,6 +458,13 @@ Result<std::unique_ptr<Cursor>> LocalSession::read_rows(const ParsedPtr& parsed,
   if (kind == sql::StatementKind::show_tables || kind == sql::StatementKind::show_columns) {
     return show(parsed->statement, limits);
   }
+  return query_rows(parsed, statement, as_of, limits);
+}
+
+Result<std::unique_ptr<Cursor>> LocalSession::query_rows(const ParsedPtr& parsed,
+                                                         const Statement& statement,
+                                                         const AsOf& as_of,
+                                                         const ReadLimits& limits) {
   KIMBERLITE_CHECK(check_values(statement.parameters));
   // No record stamped at or before a time asked for may still be under way.
   if (parsed->reads_time) {

@@ -74,6 +74,10 @@ class LocalSession final : public Session {
                                                           const Statement& statement,
                                                           const AsOf& as_of,
                                                           const ReadLimits& limits);
+  [[nodiscard]] Result<std::unique_ptr<Cursor>> query_rows(const ParsedPtr& parsed,
+                                                           const Statement& statement,
+                                                           const AsOf& as_of,
+                                                           const ReadLimits& limits);
   [[nodiscard]] Result<std::unique_ptr<Cursor>> show(const sql::Statement& statement,
                                                      const ReadLimits& limits);
   [[nodiscard]] Result<Reply> set_as_of(const Parsed& parsed, const Statement& statement);

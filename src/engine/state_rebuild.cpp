@@ -66,6 +66,7 @@ Result<std::optional<kernel::Control>> control_of(const keystore::Keystore& keys
 Status replay_one(kernel::State& state, const keystore::Keystore& keys, const Source& source) {
   KIMBERLITE_TRY(const std::vector<record::ItemView> items, record::split_body(source.next.body));
   std::vector<record::ItemHeader> headers;
+  headers.reserve(items.size());
   for (const record::ItemView& item : items) headers.push_back(item.header);
   KIMBERLITE_TRY(const std::optional<kernel::Control> control,
                  control_of(keys, source.tenant, source.next.entry, items));

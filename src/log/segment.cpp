@@ -144,8 +144,9 @@ std::optional<Position> segment_of_file_name(std::string_view name) {
   constexpr std::size_t digits = 20;
   if (name.size() != digits + 8 || name.substr(digits) != ".segment") return std::nullopt;
   std::uint64_t first = 0;
-  const char* const end = name.data() + digits;
-  const auto [stop, error] = std::from_chars(name.data(), end, first);
+  const char* const begin = name.data();
+  const char* const end = begin + digits;
+  const auto [stop, error] = std::from_chars(begin, end, first);
   if (error != std::errc{} || stop != end || first == 0) return std::nullopt;
   return Position{first};
 }

@@ -105,8 +105,8 @@ void call_row(sqlite3_context* call, int /*count*/, sqlite3_value** /*values*/) 
                     .next("split it"));
   }
   sqlite3_result_int64(call,
-                       static_cast<sqlite3_int64>(context.position.value() * rows_numbered_max +
-                                                  context.rows_numbered++));
+                       static_cast<std::int64_t>(context.position.value() * rows_numbered_max +
+                                                 context.rows_numbered++));
 }
 
 sql::Timestamp time_of(TimestampUs time) { return {static_cast<std::int64_t>(time.value())}; }

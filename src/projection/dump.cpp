@@ -27,6 +27,8 @@ Branch branch_of(const Layout& layout, bool history) {
   };
   std::vector<std::string> columns;
   std::vector<std::string> key;
+  columns.reserve(layout.image.size() + 1);
+  key.reserve(layout.key.size() + 1);
   for (std::size_t i = 0; i < layout.image.size(); ++i) {
     columns.push_back(fmt::format("{} AS v{}", name(layout.image[i]), i));
   }
@@ -53,6 +55,7 @@ std::string rows_query(const Layout& layout, bool now, bool dropped_after) {
 
 std::string history_key_text(const Layout& layout) {
   std::vector<std::string> key;
+  key.reserve(layout.key.size());
   for (const std::size_t i : layout.key) key.push_back(history_column(layout.image[i].id));
   return joined(key, ", ");
 }

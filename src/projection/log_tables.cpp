@@ -170,7 +170,7 @@ class LogCursor : public sqlite3_vtab_cursor {
   [[nodiscard]] bool at_end() const { return ended_; }
   [[nodiscard]] Status column(sqlite3_context* result, int index);
   [[nodiscard]] sqlite3_int64 rowid() const {
-    return static_cast<sqlite3_int64>((record_.entry.position.value() << 20U) + row_);
+    return static_cast<std::int64_t>((record_.entry.position.value() << 20U) + row_);
   }
 
  private:
@@ -436,7 +436,7 @@ Status LogCursor::change_column(sqlite3_context* result, int index) {
   if (item.header.kind == record::ItemKind::events) {
     if (index == ev_sequence) {
       sqlite3_result_int64(
-          result, static_cast<sqlite3_int64>(item.header.first_sequence.value() + row.part));
+          result, static_cast<std::int64_t>(item.header.first_sequence.value() + row.part));
     } else if (!item.erased && index == ev_kind) {
       give_result(result, item.plaintext.events[row.part].kind);
     } else if (!item.erased && index == ev_payload) {

@@ -29,6 +29,7 @@ const catalog::Column& column_of(const catalog::Table& table, ColumnId id) {
 
 std::string column_names(const catalog::Table& table, const std::vector<ColumnId>& ids) {
   std::vector<std::string> names;
+  names.reserve(ids.size());
   for (const ColumnId id : ids) names.push_back(quoted(column_of(table, id).name));
   return join(names);
 }
@@ -184,6 +185,7 @@ bool may_cascade(const catalog::Table& table) {
 std::string history_unique_index(const catalog::Table& table, std::size_t number,
                                  const catalog::Unique& unique) {
   std::vector<std::string> columns;
+  columns.reserve(unique.columns.size());
   for (const ColumnId id : unique.columns) columns.push_back(quoted(history_column(id)));
   return fmt::format("CREATE INDEX {} ON {}({})",
                      quoted(fmt::format("__hu_{}_{}", table.id.value(), number)),
@@ -210,6 +212,7 @@ std::vector<const catalog::Column*> physical_order(const catalog::Catalog& catal
     return column->generated ? 2 : 1;
   };
   std::vector<const catalog::Column*> order;
+  order.reserve(table.columns.size());
   for (const catalog::Column& column : table.columns) order.push_back(&column);
   std::ranges::stable_sort(order, {}, place);
   return order;
@@ -453,8 +456,7 @@ Script system_tables() {
       "CREATE TABLE __projection(name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID",
       "CREATE TABLE __records(position INTEGER PRIMARY KEY, timestamp INTEGER NOT NULL, "
       "kind INTEGER NOT NULL, actor BLOB NOT NULL, request_id BLOB, digest BLOB) STRICT",
-      "CREATE UNIQUE INDEX __records_request ON __records(request_id) "
-      "WHERE request_id IS NOT NULL",
+      "CREATE UNIQUE INDEX __records_request ON __records(request_id) WHERE request_id IS NOT NULL",
       "CREATE UNIQUE INDEX __records_time ON __records(timestamp)",
       "CREATE TABLE __schema_changes(position INTEGER PRIMARY KEY) STRICT",
       "CREATE TABLE __streams(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, "
@@ -474,8 +476,9 @@ std::optional<Error> type_error(const catalog::Catalog& catalog, std::string_vie
 
   std::uint32_t table_id = 0;
   std::uint32_t column_id = 0;
-  const char* const end = message.data() + message.size();
-  const auto [after, failed] = std::from_chars(message.data(), end, table_id);
+  const char* const begin = message.data();
+  const char* const end = begin + message.size();
+  const auto [after, failed] = std::from_chars(begin, end, table_id);
   const catalog::Table* table = catalog.table(ObjectId{table_id});
   if (failed != std::errc{} || table == nullptr) return std::nullopt;
   if (of_table) {

@@ -230,7 +230,7 @@ Status SqliteProjection::add_record(const record::Entry& entry, Bytes digest) {
   add_record_.bind(4, ValueView{Bytes{entry.actor}});
   add_record_.bind(5, anonymous ? ValueView{Null{}} : ValueView{Bytes{entry.request_id}});
   add_record_.bind(6, digest.empty() ? ValueView{Null{}} : ValueView{digest});
-  const Status added = run_kept(add_record_, "");
+  Status added = run_kept(add_record_, "");
   if (!added && class_of(added.error().code()) == ErrorClass::constraint) {
     return damaged("a record contradicts one that was applied")
         .where("position {}", entry.position.value());

@@ -42,6 +42,7 @@ Head decode_head(Reader& from) {
   head.bytes = from.u64();
   head.leaf = from.array<32>();
   std::vector<Hash> roots;
+  roots.reserve(static_cast<std::size_t>(std::popcount(head.position.value())));
   for (int i = 0; i < std::popcount(head.position.value()); ++i) roots.push_back(from.array<32>());
   auto frontier = Frontier::restore(head.position.value(), roots);
   KIMBERLITE_ASSERT(frontier.has_value());

@@ -70,6 +70,7 @@ class Resolver {
     index.table = table->id;
     index.unique = ddl.unique;
     std::vector<Identifier> columns;
+    columns.reserve(ddl.columns.size());
     for (const IndexColumnSpec& spec : ddl.columns) columns.push_back(spec.column);
     KIMBERLITE_TRY(const std::vector<ColumnId> ids, names_.columns(*table, columns));
     for (std::size_t i = 0; i < ids.size(); ++i) {

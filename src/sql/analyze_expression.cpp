@@ -425,14 +425,13 @@ Result<std::string> store_expression(const Names& names, TokenRange range,
   // The door's own reading of it: functions, types, operands.
   if (const auto rewritten = rewrite_expression(stored, table); !rewritten) {
     // Its place is one in the stored text; the user's is where the expression begins.
-    Error error = rewritten.error();
-    if (error.next().empty()) {
-      static_cast<void>(std::move(error).next(
-          "{} is made of literals, operators, the functions of the manual's page \"SQL "
-          "reference\"{}",
-          spelled(use), use == ExpressionUse::default_value ? "" : " and columns of the table"));
-    }
-    return std::move(error).where("{}", where(names.statement().text, tokens[range.first].offset));
+    const std::string place = where(names.statement().text, tokens[range.first].offset);
+    Error error = Error(rewritten.error()).where("{}", place);
+    if (!error.next().empty()) return error;
+    return std::move(error).next(
+        "{} is made of literals, operators, the functions of the manual's page \"SQL "
+        "reference\"{}",
+        spelled(use), use == ExpressionUse::default_value ? "" : " and columns of the table");
   }
   return stored;
 }

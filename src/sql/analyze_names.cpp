@@ -22,17 +22,13 @@ Error Names::error(Code code, std::uint32_t offset, std::string_view what,
 }
 
 Error Names::placed(const Error& error, std::uint32_t offset) const {
-  Error out = error;
-  if (out.where().empty()) {
-    static_cast<void>(std::move(out).where("{}", where(statement_.text, offset)));
-  }
-  if (out.next().empty()) {
-    static_cast<void>(std::move(out).next("{}", out.code() == Code::constraint_dependency
-                                                    ? "it stays as long as it is needed there"
-                                                    : "SHOW TABLES and SHOW COLUMNS FROM t show "
-                                                      "what is there"));
-  }
-  return out;
+  Error out = error.where().empty()
+                  ? Error(Error(error).where("{}", where(statement_.text, offset)))
+                  : error;
+  if (!error.next().empty()) return out;
+  return std::move(out).next("{}", error.code() == Code::constraint_dependency
+                                       ? "it stays as long as it is needed there"
+                                       : "SHOW TABLES and SHOW COLUMNS FROM t show what is there");
 }
 
 Status Names::check_spelling(const Identifier& name, std::string_view what) const {

@@ -154,6 +154,7 @@ std::string options(const Table& table) {
 
 std::string create_table(const Table& table, const NamesAt& names) {
   std::vector<std::string> parts;
+  parts.reserve(table.columns.size());
   for (const catalog::Column& column : table.columns) {
     parts.push_back(column_definition(table, column));
   }

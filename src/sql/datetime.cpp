@@ -496,7 +496,7 @@ std::optional<Timestamp> add(Timestamp timestamp, const Interval& interval) {
   if (interval.months != 0) {
     const CivilDate civil = civil_of(date);
     const std::int64_t months = civil.year * 12 + civil.month - 1 + interval.months;
-    if (months < 12 || months >= 10'000 * 12) return std::nullopt;
+    if (months < 12 || months >= std::int64_t{10'000} * 12) return std::nullopt;
     const std::int64_t year = months / 12;
     const auto month = static_cast<unsigned>(months % 12 + 1);
     const unsigned last = days_in_month(year, month);

@@ -295,9 +295,8 @@ Result<std::string> Door::rows_as_of(const Table& then, std::uint32_t bind, bool
     append_listed(current, "\"__row\"");
     append_listed(past, "\"__row\"");
   }
-  const std::string history =
-      fmt::format("SELECT {} FROM {} WHERE \"__from\" <= ?{} AND ?{} < \"__to\"", past,
-                  history_name(then.id), bind, bind);
+  std::string history = fmt::format("SELECT {} FROM {} WHERE \"__from\" <= ?{} AND ?{} < \"__to\"",
+                                    past, history_name(then.id), bind, bind);
   if (now == nullptr) return history;
   return fmt::format("SELECT {} FROM {} WHERE \"__from\" <= ?{} UNION ALL {}", current,
                      main_name(now->name), bind, history);

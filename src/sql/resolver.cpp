@@ -279,6 +279,7 @@ Status Resolver::type_values(Typing& typing, std::uint32_t scope, Core& core,
     std::optional<Type> type;
     if (!body) {
       std::vector<Term*> column;
+      column.reserve(rows.size());
       for (auto& row : rows) column.push_back(&row[c]);
       KIMBERLITE_TRY(type, typing.unify(column));
       for (auto& row : rows) typing.collate(row[c]);

@@ -11,8 +11,8 @@ namespace {
 
 // A text with everything that is known of it; its parts point at one another, so it stays in place.
 struct Text {
-  Text(std::string_view text, std::vector<Token> tokens_)
-      : tokens(std::move(tokens_)), unit(text, tokens) {}
+  Text(std::string_view text, std::vector<Token> text_tokens)
+      : tokens(std::move(text_tokens)), unit(text, tokens) {}
   Text(const Text&) = delete;
   Text& operator=(const Text&) = delete;
 

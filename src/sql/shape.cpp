@@ -296,7 +296,7 @@ Result<std::vector<Item>> Parser::items() {
       }
     }
     item.range.end = at_;
-    items.push_back(std::move(item));
+    items.push_back(item);
   } while (take(TokenKind::comma));
   return items;
 }
@@ -511,21 +511,17 @@ Status Parser::as_of(Source& source) {
     return {};
   }
   const Token& word = ahead(skip + 2);
+  const bool worded =
+      word.is(Keyword::position) || word.is(Keyword::timestamp) || word.is(Keyword::latest);
+  if (!worded && !standard) return {};  // an alias named "of"
   if (word.is(Keyword::position)) {
     as_of.kind = AsOfKind::position;
-  } else if (word.is(Keyword::timestamp)) {
-    as_of.kind = AsOfKind::timestamp;
   } else if (word.is(Keyword::latest)) {
     as_of.kind = AsOfKind::latest;
-  } else if (standard) {
-    as_of.kind = AsOfKind::timestamp;  // the standard has no word before the time
   } else {
-    return {};  // an alias named "of"
+    as_of.kind = AsOfKind::timestamp;  // the standard has no word before the time
   }
-  at_ += skip + (standard && !word.is(Keyword::position) && !word.is(Keyword::timestamp) &&
-                         !word.is(Keyword::latest)
-                     ? 2
-                     : 3);
+  at_ += skip + (worded ? 3 : 2);
   as_of.expression.first = at_;
   if (as_of.kind != AsOfKind::latest) {
     // One operand, then + or - and another: where it ends is where neither goes on.

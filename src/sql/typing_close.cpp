@@ -126,6 +126,7 @@ Status Typing::close_case() {
     collate(operand);
   }
   std::vector<Term*> results;
+  results.reserve(frame.results.size());
   for (const std::uint32_t result : frame.results) results.push_back(&terms_[result]);
   KIMBERLITE_TRY(const auto type, unify(results));
   terms_.resize(frame.terms);

@@ -58,8 +58,8 @@ class Edits {
 };
 
 struct Unit {
-  Unit(std::string_view text_, std::span<const Token> tokens_)
-      : text(text_), tokens(tokens_), edits(tokens_.size()) {}
+  Unit(std::string_view source_text, std::span<const Token> source_tokens)
+      : text(source_text), tokens(source_tokens), edits(source_tokens.size()) {}
 
   std::string_view text;
   std::span<const Token> tokens;     // the last one is `end`

@@ -57,6 +57,7 @@ TEST(Sha256Function, GivesEveryThreadTheSame) {
   const Hash expected = sha256(bytes_of("abc"));
   std::vector<Hash> found(4);
   std::vector<std::thread> threads;
+  threads.reserve(found.size());
   for (Hash& hash : found) {
     threads.emplace_back([&hash] {
       for (int i = 0; i < 100; ++i) hash = sha256(bytes_of("a"), bytes_of("bc"));

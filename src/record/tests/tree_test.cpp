@@ -19,6 +19,7 @@ Hash leaf(std::uint64_t i) {
 
 std::vector<Hash> leaves(std::uint64_t count) {
   std::vector<Hash> made;
+  made.reserve(count);
   for (std::uint64_t i = 0; i < count; ++i) made.push_back(leaf(i));
   return made;
 }

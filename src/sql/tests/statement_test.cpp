@@ -245,6 +245,7 @@ TEST(Parameters, AreNumbered) {
     EXPECT_EQ(parameters.count, each.count) << each.text;
     EXPECT_EQ(parameters.names, each.names) << each.text;
     std::vector<std::uint32_t> numbers;
+    numbers.reserve(parameters.uses.size());
     for (const ParameterUse& use : parameters.uses) numbers.push_back(use.number);
     EXPECT_EQ(numbers, each.numbers) << each.text;
   }

@@ -35,6 +35,7 @@ class Writer {
 
   std::vector<Step> write(std::size_t count) {
     std::vector<Step> script;
+    script.reserve(count);
     for (std::size_t i = 1; i < tenants.size(); ++i) {
       script.push_back({.kind = StepKind::create_tenant, .tenant = std::string{tenants[i]}});
     }
@@ -360,6 +361,7 @@ Result<Outcome> Machine::perform(const Step& step, const Why& why) {
     }
     case StepKind::append: {
       std::vector<Event> events;
+      events.reserve(step.texts.size());
       for (const std::string& text : step.texts) events.push_back({"Noted", bytes_of(text)});
       std::optional<Sequence> expected;
       if (step.expected) expected = Sequence{*step.expected};
@@ -367,6 +369,7 @@ Result<Outcome> Machine::perform(const Step& step, const Why& why) {
     }
     default: {
       std::vector<Statement> statements;
+      statements.reserve(step.texts.size());
       for (const std::string& text : step.texts) statements.push_back({text, {}});
       return session->execute(statements, why);
     }

@@ -44,6 +44,7 @@ void give(sqlite3_context* context, const Result<Value>& result) {
 
 void call_scalar(sqlite3_context* context, int count, sqlite3_value** values) {
   std::vector<ValueView> arguments;
+  arguments.reserve(static_cast<std::size_t>(count));
   for (int i = 0; i < count; ++i) arguments.push_back(value_of(values[i]));
   give(context, static_cast<const ScalarFunction*>(sqlite3_user_data(context))->call(arguments));
 }
@@ -135,7 +136,7 @@ Miniature::Miniature() {
     sqlite3_result_int64(c, static_cast<sqlite3_int64>(self(c).position));
   });
   own("kmb_row", 0, [](sqlite3_context* c, int, sqlite3_value**) {
-    sqlite3_result_int64(c, static_cast<sqlite3_int64>(self(c).position << 20U | self(c).row++));
+    sqlite3_result_int64(c, static_cast<std::int64_t>(self(c).position << 20U | self(c).row++));
   });
   own("kmb_now", 0, [](sqlite3_context* c, int, sqlite3_value**) {
     give(c, Value{text_of(Timestamp{static_cast<std::int64_t>(self(c).now)})});
@@ -320,6 +321,7 @@ Answer Miniature::run(const std::string& sql, const std::vector<Value>& paramete
     return answer;
   }
   std::vector<ValueView> views;
+  views.reserve(parameters.size());
   for (const Value& value : parameters) views.push_back(view(value));
   Context door = context();
   door.parameters = views;
@@ -363,6 +365,7 @@ void Miniature::step(sqlite3_stmt* statement, Answer& answer) {
   for (int i = 0; i < count; ++i) answer.columns.emplace_back(sqlite3_column_name(statement, i));
   if (answer.rewritten.sql.size() > 0) {
     std::vector<std::string> declared;
+    declared.reserve(answer.rewritten.columns.size());
     for (const OutputColumn& column : answer.rewritten.columns) declared.push_back(column.name);
     EXPECT_EQ(answer.columns, declared) << answer.rewritten.sql;
   }

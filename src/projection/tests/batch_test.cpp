@@ -40,6 +40,7 @@ struct Batch : ::testing::Test {
   }
   void commit() {
     std::vector<Committed> committed;
+    committed.reserve(finished.size());
     for (std::size_t i = 0; i < finished.size(); ++i) {
       committed.push_back({&world.keep(finished[i], std::nullopt, times[i]), {}});
     }

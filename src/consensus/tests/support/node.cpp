@@ -316,6 +316,7 @@ void Node::crash(const std::vector<Death>& deaths) {
 
 void Node::crash(Rng& rng) {
   std::vector<Death> deaths;
+  deaths.reserve(writes_.size());
   for (std::size_t i = 0; i < writes_.size(); ++i) {
     deaths.push_back({.fate = static_cast<Fate>(below(rng, 3)), .pieces = rng()});
   }

@@ -16,6 +16,7 @@ bool is_key(const catalog::Table& table, const catalog::Column& column) {
 
 std::string key_names(const catalog::Table& table) {
   std::vector<std::string> names;
+  names.reserve(table.primary_key.size());
   for (const ColumnId id : table.primary_key) {
     names.push_back(name_of(catalog::Catalog::column(table, id)->name));
   }

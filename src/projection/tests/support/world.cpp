@@ -13,6 +13,7 @@ namespace kimberlite::projection::test {
 
 std::vector<ValueView> views(const std::vector<Value>& values) {
   std::vector<ValueView> out;
+  out.reserve(values.size());
   for (const Value& value : values) out.push_back(view(value));
   return out;
 }

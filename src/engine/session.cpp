@@ -428,26 +428,33 @@ Result<Position> LocalSession::position_of(projection::Reader& reader, Timestamp
 
 // SHOW and DESCRIBE are queries of the system tables by another name.
 Result<std::unique_ptr<Cursor>> LocalSession::show(const sql::Statement& statement,
-                                                   const ReadLimits& limits) {
+                                                   const AsOf& as_of, const ReadLimits& limits) {
   if (statement.kind == sql::StatementKind::show_tables) {
     KIMBERLITE_TRY(const ParsedPtr query,
                    parse("SELECT table_name AS name, table_type AS kind, class, subject, retention "
                          "FROM __tables ORDER BY table_name"));
-    return query_rows(query, {query->text, {}}, as_of_, limits);
+    return query_rows(query, {query->text, {}}, as_of, limits);
   }
-  KIMBERLITE_TRY(const auto now, catalog());
-  if (now->table(statement.name.name) == nullptr && now->view(statement.name.name) == nullptr) {
-    const std::string near = now->nearest_table(statement.name.name);
-    return Error{Code::not_found_table, "there is no table {}",
-                 sql::display_name(statement.name.name)}
-        .next("{}", near.empty() ? "SHOW TABLES lists them" : "did you mean " + near + "?");
+  if (!std::holds_alternative<std::monostate>(as_of)) {
+    // A query of the table itself knows, and says, that it was not there then.
+    KIMBERLITE_TRY(const ParsedPtr probe, parse(fmt::format("SELECT 1 FROM {} LIMIT 0",
+                                                            sql::quote_name(statement.name.name))));
+    KIMBERLITE_CHECK(query_rows(probe, {probe->text, {}}, as_of, limits));
+  } else {
+    KIMBERLITE_TRY(const auto now, catalog());
+    if (now->table(statement.name.name) == nullptr && now->view(statement.name.name) == nullptr) {
+      const std::string near = now->nearest_table(statement.name.name);
+      return Error{Code::not_found_table, "there is no table {}",
+                   sql::display_name(statement.name.name)}
+          .next("{}", near.empty() ? "SHOW TABLES lists them" : "did you mean " + near + "?");
+    }
   }
   KIMBERLITE_TRY(const ParsedPtr query,
                  parse("SELECT column_name AS name, data_type AS type, is_nullable AS nullable, "
                        "column_default AS \"default\", primary_key FROM __columns "
                        "WHERE lower(table_name) = lower($1) ORDER BY ordinal_position"));
   const std::vector<Value> values{statement.name.name};
-  return query_rows(query, {query->text, values}, as_of_, limits);
+  return query_rows(query, {query->text, values}, as_of, limits);
 }
 
 Result<std::unique_ptr<Cursor>> LocalSession::read_rows(const ParsedPtr& parsed,
@@ -456,7 +463,7 @@ Result<std::unique_ptr<Cursor>> LocalSession::read_rows(const ParsedPtr& parsed,
                                                         const ReadLimits& limits) {
   const sql::StatementKind kind = parsed->statement.kind;
   if (kind == sql::StatementKind::show_tables || kind == sql::StatementKind::show_columns) {
-    return show(parsed->statement, limits);
+    return show(parsed->statement, as_of, limits);
   }
   return query_rows(parsed, statement, as_of, limits);
 }

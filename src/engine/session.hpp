@@ -79,7 +79,7 @@ class LocalSession final : public Session {
                                                            const AsOf& as_of,
                                                            const ReadLimits& limits);
   [[nodiscard]] Result<std::unique_ptr<Cursor>> show(const sql::Statement& statement,
-                                                     const ReadLimits& limits);
+                                                     const AsOf& as_of, const ReadLimits& limits);
   [[nodiscard]] Result<Reply> set_as_of(const Parsed& parsed, const Statement& statement);
   [[nodiscard]] Result<Position> resolve(projection::Reader& reader,
                                          const sql::Statement& statement,

@@ -266,6 +266,22 @@ TEST_F(EngineTest, SessionsReadThePastAndMayNotWriteThere) {
   EXPECT_EQ(rows("SELECT count(*) FROM t", TimestampUs{second.timestamp.value() - 1}), "1");
 }
 
+TEST_F(EngineTest, TheSchemaIsShownAsItWasThen) {
+  write("CREATE TABLE t (id INTEGER PRIMARY KEY)");  // 2
+  write("ALTER TABLE t ADD COLUMN v TEXT");          // 3
+  write("CREATE TABLE u (a INTEGER, b INTEGER)");    // 4
+  write("DROP TABLE t");                             // 5
+  const auto lines = [](const std::string& text) { return std::ranges::count(text, '\n') + 1; };
+  EXPECT_EQ(lines(rows("DESCRIBE t", Position{2})), 1);
+  EXPECT_EQ(lines(rows("DESCRIBE t", Position{4})), 2) << "though it is gone now";
+  EXPECT_EQ(lines(rows("SHOW TABLES", Position{4})), 2);
+  EXPECT_EQ(lines(rows("SHOW TABLES", Position{5})), 1);
+  const auto early = session_->query({"DESCRIBE u", {}}, Position{3}, {});
+  ASSERT_FALSE(early);
+  EXPECT_EQ(early.error().code(), Code::not_found_then);
+  EXPECT_EQ(refused("DESCRIBE t"), Code::not_found_table);
+}
+
 TEST_F(EngineTest, ATimeInTheTextIsAnsweredOnceNothingCanComeBeforeIt) {
   write("CREATE TABLE t (id INTEGER PRIMARY KEY)");
   const Outcome first = write("INSERT INTO t VALUES (1)");

@@ -305,6 +305,7 @@ TEST_F(EngineTest, ManyThreadsShareABatch) {
   constexpr int threads = 24;  // enough that a driver stays, and that wakers wake wakers
   constexpr int each = 20;
   std::vector<std::thread> workers;
+  workers.reserve(threads);
   std::atomic<int> failed = 0;
   for (int worker = 0; worker < threads; ++worker) {
     workers.emplace_back([&, worker] {

@@ -173,7 +173,7 @@ TEST_P(StorageContract, ADeviceIsZeroKeepsItsSizeAndCompletesEveryOperation) {
   device = storage_->open_device("journal", 0);
   ASSERT_TRUE(device);
   EXPECT_EQ((*device)->size(), size);
-  (*device)->read(2, 31 * 4096, {to.get(), 4096});
+  (*device)->read(2, std::uint64_t{31} * 4096, {to.get(), 4096});
   ASSERT_EQ((*device)->poll(done, 1'000'000'000), 1U);
   EXPECT_EQ(to.get()[0], std::byte{32});
 }

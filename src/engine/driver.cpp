@@ -13,7 +13,7 @@ constexpr std::uint64_t wait_slice_ns = 10'000'000;
 // A driver whose own wait is over stays for some more turns while many others wait: its successor
 // would have to be woken, and find a processor, before the next write could begin.
 constexpr std::size_t many = 8;
-constexpr std::uint64_t extra_turns_max = 8;
+constexpr std::uint64_t extra_turns_max = 64;  // tasks and waits for the disk
 
 }  // namespace
 
@@ -71,8 +71,8 @@ Bed& Driver::free_bed() {
 void Driver::drive(Signal& signal) {
   std::uint64_t extra = 0;
   while (!signal.is_set() || (extra < extra_turns_max && many_parked())) {
-    if (executor_.run_one(0)) continue;
     if (signal.is_set()) ++extra;
+    if (executor_.run_one(0)) continue;
     if (poll_disk_(wait_slice_ns)) continue;
     if (signal.is_set()) break;
     executor_.run_one(wait_slice_ns);

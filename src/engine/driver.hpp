@@ -13,7 +13,7 @@
 // (D1) A signal's waiter may destroy it as soon as it is set: nobody who sets it touches it after.
 //                                                                 [kept: set]
 // (D2) A bed lives as long as the driver: whoever wakes a sleeper that has left wakes nobody, or a
-//      later sleeper for nothing.                                 [kept: Driver::beds_, sleep]
+//      later sleeper for nothing.                                 [kept: free_bed, park]
 // (D3) While anyone is parked, some thread drives.                [kept: park, hand_over]
 // (D4) While a sleeper is due, some thread is a waker: woken, and not yet past `rise`.
 //                                                                 [kept: set, rise]

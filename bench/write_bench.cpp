@@ -129,7 +129,7 @@ class Bulk {
       for (std::size_t column = 1; column <= 5; ++column) {
         text_ += fmt::format("{}${}", column == 1 ? "" : ", ", row * 5 + column);
       }
-      text_ += ")";
+      text_ += ')';
     }
   }
 

@@ -189,7 +189,7 @@ WriterOptions App::writer_options() const {
 std::unique_ptr<ResultWriter> App::writer(std::string_view command) {
   WriterOptions options = writer_options();
   options.command = command;
-  return make_result_writer(std::move(options), out_, messages_);
+  return make_result_writer(options, out_, messages_);
 }
 
 Result<std::uint64_t> App::timeout_ns() const {

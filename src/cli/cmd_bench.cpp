@@ -190,7 +190,7 @@ Result<int> run_bench(App& app, const BenchOptions& options) {
     rows.push_back({std::move(figure.what), figure.value, std::move(figure.unit)});
   WriterOptions writer_options = app.writer_options();
   writer_options.quiet = true;
-  const auto writer = make_result_writer(std::move(writer_options), app.out(), app.messages());
+  const auto writer = make_result_writer(writer_options, app.out(), app.messages());
   KIMBERLITE_CHECK(write_rows(*writer,
                               {{"what", catalog::Type{catalog::TypeKind::text}},
                                {"value", catalog::Type{catalog::TypeKind::double_precision}},

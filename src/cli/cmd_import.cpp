@@ -167,9 +167,9 @@ Status Import::create_table() {
     for (std::size_t i = 0; i < options_.primary_key.size(); ++i) {
       sql += (i == 0 ? "" : ", ") + sql::quote_name(options_.primary_key[i]);
     }
-    sql += ")";
+    sql += ')';
   }
-  sql += ")";
+  sql += ')';
   std::string with;
   if (options_.data_class) with += fmt::format("class = {}", *options_.data_class);
   if (options_.subject) {
@@ -234,7 +234,7 @@ std::string Import::insert_text(std::size_t rows) const {
     text += row == 0 ? "(" : ", (";
     for (std::size_t i = 0; i < names_.size(); ++i)
       text += fmt::format("{}${}", i == 0 ? "" : ", ", ++number);
-    text += ")";
+    text += ')';
   }
   return text;
 }

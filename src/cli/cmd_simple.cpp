@@ -26,7 +26,7 @@ Result<int> show(App& app, const std::vector<Column>& columns, const std::vector
   const auto writer = app.writer(app.invocation().command);
   WriterOptions options = app.writer_options();
   options.quiet = true;  // there is no statement to sum up
-  const auto quiet = make_result_writer(std::move(options), app.out(), app.messages());
+  const auto quiet = make_result_writer(options, app.out(), app.messages());
   KIMBERLITE_CHECK(write_rows(*quiet, columns, rows, {.rows = rows.size()}));
   KIMBERLITE_CHECK(quiet->finish());
   return 0;

@@ -76,7 +76,7 @@ struct Trail {
 Result<int> write_trail(App& app, engine::Session& session, const Trail& trail) {
   WriterOptions options = app.writer_options();
   options.quiet = true;
-  const auto writer = make_result_writer(std::move(options), app.out(), app.messages());
+  const auto writer = make_result_writer(options, app.out(), app.messages());
   KIMBERLITE_CHECK(writer->begin(trail.columns));
   Summary summary;
   platform::ThreadExecutor idle{platform::ExecutorOptions{}};

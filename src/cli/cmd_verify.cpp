@@ -100,7 +100,7 @@ Status print_report(App& app, const engine::VerifyReport& report, std::string_vi
       text += "}\n";
     } else {
       append_report(text, report, elapsed_us);
-      text += "\n";
+      text += '\n';
     }
     return app.out().write(text);
   }
@@ -216,7 +216,7 @@ Result<int> run_inspect(App& app, const InspectOptions& options) {
   }
   WriterOptions writer_options = app.writer_options();
   writer_options.quiet = true;
-  const auto writer = make_result_writer(std::move(writer_options), app.out(), app.messages());
+  const auto writer = make_result_writer(writer_options, app.out(), app.messages());
   KIMBERLITE_CHECK(
       write_rows(*writer, {{"byte", number}, {"size", number}, {"what", text}, {"unused", boolean}},
                  rows, {.rows = rows.size()}));
@@ -268,7 +268,7 @@ Result<int> run_doctor(App& app, const DoctorOptions& /*options*/) {
   const std::optional<catalog::Type> text{catalog::Type{catalog::TypeKind::text}};
   WriterOptions writer_options = app.writer_options();
   writer_options.quiet = true;
-  const auto writer = make_result_writer(std::move(writer_options), app.out(), app.messages());
+  const auto writer = make_result_writer(writer_options, app.out(), app.messages());
   KIMBERLITE_CHECK(write_rows(*writer, {{"check", text}, {"result", text}, {"detail", text}}, rows,
                               {.rows = rows.size()}));
   KIMBERLITE_CHECK(writer->finish());

@@ -25,7 +25,7 @@ std::string_view trimmed(std::string_view text) {
 
 // False if the parser finds what the judge did not.
 bool take_value(simdjson::ondemand::value& value, JsonMember& member) {
-  simdjson::ondemand::json_type type{};
+  simdjson::ondemand::json_type type = simdjson::ondemand::json_type::null;
   if (value.type().get(type) != simdjson::SUCCESS) return false;
   std::string_view text;
   switch (type) {

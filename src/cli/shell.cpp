@@ -90,7 +90,7 @@ class Shell {
   std::string prompt() {
     if (pending_.incomplete()) return "   ...> ";
     std::string text = app_.tenant();
-    if (session_.in_transaction()) text += "*";
+    if (session_.in_transaction()) text += '*';
     if (const auto* position = std::get_if<Position>(&session_.as_of())) {
       text += fmt::format("@{}", position->value());
     }

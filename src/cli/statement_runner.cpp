@@ -68,7 +68,7 @@ void StatementRunner::make_writer() {
   WriterOptions options = app_.writer_options();
   options.format = format_;
   options.quiet = options.quiet || !timing_;
-  writer_ = make_result_writer(std::move(options), app_.out(), app_.messages());
+  writer_ = make_result_writer(options, app_.out(), app_.messages());
 }
 
 void StatementRunner::change_format(Format format) {

@@ -454,15 +454,15 @@ Script drop_column(const catalog::Table& before, const catalog::Table& after, Co
 Script system_tables() {
   return {
       "CREATE TABLE __projection(name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID",
-      "CREATE TABLE __records(position INTEGER PRIMARY KEY, timestamp INTEGER NOT NULL, "
-      "kind INTEGER NOT NULL, actor BLOB NOT NULL, request_id BLOB, digest BLOB) STRICT",
+      ("CREATE TABLE __records(position INTEGER PRIMARY KEY, timestamp INTEGER NOT NULL, "
+       "kind INTEGER NOT NULL, actor BLOB NOT NULL, request_id BLOB, digest BLOB) STRICT"),
       "CREATE UNIQUE INDEX __records_request ON __records(request_id) WHERE request_id IS NOT NULL",
       "CREATE UNIQUE INDEX __records_time ON __records(timestamp)",
       "CREATE TABLE __schema_changes(position INTEGER PRIMARY KEY) STRICT",
-      "CREATE TABLE __streams(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, "
-      "next_sequence INTEGER NOT NULL) STRICT",
-      "CREATE TABLE __appends(stream INTEGER, first_sequence INTEGER, position INTEGER NOT NULL, "
-      "PRIMARY KEY(stream, first_sequence)) STRICT, WITHOUT ROWID",
+      ("CREATE TABLE __streams(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, "
+       "next_sequence INTEGER NOT NULL) STRICT"),
+      ("CREATE TABLE __appends(stream INTEGER, first_sequence INTEGER, position INTEGER NOT NULL, "
+       "PRIMARY KEY(stream, first_sequence)) STRICT, WITHOUT ROWID"),
   };
 }
 

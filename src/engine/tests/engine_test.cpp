@@ -65,10 +65,10 @@ class EngineTest : public ::testing::Test {
       const auto more = (*cursor)->next();
       EXPECT_TRUE(more) << to_string(more.error());
       if (!more || !*more) return text;
-      if (!text.empty()) text += "\n";
+      if (!text.empty()) text += '\n';
       std::string line;
       for (const ValueView& value : (*cursor)->row()) {
-        if (!line.empty()) line += "|";
+        if (!line.empty()) line += '|';
         line += show(value);
       }
       text += line;

@@ -12,7 +12,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdio>
+#include <charconv>
 #include <map>
 #include <tuple>
 
@@ -47,12 +47,15 @@ struct Byte {
 std::map<std::uint64_t, Position> records_of(const Inspection& inspection) {
   std::map<std::uint64_t, Position> records;
   for (const FileRange& range : inspection.ranges) {
+    constexpr std::string_view record = "record ";
     std::uint64_t position = 0;
-    if (std::sscanf(range.what.c_str(), "record %lu,", &position) == 1) {
-      records.emplace(range.offset, Position{position});
-    } else {
-      records.emplace(range.offset, Position{});
+    if (range.what.starts_with(record)) {
+      const char* const digits = range.what.data() + record.size();
+      const char* const end = range.what.data() + range.what.size();
+      const auto number = std::from_chars(digits, end, position);
+      if (number.ptr == end || *number.ptr != ',') position = 0;
     }
+    records.emplace(range.offset, Position{position});
   }
   return records;
 }

@@ -152,6 +152,7 @@ inline std::vector<Buffer> blobs(const State& state) {
 inline Result<State> reload(const State& state) {
   const std::vector<Buffer> all = blobs(state);
   std::vector<Blob> views;
+  views.reserve(all.size());
   for (std::uint64_t i = 0; i < all.size(); ++i) views.push_back({TenantId{i}, all[i]});
   return decode(state.cluster(), views);
 }

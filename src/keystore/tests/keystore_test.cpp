@@ -307,6 +307,7 @@ TEST_F(KeystoreTest, IsReadWhileItsOwnerAddsKeys) {
   std::atomic<bool> done = false;
   std::atomic<int> opened = 0;
   std::vector<std::thread> readers;
+  readers.reserve(2);
   for (int i = 0; i < 2; ++i) {
     readers.emplace_back([&] {
       do {

@@ -34,7 +34,7 @@ struct Record {
 inline Record record_after(const record::Head& head, unsigned seed, const Shape& shape) {
   const std::uint64_t n = head.position.value();
   const auto pick = [&](std::uint64_t salt, std::uint64_t bound) {
-    return (n * 2654435761U + seed * 40503U + salt * 97U) % 1009 % bound;
+    return (n * 2654435761U + std::uint64_t{seed} * 40503U + salt * 97U) % 1009 % bound;
   };
   Record made;
   const std::uint64_t items = 1 + pick(1, shape.items_max);

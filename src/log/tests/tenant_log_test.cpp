@@ -160,19 +160,19 @@ TEST_P(Derived, FilesMayBeDamagedAndAreMadeAgain) {
       image.remove(nodes);
       break;
     case 3:
-      image.truncate(offsets, 699 * 8);
+      image.truncate(offsets, 699UL * 8);
       break;
     case 4:
       image.truncate(leaves, 100);
       break;
     case 5:
-      image.flip(offsets, 300 * 8);
+      image.flip(offsets, 300UL * 8);
       break;
     case 6:
-      image.flip(offsets, 699 * 8 + 5);
+      image.flip(offsets, 699UL * 8 + 5);
       break;
     case 7:
-      image.flip(leaves, 32 * 3);
+      image.flip(leaves, 32UL * 3);
       break;
     case 8:
       image.flip(nodes, 33);

@@ -188,7 +188,7 @@ TEST_F(Verify, ReportsDamageInSeveralPlacesAndBoundsTheList) {
   vopr::DiskImage image = whole_;
   image.flip(first, segment_header_size + heads_[1].bytes + 300);
   image.flip(second, segment_header_size + heads_[7].bytes - heads_[5].bytes + 300);
-  image.flip(directory + "offsets", 11 * 8);
+  image.flip(directory + "offsets", 11UL * 8);
   const VerifyReport report = verified(image);
   EXPECT_TRUE(has(report, Code::integrity_frame, first)) << made::describe(report);
   EXPECT_TRUE(has(report, Code::integrity_frame, second));

@@ -207,7 +207,6 @@ std::string RandomSql::predicate(const catalog::Table& table) {
       return fmt::format("{} {} '{}'", name_of(column.name), op, below(30));
     case text:
     case varchar:
-      return fmt::format("{} {} {}", name_of(column.name), op, below(30));
     case decimal:
       return fmt::format("{} {} {}", name_of(column.name), op, below(30));
     default:

@@ -148,7 +148,7 @@ void World::after_commit() {
 }
 
 Result<std::size_t> World::attempt(const std::vector<std::string>& statements,
-                                   std::vector<Value> parameters) {
+                                   const std::vector<Value>& parameters) {
   const std::vector<ValueView> given = views(parameters);
   const TimestampUs time = tick();
   KIMBERLITE_CHECK(projection_->begin_batch(projection_->applied()));
@@ -189,8 +189,8 @@ Result<std::size_t> World::attempt(const std::vector<std::string>& statements,
   return count;
 }
 
-std::size_t World::run(std::string_view sql, std::vector<Value> parameters) {
-  const auto done = attempt({std::string{sql}}, std::move(parameters));
+std::size_t World::run(std::string_view sql, const std::vector<Value>& parameters) {
+  const auto done = attempt({std::string{sql}}, parameters);
   EXPECT_TRUE(done.has_value()) << sql << ": " << to_string(done.error());
   return done ? *done : 0;
 }
@@ -201,8 +201,8 @@ std::size_t World::run_all(const std::vector<std::string>& statements) {
   return done ? *done : 0;
 }
 
-Error World::refuse(std::string_view sql, std::vector<Value> parameters) {
-  const auto done = attempt({std::string{sql}}, std::move(parameters));
+Error World::refuse(std::string_view sql, const std::vector<Value>& parameters) {
+  const auto done = attempt({std::string{sql}}, parameters);
   EXPECT_FALSE(done.has_value()) << sql;
   return done ? Error{Code::internal_bug, "not refused"} : done.error();
 }
@@ -265,7 +265,7 @@ void World::append(const std::string& stream,
 }
 
 Result<std::vector<std::string>> rows_of(Reader& reader, std::string_view sql,
-                                         std::vector<Value> parameters,
+                                         const std::vector<Value>& parameters,
                                          const ReadContext& context) {
   const std::vector<ValueView> given = views(parameters);
   KIMBERLITE_TRY(const sql::Statement statement, sql::parse(sql));
@@ -284,18 +284,18 @@ Result<std::vector<std::string>> rows_of(Reader& reader, std::string_view sql,
   }
 }
 
-Result<std::string> World::try_query(std::string_view sql, std::vector<Value> parameters,
+Result<std::string> World::try_query(std::string_view sql, const std::vector<Value>& parameters,
                                      std::optional<Position> as_of) {
   ReadContext context;
   context.as_of = as_of;
   context.now = TimestampUs{now_};
-  KIMBERLITE_TRY(const auto rows, rows_of(reader(), sql, std::move(parameters), context));
+  KIMBERLITE_TRY(const auto rows, rows_of(reader(), sql, parameters, context));
   return fmt::format("{}", fmt::join(rows, ";"));
 }
 
-std::string World::query(std::string_view sql, std::vector<Value> parameters,
+std::string World::query(std::string_view sql, const std::vector<Value>& parameters,
                          std::optional<Position> as_of) {
-  auto rows = try_query(sql, std::move(parameters), as_of);
+  auto rows = try_query(sql, parameters, as_of);
   EXPECT_TRUE(rows.has_value()) << sql << ": " << to_string(rows.error());
   return rows ? *rows : "ERROR";
 }

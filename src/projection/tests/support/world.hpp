@@ -62,13 +62,13 @@ class World {
   World();
 
   // Fails the test unless the statements, one request, succeed; the number of row changes.
-  std::size_t run(std::string_view sql, std::vector<Value> parameters = {});
+  std::size_t run(std::string_view sql, const std::vector<Value>& parameters = {});
   std::size_t run_all(const std::vector<std::string>& statements);
   // Fails the test unless they are refused.
-  Error refuse(std::string_view sql, std::vector<Value> parameters = {});
+  Error refuse(std::string_view sql, const std::vector<Value>& parameters = {});
   // One request of its own batch; commits what it changed.
   Result<std::size_t> attempt(const std::vector<std::string>& statements,
-                              std::vector<Value> parameters = {});
+                              const std::vector<Value>& parameters = {});
   // DDL text, or a change made by hand.
   Status attempt_ddl(std::string_view sql);
   void ddl(std::string_view sql);
@@ -77,9 +77,9 @@ class World {
               const std::vector<std::pair<std::string, std::string>>& events);
 
   // Rows of a query as text, "a|b;c|d"; NULL is "NULL".
-  std::string query(std::string_view sql, std::vector<Value> parameters = {},
+  std::string query(std::string_view sql, const std::vector<Value>& parameters = {},
                     std::optional<Position> as_of = std::nullopt);
-  Result<std::string> try_query(std::string_view sql, std::vector<Value> parameters = {},
+  Result<std::string> try_query(std::string_view sql, const std::vector<Value>& parameters = {},
                                 std::optional<Position> as_of = std::nullopt);
 
   [[nodiscard]] Position head() const { return projection().applied(); }
@@ -112,7 +112,8 @@ class World {
 
 // The rows of a query, each as text, NULL as "NULL".
 Result<std::vector<std::string>> rows_of(Reader& reader, std::string_view sql,
-                                         std::vector<Value> parameters, const ReadContext& context);
+                                         const std::vector<Value>& parameters,
+                                         const ReadContext& context);
 
 // Parameters as views.
 std::vector<ValueView> views(const std::vector<Value>& values);

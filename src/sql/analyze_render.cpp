@@ -270,7 +270,7 @@ std::string render(const catalog::View& view) {
     columns += columns.empty() ? " (" : ", ";
     columns += display_name(name);
   }
-  if (!columns.empty()) columns += ")";
+  if (!columns.empty()) columns += ')';
   return fmt::format("CREATE VIEW {}{} AS {}", display_name(view.name), columns, view.select);
 }
 

@@ -548,6 +548,7 @@ TEST(VfsThreads, ReadersSeeWholeTransactionsWhileOneWrites) {
   std::atomic<int> wrong{0};
   std::atomic<int> reads{0};
   std::vector<std::thread> readers;
+  readers.reserve(3);
   for (int r = 0; r < 3; ++r) {
     readers.emplace_back([&] {
       while (!stop) {

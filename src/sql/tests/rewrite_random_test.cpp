@@ -1,4 +1,5 @@
 // The door against the truth: random writes, and for every position what the table held then.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <random>
@@ -80,10 +81,11 @@ TEST(RewriteRandom, EveryPastAnswerIsTheDumpOfItsTime) {
       // DIFF from p - 1 turns the dump of p - 1 into that of p.
       if (p < 2) continue;
       const std::string undone =
-          db.run("SELECT id, amount, word FROM t AS OF POSITION " + std::to_string(p - 1) +
-                 " WHERE id NOT IN (SELECT id FROM DIFF(t, " + std::to_string(p - 1) + ", " + at +
-                 ") WHERE change = '-') UNION ALL SELECT id, amount, word FROM DIFF(t, " +
-                 std::to_string(p - 1) + ", " + at + ") WHERE change = '+' ORDER BY id")
+          db.run(fmt::format("SELECT id, amount, word FROM t AS OF POSITION {0} WHERE id NOT IN "
+                             "(SELECT id FROM DIFF(t, {0}, {1}) WHERE change = '-') UNION ALL "
+                             "SELECT id, amount, word FROM DIFF(t, {0}, {1}) WHERE change = '+' "
+                             "ORDER BY id",
+                             p - 1, at))
               .text();
       ASSERT_EQ(undone, dumps[p]) << "seed " << seed << " position " << p;
     }

@@ -33,6 +33,7 @@ class Rewrite : public ::testing::Test {
   // Where and what of an error.
   std::string fault_of(const std::string& sql) { return db.run(sql).error; }
 
+ public:
   Miniature db;
   Answer last;
 };

@@ -1,5 +1,6 @@
 // The tokenizer splits as SQLite's does: by hand-picked texts, by 10,000 random ones, and by what
 // SQLite makes of literals and names.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <random>
@@ -232,7 +233,7 @@ TEST(TokenDifferential, ReservedWordsAreSqlites) {
     const auto keyword = static_cast<Keyword>(i);
     const std::string word{spelling(keyword)};
     EXPECT_EQ(keyword_of(lower_case(word)), keyword);
-    const bool taken = sqlite.accepts("CREATE TABLE t_" + word + "(" + word + ")");
+    const bool taken = sqlite.accepts(fmt::format("CREATE TABLE t_{0}({0})", word));
     EXPECT_EQ(is_reserved(keyword), !taken) << word;
   }
 }

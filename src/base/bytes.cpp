@@ -8,6 +8,8 @@ namespace kimberlite::base {
 namespace {
 
 constexpr std::string_view hex_digits = "0123456789abcdef";
+constexpr std::string_view base64_digits =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 int hex_value(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -65,6 +67,51 @@ std::optional<Buffer> from_hex(std::string_view text) {
     const int low = hex_value(text[i + 1]);
     if (high < 0 || low < 0) return std::nullopt;
     bytes.push_back(static_cast<std::byte>(high * 16 + low));
+  }
+  return bytes;
+}
+
+std::string to_base64(Bytes bytes) {
+  std::string text;
+  text.reserve((bytes.size() + 2) / 3 * 4);
+  append_base64(text, bytes);
+  return text;
+}
+
+void append_base64(std::string& to, Bytes bytes) {
+  const auto at = [&](std::size_t i) {
+    return i < bytes.size() ? std::to_integer<std::uint32_t>(bytes[i]) : 0U;
+  };
+  for (std::size_t i = 0; i < bytes.size(); i += 3) {
+    const std::uint32_t group = at(i) << 16U | at(i + 1) << 8U | at(i + 2);
+    const std::size_t left = bytes.size() - i;
+    to += base64_digits[group >> 18U];
+    to += base64_digits[group >> 12U & 63U];
+    to += left > 1 ? base64_digits[group >> 6U & 63U] : '=';
+    to += left > 2 ? base64_digits[group & 63U] : '=';
+  }
+}
+
+std::optional<Buffer> from_base64(std::string_view text) {
+  if (text.size() % 4 != 0) return std::nullopt;
+  Buffer bytes;
+  bytes.reserve(text.size() / 4 * 3);
+  for (std::size_t i = 0; i < text.size(); i += 4) {
+    const bool last = i + 4 == text.size();
+    std::size_t padding = 0;
+    if (last && text[i + 3] == '=') padding = text[i + 2] == '=' ? 2 : 1;
+    std::uint32_t group = 0;
+    for (std::size_t k = 0; k < 4; ++k) {
+      group <<= 6U;
+      if (k >= 4 - padding) continue;
+      const std::size_t digit = base64_digits.find(text[i + k]);
+      if (digit == std::string_view::npos) return std::nullopt;
+      group |= static_cast<std::uint32_t>(digit);
+    }
+    for (std::size_t k = 0; k < 3 - padding; ++k) {
+      bytes.push_back(static_cast<std::byte>(group >> (16 - 8 * k) & 0xFFU));
+    }
+    if ((group & ((1U << (8 * padding)) - 1)) != 0) return std::nullopt;  // one spelling only
   }
   return bytes;
 }

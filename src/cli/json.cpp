@@ -8,8 +8,6 @@ namespace kimberlite::cli {
 namespace {
 
 constexpr std::int64_t exact_in_a_double = 1LL << 53U;
-constexpr std::string_view base64_digits =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 }  // namespace
 
@@ -57,20 +55,6 @@ void append_json_unsigned(std::string& to, std::uint64_t value) {
   if (!exact) to += '"';
   fmt::format_to(std::back_inserter(to), "{}", value);
   if (!exact) to += '"';
-}
-
-void append_base64(std::string& to, Bytes bytes) {
-  const auto at = [&](std::size_t i) {
-    return i < bytes.size() ? std::to_integer<std::uint32_t>(bytes[i]) : 0U;
-  };
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const std::uint32_t word = at(i) << 16U | at(i + 1) << 8U | at(i + 2);
-    const std::size_t left = bytes.size() - i;
-    to += base64_digits[word >> 18U];
-    to += base64_digits[word >> 12U & 63U];
-    to += left > 1 ? base64_digits[word >> 6U & 63U] : '=';
-    to += left > 2 ? base64_digits[word & 63U] : '=';
-  }
 }
 
 void JsonObject::member(std::string_view name) {

@@ -271,51 +271,6 @@ Result<Value> to_spelled(const ValueView& value, const Type& type) {
   return Value{*std::move(canonical)};
 }
 
-constexpr std::string_view base64_digits =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-// RFC 4648, section 4.
-std::string base64(Bytes bytes) {
-  std::string text;
-  text.reserve((bytes.size() + 2) / 3 * 4);
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const std::size_t left = bytes.size() - i;
-    const auto at = [&](std::size_t k) {
-      return k < left ? static_cast<std::uint32_t>(bytes[i + k]) : 0U;
-    };
-    const std::uint32_t group = at(0) << 16U | at(1) << 8U | at(2);
-    for (std::size_t k = 0; k < 4; ++k) {
-      const char digit = base64_digits[group >> (18 - 6 * k) & 63U];
-      text.push_back(k <= left ? digit : '=');
-    }
-  }
-  return text;
-}
-
-std::optional<Buffer> from_base64(std::string_view text) {
-  if (text.size() % 4 != 0) return std::nullopt;
-  Buffer bytes;
-  bytes.reserve(text.size() / 4 * 3);
-  for (std::size_t i = 0; i < text.size(); i += 4) {
-    const bool last = i + 4 == text.size();
-    std::size_t padding = 0;
-    if (last && text[i + 3] == '=') padding = text[i + 2] == '=' ? 2 : 1;
-    std::uint32_t group = 0;
-    for (std::size_t k = 0; k < 4; ++k) {
-      group <<= 6U;
-      if (k >= 4 - padding) continue;
-      const std::size_t digit = base64_digits.find(text[i + k]);
-      if (digit == std::string_view::npos) return std::nullopt;
-      group |= static_cast<std::uint32_t>(digit);
-    }
-    for (std::size_t k = 0; k < 3 - padding; ++k) {
-      bytes.push_back(static_cast<std::byte>(group >> (16 - 8 * k) & 0xFFU));
-    }
-    if ((group & ((1U << (8 * padding)) - 1)) != 0) return std::nullopt;  // one spelling only
-  }
-  return bytes;
-}
-
 Result<Value> to_bytes(const ValueView& value, const Type& type) {
   if (const auto* bytes = std::get_if<Bytes>(&value)) {
     return Value{Buffer{bytes->begin(), bytes->end()}};
@@ -633,7 +588,7 @@ std::string print_double(double value) {
 }
 
 std::string print(const ValueView& value) {
-  if (const auto* bytes = std::get_if<Bytes>(&value)) return base64(*bytes);
+  if (const auto* bytes = std::get_if<Bytes>(&value)) return to_base64(*bytes);
   return text_form(value).value_or("");
 }
 

@@ -74,6 +74,29 @@ TEST(Bytes, HexAndUuidRoundTrip) {
   EXPECT_FALSE(from_uuid("f81d4fae-7dec-11d0-a765-00a0c91e6bf"));
 }
 
+// The vectors of RFC 4648 §10, and what is close to them.
+TEST(Bytes, Base64HasOneSpelling) {
+  for (const auto& [plain, text] :
+       std::initializer_list<std::pair<std::string_view, std::string_view>>{
+           {"", ""},
+           {"f", "Zg=="},
+           {"fo", "Zm8="},
+           {"foo", "Zm9v"},
+           {"foob", "Zm9vYg=="},
+           {"fooba", "Zm9vYmE="},
+           {"foobar", "Zm9vYmFy"}}) {
+    EXPECT_EQ(to_base64(bytes_of(plain)), text);
+    ASSERT_TRUE(from_base64(text)) << text;
+    EXPECT_EQ(text_of(*from_base64(text)), plain);
+  }
+  const std::array high{std::byte{0xFB}, std::byte{0xFF}};
+  EXPECT_EQ(to_base64(high), "+/8=");
+  for (const std::string_view bad : {"Zg", "Zg=", "Zh==", "Zm9=", "Zg==Zg==", "=Zg=", "====",
+                                     "Zm9v\n", "Zm 9", "Zm9-", "_m9v", "Z===", "Zm9vYg=A"}) {
+    EXPECT_FALSE(from_base64(bad)) << bad;
+  }
+}
+
 TEST(Bytes, Utf8IsTheStrictOne) {
   EXPECT_TRUE(is_utf8_text(""));
   EXPECT_TRUE(is_utf8_text("a\u00e9\u20ac\U0001F600"));

@@ -57,22 +57,6 @@ TEST(Json, WritesIntegersThatADoubleWouldChangeAsStrings) {
 }
 
 // The vectors of RFC 4648 §10.
-TEST(Json, WritesBase64) {
-  const auto text = [](std::string_view bytes) {
-    std::string to;
-    append_base64(to, bytes_of(bytes));
-    return to;
-  };
-  EXPECT_EQ(text(""), "");
-  EXPECT_EQ(text("f"), "Zg==");
-  EXPECT_EQ(text("fo"), "Zm8=");
-  EXPECT_EQ(text("foo"), "Zm9v");
-  EXPECT_EQ(text("foob"), "Zm9vYg==");
-  EXPECT_EQ(text("fooba"), "Zm9vYmE=");
-  EXPECT_EQ(text("foobar"), "Zm9vYmFy");
-  EXPECT_EQ(text("\xFB\xFF"), "+/8=");
-}
-
 Error sample() {
   return Error{Code::constraint_unique, "a row with this key is already in {}", "patients"}
       .where("statement {}, line {}, column {}", 3, 7, 1)

@@ -46,6 +46,12 @@ inline void copy_bytes(MutBytes to, Bytes from) {
 // Nothing unless `text` is an even number of hexadecimal digits.
 [[nodiscard]] std::optional<Buffer> from_hex(std::string_view text);
 
+// RFC 4648 §4, with padding.
+[[nodiscard]] std::string to_base64(Bytes bytes);
+void append_base64(std::string& to, Bytes bytes);
+// Nothing unless `text` is exactly what `to_base64` gives.
+[[nodiscard]] std::optional<Buffer> from_base64(std::string_view text);
+
 // RFC 9562 text form, 8-4-4-4-12 in lower case.
 [[nodiscard]] std::string to_uuid(const Id128& id);
 // Accepts the 36-character form in either case, and nothing else.

@@ -17,9 +17,6 @@ void append_json_string(std::string& to, std::string_view text);
 void append_json_integer(std::string& to, std::int64_t value);
 void append_json_unsigned(std::string& to, std::uint64_t value);
 
-// RFC 4648 §4, with padding.
-void append_base64(std::string& to, Bytes bytes);
-
 // The members of one object, with commas where they belong:
 //   { JsonObject object{to}; object.text("code", …); }   the brace closes when it is destroyed
 class JsonObject {

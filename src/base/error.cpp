@@ -88,6 +88,8 @@ std::string_view name(Code code) {
       return "usage.not_ours";
     case Code::usage_api:
       return "usage.api";
+    case Code::usage_key:
+      return "usage.key";
     case Code::integrity_superblock:
       return "integrity.superblock";
     case Code::integrity_journal:
@@ -134,6 +136,18 @@ std::string_view name(Code code) {
       return "integrity.rollback";
     case Code::integrity_encoding:
       return "integrity.encoding";
+    case Code::integrity_note:
+      return "integrity.note";
+    case Code::integrity_signature:
+      return "integrity.signature";
+    case Code::integrity_head:
+      return "integrity.head";
+    case Code::integrity_receipt:
+      return "integrity.receipt";
+    case Code::integrity_inclusion:
+      return "integrity.inclusion";
+    case Code::integrity_consistency:
+      return "integrity.consistency";
     case Code::unavailable_in_use:
       return "unavailable.in_use";
     case Code::unavailable_disk_low:

@@ -77,6 +77,7 @@ enum class Code : std::uint16_t {
   usage_not_empty = 0x0607,  // init into a directory that holds something
   usage_not_ours = 0x0608,   // not a Kimberlite directory or file
   usage_api = 0x0609,        // the C++ API called out of order
+  usage_key = 0x060A,        // a line that is no public key of a log or witness
   integrity_superblock = 0x0701,
   integrity_journal = 0x0702,
   integrity_journal_lost = 0x0703,  // an acknowledged prepare is not in the journal
@@ -99,8 +100,14 @@ enum class Code : std::uint16_t {
   integrity_command = 0x0714,       // a committed command that does not decode
   integrity_item = 0x0715,
   integrity_rollback = 0x0716,
-  integrity_encoding = 0x0717,  // bytes that are not the canonical form
-  unavailable_in_use = 0x0801,  // another process holds the directory
+  integrity_encoding = 0x0717,   // bytes that are not the canonical form
+  integrity_note = 0x0718,       // a signed note that is none
+  integrity_signature = 0x0719,  // not signed by the pinned key
+  integrity_head = 0x071A,       // a signed text that is no tree head
+  integrity_receipt = 0x071B,
+  integrity_inclusion = 0x071C,    // the path does not lead from the record to the signed root
+  integrity_consistency = 0x071D,  // one tree is not the beginning of the other
+  unavailable_in_use = 0x0801,     // another process holds the directory
   unavailable_disk_low = 0x0802,
   unavailable_disk_full = 0x0803,
   unavailable_io = 0x0804,

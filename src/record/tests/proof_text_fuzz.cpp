@@ -1,0 +1,75 @@
+// Key lines, notes, heads, receipts and consistency proofs: what is accepted is written again to
+// the same bytes, and nothing but what the log's key signed is ever verified. The first byte
+// chooses the format.
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "base/assert.hpp"
+#include "made_proofs.hpp"
+
+namespace kimberlite::record {
+namespace {
+
+void key_line(std::string_view text) {
+  const auto key = VerifierKey::parse(text);
+  if (key) KIMBERLITE_ASSERT(key->to_text() == text);
+}
+
+void note(std::string_view text) {
+  const auto parsed = SignedNote::parse(text);
+  if (parsed) KIMBERLITE_ASSERT(parsed->to_text() == text);
+}
+
+void head(std::string_view text) {
+  const auto parsed = parse_head(text);
+  if (parsed) KIMBERLITE_ASSERT(to_text(*parsed) == text);
+}
+
+const VerifierKey& log_key() {
+  static const VerifierKey key = sample::MadeLog{1}.log_key();
+  return key;
+}
+
+void receipt(std::string_view text) {
+  const auto parsed = Receipt::parse(text);
+  if (!parsed) return;
+  KIMBERLITE_ASSERT(parsed->to_text() == text);
+  const auto record = verify(*parsed, log_key());
+  if (record) KIMBERLITE_ASSERT(record->entry().position.value() <= record->tree().size);
+}
+
+void consistency(std::string_view text) {
+  const auto parsed = ConsistencyProof::parse(text);
+  if (!parsed) return;
+  KIMBERLITE_ASSERT(parsed->to_text() == text);
+  const auto heads = check_consistency(*parsed, log_key());
+  if (heads) KIMBERLITE_ASSERT(heads->older.tree().size <= heads->newer.tree().size);
+}
+
+}  // namespace
+}  // namespace kimberlite::record
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace kimberlite;
+  using namespace kimberlite::record;
+  if (size == 0) return 0;
+  const std::string_view text = text_of(std::as_bytes(std::span{data, size}).subspan(1));
+  switch (data[0] % 5) {
+    case 0:
+      key_line(text);
+      break;
+    case 1:
+      note(text);
+      break;
+    case 2:
+      head(text);
+      break;
+    case 3:
+      receipt(text);
+      break;
+    default:
+      consistency(text);
+  }
+  return 0;
+}

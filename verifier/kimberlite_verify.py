@@ -356,6 +356,19 @@ def parse_note(data):
     return text, signatures
 
 
+def parse_head(text):
+    """The origin, size and root of a head's text."""
+    lines = text.split("\n")
+    if len(lines) != 4 or not is_name(lines[0]):
+        raise Refused("integrity.head", "it is not three lines that begin with the log's name")
+    size, root = decimal(lines[1]), hash_line(lines[2])
+    if not size:
+        raise Refused("integrity.head", "its second line is no size from 1 to 2^63 - 1")
+    if root is None:
+        raise Refused("integrity.head", "its third line is no hash in base64")
+    return lines[0], size, root
+
+
 def check_head(data, key):
     """The size and root of a signed head."""
     text, signatures = parse_note(data)
@@ -364,14 +377,9 @@ def check_head(data, key):
         raise Refused("integrity.signature", "there is no signature by the key that was given")
     if not ed25519_verify(key.key, text.encode(), signature):
         raise Refused("integrity.signature", "the signature does not fit the text")
-    lines = text.split("\n")
-    if len(lines) != 4 or lines[0] != key.name:
-        raise Refused("integrity.head", "it is not three lines that begin with the log's name")
-    size, root = decimal(lines[1]), hash_line(lines[2])
-    if not size:
-        raise Refused("integrity.head", "its second line is no size from 1 to 2^63 - 1")
-    if root is None:
-        raise Refused("integrity.head", "its third line is no hash in base64")
+    origin, size, root = parse_head(text)
+    if origin != key.name:
+        raise Refused("integrity.head", "it is signed by the key of another log")
     return size, root
 
 
@@ -462,6 +470,7 @@ def check_receipt(data, key):
     if taken is None:
         refuse("its lines up to the first empty one are not hashes in base64")
     path, head = taken
+    parse_head(parse_note(head)[0])
     size, root = check_head(head, key)
     entry = Entry(extra[8:200])
     if entry.position != index + 1:

@@ -81,6 +81,8 @@ class App {
   // one.
   [[nodiscard]] Result<std::string> directory() const;
   [[nodiscard]] std::string tenant() const;
+  // What the configuration says of the target @name; nothing of another target.
+  [[nodiscard]] Result<std::optional<Context>> context() const;
   // The master key of the directory's cluster, where it was found.
   [[nodiscard]] Result<std::unique_ptr<keystore::MasterKey>> master_key(
       env::Storage& storage) const;
@@ -96,7 +98,6 @@ class App {
 
  private:
   [[nodiscard]] std::optional<std::string> asked_key() const;
-  [[nodiscard]] Result<std::optional<Context>> context() const;
 
   Invocation invocation_;
   Configuration configuration_;
@@ -124,6 +125,7 @@ class App {
 [[nodiscard]] Result<int> run_audit(App& app, const AuditOptions& options);
 [[nodiscard]] Result<int> run_head(App& app, const HeadOptions& options);
 [[nodiscard]] Result<int> run_inspect(App& app, const InspectOptions& options);
+[[nodiscard]] Result<int> run_receipt(App& app, const ReceiptOptions& options);
 [[nodiscard]] Result<int> run_tenant(App& app, const TenantOptions& options);
 [[nodiscard]] Result<int> run_key(App& app, const KeyOptions& options);
 [[nodiscard]] Result<int> run_status(App& app, const StatusOptions& options);

@@ -244,6 +244,21 @@ void CommandLine::add_evidence() {
   add<HeadOptions>(*head, "show", "the head as it is now, unsigned", {0, 0, "[TARGET]", ""});
   examples("  kimberlite head show clinic");
 
+  CLI::App* receipt =
+      app_.add_subcommand("receipt", "a record and the proof that it is in the log");
+  receipt->require_subcommand(1);
+  auto& check = add<ReceiptOptions>(*receipt, "check", "FILE: whether it holds; offline",
+                                    {1, 1, "FILE --log-key KEY", "the file of the receipt"});
+  check.action = ReceiptAction::check;
+  last().add_option("--log-key", check.log_key,
+                    "the log's public key: a line like kimberlite/<log id>+..., or its file");
+  examples(
+      "Needs no database, only the key, which must have come another way than the receipt.\n\n"
+      "  kimberlite receipt check moved.receipt --log-key clinic.vkey");
+  add<ReceiptOptions>(*receipt, "show", "FILE: what it says, unchecked",
+                      {1, 1, "FILE", "the file of the receipt"})
+      .action = ReceiptAction::show;
+
   add<InspectOptions>(app_, "inspect", "FILE: decode any file of a data directory, byte by byte",
                       {1, 1, "FILE", "the file to inspect"});
   examples("Opens nothing for writing.\n\n  kimberlite inspect clinic/journal");

@@ -97,6 +97,10 @@ struct PlaceWords {
     inspect.file = take();
     return {};
   }
+  Status operator()(ReceiptOptions& receipt) const {
+    receipt.file = take();
+    return {};
+  }
   Status operator()(TenantOptions& tenant) const {
     if (!parsed.words.empty()) tenant.name = take();
     if (tenant.action != TenantAction::list && !tenant.name) {

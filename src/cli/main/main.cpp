@@ -64,6 +64,7 @@ struct Dispatch {
   Result<int> operator()(const AuditOptions& options) { return run_audit(app, options); }
   Result<int> operator()(const HeadOptions& options) { return run_head(app, options); }
   Result<int> operator()(const InspectOptions& options) { return run_inspect(app, options); }
+  Result<int> operator()(const ReceiptOptions& options) { return run_receipt(app, options); }
   Result<int> operator()(const TenantOptions& options) { return run_tenant(app, options); }
   Result<int> operator()(const KeyOptions& options) { return run_key(app, options); }
   Result<int> operator()(const StatusOptions& options) { return run_status(app, options); }

@@ -75,6 +75,11 @@ TEST(Options, TakesTheFirstTenMinutes) {
 
   EXPECT_EQ(parsed({"verify", "clinic"}).settings.at("target"), "clinic");
   EXPECT_EQ(parsed({"head", "show", "clinic"}).command, "head show");
+  const Invocation receipt = parsed({"receipt", "check", "a.receipt", "--log-key", "clinic.vkey"});
+  EXPECT_EQ(receipt.command, "receipt check");
+  EXPECT_EQ(std::get<ReceiptOptions>(receipt.options).file, "a.receipt");
+  EXPECT_EQ(std::get<ReceiptOptions>(receipt.options).log_key, "clinic.vkey");
+  EXPECT_EQ(parsed({"receipt", "show", "a.receipt"}).command, "receipt show");
 }
 
 TEST(Options, TellsATargetFromATableOrFile) {

@@ -87,6 +87,12 @@ struct HeadOptions {};  // head show
 struct InspectOptions {
   std::string file;
 };
+enum class ReceiptAction : std::uint8_t { check, show };
+struct ReceiptOptions {
+  ReceiptAction action = ReceiptAction::check;
+  std::string file;
+  std::optional<std::string> log_key;  // a key line, or the file of one
+};
 enum class TenantAction : std::uint8_t { create, list, show };
 struct TenantOptions {
   TenantAction action = TenantAction::list;
@@ -109,9 +115,9 @@ struct BenchOptions {
 
 using CommandOptions =
     std::variant<InitOptions, SqlOptions, ImportOptions, ExportOptions, LogOptions, HistoryOptions,
-                 VerifyOptions, AuditOptions, HeadOptions, InspectOptions, TenantOptions,
-                 KeyOptions, StatusOptions, DoctorOptions, ConfigOptions, CompletionOptions,
-                 VersionOptions, BenchOptions>;
+                 VerifyOptions, AuditOptions, HeadOptions, InspectOptions, ReceiptOptions,
+                 TenantOptions, KeyOptions, StatusOptions, DoctorOptions, ConfigOptions,
+                 CompletionOptions, VersionOptions, BenchOptions>;
 
 struct Invocation {
   std::string command;  // "sql", "head show"

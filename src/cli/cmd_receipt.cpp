@@ -1,0 +1,109 @@
+// kimberlite receipt: what a receipt says, and whether it holds. Both are offline: they open a file
+// and nothing else.
+#include <fmt/format.h>
+
+#include "app.hpp"
+#include "kernel/command.hpp"
+#include "record/receipt.hpp"
+#include "whole_text.hpp"
+
+namespace kimberlite::cli {
+namespace {
+
+using catalog::Type;
+using catalog::TypeKind;
+
+const std::optional<Type> text_type = Type{TypeKind::text};
+const std::optional<Type> integer_type = Type{TypeKind::bigint};
+const std::optional<Type> timestamp_type = Type{TypeKind::timestamp};
+
+std::int64_t integer(std::uint64_t value) { return static_cast<std::int64_t>(value); }
+
+// A key line is given as it is, or in a file that holds nothing else.
+Result<record::VerifierKey> log_key(App& app, const ReceiptOptions& options) {
+  std::optional<std::string> given = options.log_key;
+  if (!given) {
+    KIMBERLITE_TRY(const std::optional<Context> context, app.context());
+    if (context) given = context->log_key;
+  }
+  if (!given) {
+    return Error{Code::usage_option, "--log-key is missing"}
+        .why("a receipt is worth what the key it is checked with is worth: never take that from it")
+        .next("kimberlite receipt check {} --log-key clinic.vkey", options.file);
+  }
+  if (given->contains('+')) return record::VerifierKey::parse(*given);
+  KIMBERLITE_TRY(std::string line, read_text(app.files(), *given));
+  if (line.ends_with('\n')) line.pop_back();
+  return record::VerifierKey::parse(line);
+}
+
+Status write_one(App& app, const std::vector<Column>& columns, Row row) {
+  WriterOptions options = app.writer_options();
+  options.quiet = true;
+  const auto writer = make_result_writer(options, app.out(), app.messages());
+  KIMBERLITE_CHECK(write_rows(*writer, columns, {std::move(row)}, {.rows = 1}));
+  return writer->finish();
+}
+
+// The facts of the record, believed or not.
+Status write_facts(App& app, const record::Entry& entry, const record::TreeHead& tree,
+                   const Hash& leaf, const std::optional<std::uint32_t>& item) {
+  return write_one(
+      app,
+      {{"log", text_type},
+       {"position", integer_type},
+       {"timestamp", timestamp_type},
+       {"kind", text_type},
+       {"actor", text_type},
+       {"request_id", text_type},
+       {"items", integer_type},
+       {"opened_item", integer_type},
+       {"leaf", text_type},
+       {"tree_size", integer_type},
+       {"root", text_type}},
+      {tree.origin, integer(entry.position.value()), timestamp_text(entry.timestamp),
+       std::string{kernel::kind_name(entry.kind)}, to_hex(entry.actor), to_hex(entry.request_id),
+       integer(entry.item_count), item ? Value{integer(*item)} : Value{Null{}}, to_hex(leaf),
+       integer(tree.size), to_hex(tree.root)});
+}
+
+Result<int> check(App& app, const record::Receipt& receipt, const ReceiptOptions& options) {
+  KIMBERLITE_TRY(const record::VerifierKey key, log_key(app, options));
+  const auto checked = record::verify(receipt, key);
+  if (!checked) return Error{checked.error()}.where("{}", options.file);
+  const record::VerifiedRecord& record = *checked;
+  if (app.format() == Format::table) {
+    KIMBERLITE_CHECK(app.out().write(fmt::format(
+        "ok  record {}{}, of {}, in the signed tree of size {}; it proves what was recorded, not "
+        "that it is latest\n",
+        record.entry().position.value(),
+        record.opened() ? fmt::format(" and its item {}", record.opened()->index) : "",
+        timestamp_text(record.entry().timestamp), record.tree().size)));
+    return 0;
+  }
+  const auto item = record.opened() ? std::optional{record.opened()->index} : std::nullopt;
+  KIMBERLITE_CHECK(write_facts(app, record.entry(), record.tree(), record.leaf(), item));
+  return 0;
+}
+
+Result<int> show(App& app, const record::Receipt& receipt) {
+  KIMBERLITE_TRY(const record::Entry entry, record::decode(receipt.entry));
+  KIMBERLITE_TRY(const record::SignedNote note, record::SignedNote::parse(receipt.head));
+  KIMBERLITE_TRY(const record::TreeHead tree, record::parse_head(note.text));
+  const auto item = receipt.item ? std::optional{receipt.item->index} : std::nullopt;
+  KIMBERLITE_CHECK(write_facts(app, entry, tree, record::leaf_hash(receipt.entry), item));
+  app.say("note: this is what the file says; nothing of it was checked: kimberlite receipt check");
+  return 0;
+}
+
+}  // namespace
+
+Result<int> run_receipt(App& app, const ReceiptOptions& options) {
+  KIMBERLITE_TRY(const std::string text, read_text(app.files(), options.file));
+  auto receipt = record::Receipt::parse(text);
+  if (!receipt) return std::move(receipt.error()).where("{}", options.file);
+  return options.action == ReceiptAction::check ? check(app, *receipt, options)
+                                                : show(app, *receipt);
+}
+
+}  // namespace kimberlite::cli

@@ -4,7 +4,8 @@
 
 One file, Python 3.9 or later, standard library only. It shares no code with the database: it was
 written from the format documents (docs/proofs.md), and from RFC 6962, RFC 8032, FIPS 197, SP 800-38D
-and the C2SP documents signed-note, tlog-checkpoint, tlog-proof and XAES-256-GCM.
+RFC 9052 and 9942, and the C2SP documents signed-note, tlog-checkpoint, tlog-proof and
+XAES-256-GCM. A receipt may be text or COSE.
 
     kimberlite_verify.py receipt FILE... --log-key KEY
     kimberlite_verify.py head FILE... --log-key KEY
@@ -126,14 +127,14 @@ def node_hash(left, right):
     return sha256(b"\x01", left, right)
 
 
-def verify_inclusion(leaf, index, size, path, root):
-    """RFC 9162, section 2.1.3.2."""
+def root_of_inclusion(leaf, index, size, path):
+    """The root the path leads to, or None; RFC 9162, section 2.1.3.2."""
     if not 0 <= index < size:
-        return False
+        return None
     fn, sn, r = index, size - 1, leaf
     for p in path:
         if sn == 0:
-            return False
+            return None
         if fn & 1 or fn == sn:
             r = node_hash(p, r)
             while not fn & 1 and fn != 0:
@@ -143,7 +144,11 @@ def verify_inclusion(leaf, index, size, path, root):
             r = node_hash(r, p)
         fn >>= 1
         sn >>= 1
-    return sn == 0 and r == root
+    return r if sn == 0 else None
+
+
+def verify_inclusion(leaf, index, size, path, root):
+    return root_of_inclusion(leaf, index, size, path) == root
 
 
 def verify_consistency(old_size, old_root, size, root, path):
@@ -421,6 +426,37 @@ class Entry:
         self.leaf = sha256(b"\x00", data)
 
 
+def refuse(why):
+    raise Refused("integrity.receipt", why)
+
+
+class Recorded:
+    """The entry a receipt carries, and the item it may disclose: index, key, path, bytes."""
+
+    def __init__(self, extra):
+        if len(extra) < 8 + 192:
+            refuse("what it carries is too short")
+        version, flags, zero = struct.unpack_from("<HHI", extra)
+        if version > 1:
+            raise Refused("unavailable.version", "a receipt of a later version")
+        if version != 1 or flags > 1 or zero:
+            refuse("what it carries has flags or padding that is not right")
+        self.entry = extra[8:200]
+        self.item = None
+        rest = extra[200:]
+        if not flags:
+            if rest:
+                refuse("what it carries has not the right size")
+            return
+        if len(rest) < 40:
+            refuse("its item is cut off")
+        index, hashes = struct.unpack_from("<II", rest)
+        if hashes > MAX_PATH or len(rest) < 40 + 32 * hashes:
+            refuse("its item's path is too long")
+        path = [rest[40 + 32 * i : 72 + 32 * i] for i in range(hashes)]
+        self.item = (index, rest[8:40], path, rest[40 + 32 * hashes :])
+
+
 def open_item(entry, index, key, path, item):
     if len(item) <= 96 + 16:
         raise Refused("integrity.receipt", "its item is cut off")
@@ -443,11 +479,10 @@ def open_item(entry, index, key, path, item):
 
 
 def check_receipt(data, key):
-    def refuse(why):
-        raise Refused("integrity.receipt", why)
-
     if len(data) > MAX_RECEIPT:
         refuse("it is larger than a receipt may be")
+    if data[:1] == b"\xd2":
+        return check_cose_receipt(data, key)
     first, _, rest = data.partition(b"\n")
     if first != b"c2sp.org/tlog-proof@v1":
         refuse("its first line is not c2sp.org/tlog-proof@v1")
@@ -456,13 +491,9 @@ def check_receipt(data, key):
     if not extra.startswith(b"extra ") or not index.startswith(b"index "):
         refuse("its second and third line are not extra and index")
     extra = strict_base64(extra[6:].decode("utf-8", "replace"))
-    if extra is None or len(extra) < 8 + 192:
-        refuse("its extra line is not in base64, or too short")
-    version, flags, zero = struct.unpack_from("<HHI", extra)
-    if version > 1:
-        raise Refused("unavailable.version", "a receipt of a later version")
-    if version != 1 or flags > 1 or zero:
-        refuse("its extra line has flags or padding that is not right")
+    if extra is None:
+        refuse("its extra line is not in base64")
+    recorded = Recorded(extra)
     index = decimal(index[6:].decode("utf-8", "replace"))
     if index is None:
         refuse("its index is no number below 2^63")
@@ -472,23 +503,121 @@ def check_receipt(data, key):
     path, head = taken
     parse_head(parse_note(head)[0])
     size, root = check_head(head, key)
-    entry = Entry(extra[8:200])
+    entry = Entry(recorded.entry)
     if entry.position != index + 1:
         raise Refused("integrity.inclusion", "the record has another position than its index says")
     if not verify_inclusion(entry.leaf, index, size, path, root):
         raise Refused("integrity.inclusion", "the record's path does not lead to the signed root")
+    return describe(key, entry, size, root, recorded)
+
+
+# ---- COSE (RFC 9052, RFC 9942), in the deterministic encoding of RFC 8949, section 4.2 ------------
+
+
+def cbor_head(major, value):
+    if value < 24:
+        return bytes([major << 5 | value])
+    for low, form in ((24, ">B"), (25, ">H"), (26, ">I"), (27, ">Q")):
+        if value < 1 << 8 * struct.calcsize(form):
+            return bytes([major << 5 | low]) + struct.pack(form, value)
+    raise ValueError(value)
+
+
+def cbor(value):
+    if value is None:
+        return b"\xf6"
+    if isinstance(value, int):
+        return cbor_head(0, value) if value >= 0 else cbor_head(1, -1 - value)
+    if isinstance(value, bytes):
+        return cbor_head(2, len(value)) + value
+    if isinstance(value, str):
+        return cbor_head(3, len(value.encode())) + value.encode()
+    if isinstance(value, list):
+        return cbor_head(4, len(value)) + b"".join(map(cbor, value))
+    return cbor_head(5, len(value)) + b"".join(cbor(k) + cbor(v) for k, v in value.items())
+
+
+class Cbor:
+    """Reads what is expected; what is not is refused."""
+
+    def __init__(self, data):
+        self.rest = data
+
+    def head(self, major):
+        if not self.rest or self.rest[0] >> 5 != major or self.rest[0] & 31 > 27:
+            refuse("it is no COSE_Sign1 of one inclusion proof, as RFC 9942 has it")
+        low, self.rest = self.rest[0] & 31, self.rest[1:]
+        if low < 24:
+            return low
+        width = 1 << low - 24
+        if len(self.rest) < width:
+            refuse("it is cut off")
+        value, self.rest = int.from_bytes(self.rest[:width], "big"), self.rest[width:]
+        return value
+
+    def bytes(self):
+        size = self.head(2)
+        if size > len(self.rest):
+            refuse("it is cut off")
+        value, self.rest = self.rest[:size], self.rest[size:]
+        return value
+
+    def take(self, encoded):
+        if not self.rest.startswith(encoded):
+            refuse("it is no COSE_Sign1 of one inclusion proof, as RFC 9942 has it")
+        self.rest = self.rest[len(encoded) :]
+
+
+def check_cose_receipt(data, key):
+    reader = Cbor(data)
+    reader.take(b"\xd2\x84")
+    protected = reader.bytes()
+    reader.take(b"\xa2" + cbor(396) + b"\xa1" + cbor(-1) + b"\x81")
+    proof = Cbor(reader.bytes())
+    reader.take(cbor(-65537))
+    extra = reader.bytes()
+    reader.take(b"\xf6")
+    signature = reader.bytes()
+    proof.take(b"\x83")
+    size, index = proof.head(0), proof.head(0)
+    hashes = proof.head(4)
+    if hashes > MAX_PATH:
+        refuse("its inclusion proof is none")
+    path = [proof.bytes() for _ in range(hashes)]
+    header = Cbor(protected)
+    header.take(b"\xa4" + cbor(1) + cbor(-8) + cbor(4))
+    origin = header.bytes()
+    again = {1: -8, 4: origin, 395: 1, -65538: size}
+    if protected != cbor(again) or proof.rest or any(len(p) != 32 for p in path):
+        refuse("its header or its inclusion proof is not in its one form")
+    unprotected = {396: {-1: [cbor([size, index, path])]}, -65537: extra}
+    if data != b"\xd2" + cbor([protected, unprotected, None, signature]) or len(signature) != 64:
+        refuse("it is not in its one encoding")
+    try:
+        named = is_name(origin.decode("utf-8"))
+    except UnicodeDecodeError:
+        named = False
+    if size > MAX_SIZE or not named:
+        refuse("its log or its size is none")
+    recorded = Recorded(extra)
+    if origin != key.name.encode():
+        raise Refused("integrity.signature", "it is not of the log of the key that was given")
+    entry = Entry(recorded.entry)
+    if entry.position != index + 1:
+        raise Refused("integrity.inclusion", "the record has another position than its index says")
+    root = root_of_inclusion(entry.leaf, index, size, path)
+    if root is None:
+        raise Refused("integrity.inclusion", "the record's path does not lead to the signed root")
+    if not ed25519_verify(key.key, cbor(["Signature1", protected, b"", root]), signature):
+        raise Refused("integrity.signature", "the root is not signed by the key that was given")
+    return describe(key, entry, size, root, recorded)
+
+
+def describe(key, entry, size, root, recorded):
+    """What a receipt says, once its record is known to be in the tree; opens its item."""
     opened = None
-    if flags:
-        rest = extra[200:]
-        if len(rest) < 40:
-            refuse("its item is cut off")
-        item_index, hashes = struct.unpack_from("<II", rest)
-        if hashes > MAX_PATH or len(rest) < 40 + 32 * hashes:
-            refuse("its item's path is too long")
-        item_path = [rest[40 + 32 * i : 72 + 32 * i] for i in range(hashes)]
-        opened = open_item(entry, item_index, rest[8:40], item_path, rest[40 + 32 * hashes :])
-    elif len(extra) != 200:
-        refuse("its extra line has not the right size")
+    if recorded.item is not None:
+        opened = open_item(entry, *recorded.item)
     when = datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=min(entry.timestamp, 2**57))
     return {
         "log": key.name,

@@ -4,6 +4,7 @@
 
 #include "app.hpp"
 #include "kernel/command.hpp"
+#include "record/proof.hpp"
 #include "record/receipt.hpp"
 #include "whole_text.hpp"
 
@@ -67,7 +68,8 @@ Status write_facts(App& app, const record::Entry& entry, const record::TreeHead&
        integer(tree.size), to_hex(tree.root)});
 }
 
-Result<int> check(App& app, const record::Receipt& receipt, const ReceiptOptions& options) {
+template <class Receipt>
+Result<int> check(App& app, const Receipt& receipt, const ReceiptOptions& options) {
   KIMBERLITE_TRY(const record::VerifierKey key, log_key(app, options));
   const auto checked = record::verify(receipt, key);
   if (!checked) return Error{checked.error()}.where("{}", options.file);
@@ -86,24 +88,45 @@ Result<int> check(App& app, const record::Receipt& receipt, const ReceiptOptions
   return 0;
 }
 
-Result<int> show(App& app, const record::Receipt& receipt) {
-  KIMBERLITE_TRY(const record::Entry entry, record::decode(receipt.entry));
+// What a receipt says its tree is.
+Result<record::TreeHead> tree_of(const record::Receipt& receipt) {
   KIMBERLITE_TRY(const record::SignedNote note, record::SignedNote::parse(receipt.head));
-  KIMBERLITE_TRY(const record::TreeHead tree, record::parse_head(note.text));
-  const auto item = receipt.item ? std::optional{receipt.item->index} : std::nullopt;
-  KIMBERLITE_CHECK(write_facts(app, entry, tree, record::leaf_hash(receipt.entry), item));
+  return record::parse_head(note.text);
+}
+Result<record::TreeHead> tree_of(const record::CoseReceipt& receipt) {
+  const Hash leaf = record::leaf_hash(receipt.recorded.entry);
+  const auto root = record::root_of_inclusion(leaf, receipt.index, receipt.size, receipt.path);
+  return record::TreeHead{
+      .origin = receipt.origin, .size = receipt.size, .root = root.value_or(Hash{})};
+}
+
+template <class Receipt>
+Result<int> show(App& app, const Receipt& receipt) {
+  KIMBERLITE_TRY(const record::Entry entry, record::decode(receipt.recorded.entry));
+  KIMBERLITE_TRY(const record::TreeHead tree, tree_of(receipt));
+  const auto& opened = receipt.recorded.item;
+  const auto item = opened ? std::optional{opened->index} : std::nullopt;
+  KIMBERLITE_CHECK(write_facts(app, entry, tree, record::leaf_hash(receipt.recorded.entry), item));
   app.say("note: this is what the file says; nothing of it was checked: kimberlite receipt check");
   return 0;
+}
+
+template <class Receipt>
+Result<int> run(App& app, Result<Receipt> receipt, const ReceiptOptions& options) {
+  if (!receipt) return std::move(receipt.error()).where("{}", options.file);
+  return options.action == ReceiptAction::check ? check(app, *receipt, options)
+                                                : show(app, *receipt);
 }
 
 }  // namespace
 
 Result<int> run_receipt(App& app, const ReceiptOptions& options) {
   KIMBERLITE_TRY(const std::string text, read_text(app.files(), options.file));
-  auto receipt = record::Receipt::parse(text);
-  if (!receipt) return std::move(receipt.error()).where("{}", options.file);
-  return options.action == ReceiptAction::check ? check(app, *receipt, options)
-                                                : show(app, *receipt);
+  // COSE begins with its tag, a byte that begins no text.
+  if (text.starts_with('\xD2')) {
+    return run(app, record::CoseReceipt::parse(bytes_of(text)), options);
+  }
+  return run(app, record::Receipt::parse(text), options);
 }
 
 }  // namespace kimberlite::cli

@@ -68,14 +68,14 @@ Result<Hash> root_of(HashSource& source, std::uint64_t size) {
   return range_hash(source, {0, size});
 }
 
-bool verify_inclusion(const Hash& leaf, std::uint64_t index, std::uint64_t size,
-                      std::span<const Hash> path, const Hash& root) {
-  if (index >= size) return false;
+std::optional<Hash> root_of_inclusion(const Hash& leaf, std::uint64_t index, std::uint64_t size,
+                                      std::span<const Hash> path) {
+  if (index >= size) return std::nullopt;
   std::uint64_t at = index;
   std::uint64_t last = size - 1;
   Hash folded = leaf;
   for (const Hash& sibling : path) {
-    if (last == 0) return false;  // a path longer than the tree is high
+    if (last == 0) return std::nullopt;  // a path longer than the tree is high
     if (at % 2 == 1 || at == last) {
       folded = node_hash(sibling, folded);
       while (at % 2 == 0 && at != 0) {  // levels where the right edge has no sibling
@@ -88,7 +88,13 @@ bool verify_inclusion(const Hash& leaf, std::uint64_t index, std::uint64_t size,
     at >>= 1U;
     last >>= 1U;
   }
-  return last == 0 && folded == root;
+  if (last != 0) return std::nullopt;
+  return folded;
+}
+
+bool verify_inclusion(const Hash& leaf, std::uint64_t index, std::uint64_t size,
+                      std::span<const Hash> path, const Hash& root) {
+  return root_of_inclusion(leaf, index, size, path) == root;
 }
 
 bool verify_consistency(std::uint64_t old_size, const Hash& old_root, std::uint64_t size,

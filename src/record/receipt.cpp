@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/codec.hpp"
+#include "cbor.hpp"
 #include "crypto/aead.hpp"
 #include "crypto/key.hpp"
 #include "proof_text.hpp"
@@ -29,23 +30,24 @@ Error not_included(std::string_view what, std::string_view why) {
   return Error{Code::integrity_inclusion, "{} is not in the tree", what}.why("{}", why);
 }
 
-Buffer encode_extra(const Receipt& receipt) {
+Buffer encode_extra(const Recorded& recorded) {
   Writer to;
   to.u16(extra_version);
-  to.u16(receipt.item ? flag_item : 0);
+  to.u16(recorded.item ? flag_item : 0);
   to.u32(0);
-  to.bytes(receipt.entry);
-  if (receipt.item) {
-    to.u32(receipt.item->index);
-    to.u32(static_cast<std::uint32_t>(receipt.item->path.size()));
-    to.bytes(receipt.item->key);
-    for (const Hash& hash : receipt.item->path) to.bytes(hash);
-    to.bytes(receipt.item->bytes);
+  to.bytes(recorded.entry);
+  if (recorded.item) {
+    to.u32(recorded.item->index);
+    to.u32(static_cast<std::uint32_t>(recorded.item->path.size()));
+    to.bytes(recorded.item->key);
+    for (const Hash& hash : recorded.item->path) to.bytes(hash);
+    to.bytes(recorded.item->bytes);
   }
   return std::move(to).take();
 }
 
-Status decode_extra(Bytes bytes, Receipt& receipt) {
+Result<Recorded> decode_extra(Bytes bytes) {
+  Recorded recorded;
   Reader from{bytes};
   const std::uint16_t version = from.u16();
   if (version > extra_version) {
@@ -57,7 +59,7 @@ Status decode_extra(Bytes bytes, Receipt& receipt) {
   if (from.u32() != 0 || (flags | flag_item) != flag_item) {
     return no_receipt("its extra line has flags or padding that is not zero");
   }
-  receipt.entry = from.array<entry_size>();
+  recorded.entry = from.array<entry_size>();
   if ((flags & flag_item) != 0) {
     DisclosedItem item;
     item.index = from.u32();
@@ -68,13 +70,15 @@ Status decode_extra(Bytes bytes, Receipt& receipt) {
     const Bytes rest = from.bytes(from.left());
     if (from.failed() || rest.size() <= item_header_size) return no_receipt("its item is cut off");
     item.bytes.assign(rest.begin(), rest.end());
-    receipt.item = std::move(item);
+    recorded.item = std::move(item);
   }
   if (!from.finished()) return no_receipt("its extra line has not the right size");
-  return {};
+  return recorded;
 }
 
-Result<VerifiedItem> open_item(const Entry& entry, const DisclosedItem& item) {
+Result<std::optional<VerifiedItem>> open_item(const Entry& entry, const Recorded& recorded) {
+  if (!recorded.item) return std::optional<VerifiedItem>{};
+  const DisclosedItem& item = *recorded.item;
   const Bytes whole = item.bytes;
   if (whole.size() <= item_header_size + crypto::tag_size) return no_receipt("its item is cut off");
   KIMBERLITE_TRY(const ItemHeader header, decode_item_header(whole.first<item_header_size>()));
@@ -103,7 +107,29 @@ Result<VerifiedItem> open_item(const Entry& entry, const DisclosedItem& item) {
     return sealed_otherwise("its bytes, its header or its log are not those it was sealed with");
   }
   KIMBERLITE_CHECK(decode_plaintext(header, opened.plaintext));
-  return opened;
+  return std::optional{std::move(opened)};
+}
+
+Error path_leads_elsewhere() {
+  return not_included("the record", "its path does not lead to the signed root");
+}
+
+// Where a record stands, and the root its path leads to: to be compared with what is signed.
+struct Placed {
+  Entry entry;
+  Hash leaf{};
+  Hash root{};
+};
+Result<Placed> place(const Recorded& recorded, std::uint64_t index, std::uint64_t size,
+                     std::span<const Hash> path) {
+  KIMBERLITE_TRY(const Entry entry, decode(recorded.entry));
+  if (index >= tree_size_max || entry.position.value() != index + 1) {
+    return not_included("the record", "it has another position than its index says");
+  }
+  const Hash leaf = leaf_hash(recorded.entry);
+  const auto root = root_of_inclusion(leaf, index, size, path);
+  if (!root) return path_leads_elsewhere();
+  return Placed{.entry = entry, .leaf = leaf, .root = *root};
 }
 
 }  // namespace
@@ -112,7 +138,7 @@ std::string Receipt::to_text() const {
   std::string text{first_line};
   text += '\n';
   text += extra_word;
-  append_base64(text, encode_extra(*this));
+  append_base64(text, encode_extra(recorded));
   text += '\n';
   text += index_word;
   text += fmt::format("{}\n", index);
@@ -131,7 +157,7 @@ Result<Receipt> Receipt::parse(std::string_view text) {
   const auto bytes = from_base64(extra->substr(extra_word.size()));
   if (!bytes) return no_receipt("its extra line is not in base64");
   Receipt receipt;
-  KIMBERLITE_CHECK(decode_extra(*bytes, receipt));
+  KIMBERLITE_TRY(receipt.recorded, decode_extra(*bytes));
   const auto index = take_line(text);
   if (!index || !index->starts_with(index_word)) return no_receipt("it has no index line");
   const auto number = parse_decimal(index->substr(index_word.size()));
@@ -147,20 +173,162 @@ Result<Receipt> Receipt::parse(std::string_view text) {
 }
 
 Result<VerifiedRecord> verify(const Receipt& receipt, const VerifierKey& log_key) {
-  KIMBERLITE_TRY(SignedHead head, check_head(receipt.head, log_key));
-  KIMBERLITE_TRY(const Entry entry, decode(receipt.entry));
-  if (receipt.index >= tree_size_max || entry.position.value() != receipt.index + 1) {
-    return not_included("the record", "it has another position than its index says");
+  KIMBERLITE_TRY(const SignedHead head, check_head(receipt.head, log_key));
+  KIMBERLITE_TRY(const Placed placed,
+                 place(receipt.recorded, receipt.index, head.tree().size, receipt.path));
+  if (placed.root != head.tree().root) return path_leads_elsewhere();
+  KIMBERLITE_TRY(std::optional<VerifiedItem> opened, open_item(placed.entry, receipt.recorded));
+  return VerifiedRecord{placed.entry, placed.leaf, head.tree(), std::move(opened)};
+}
+
+// ---- COSE ---------------------------------------------------------------------------------------
+
+namespace {
+
+// RFC 9052 §3.1, RFC 9942 §4 and §5, and labels of ours from the range for private use. RFC 9942
+// signs the root alone, and trees of several sizes have paths that lead to it: so the size stands
+// in the protected header too.
+constexpr std::int64_t label_algorithm = 1;
+constexpr std::int64_t label_key_id = 4;
+constexpr std::int64_t label_structure = 395;
+constexpr std::int64_t label_proofs = 396;
+constexpr std::int64_t label_inclusion = -1;
+constexpr std::int64_t label_recorded = -65537;
+constexpr std::int64_t label_size = -65538;
+constexpr std::int64_t algorithm_eddsa = -8;
+constexpr std::int64_t structure_rfc9162_sha256 = 1;
+constexpr std::uint64_t tag_sign1 = 18;
+
+Buffer protected_header(std::string_view origin, std::uint64_t size) {
+  CborWriter to;
+  to.map(4);
+  to.integer(label_algorithm);
+  to.integer(algorithm_eddsa);
+  to.integer(label_key_id);
+  to.bytes(bytes_of(origin));
+  to.integer(label_structure);
+  to.integer(structure_rfc9162_sha256);
+  to.integer(label_size);
+  to.unsigned_integer(size);
+  return std::move(to).take();
+}
+
+// What is signed: RFC 9052 §4.4, with the root as the payload that is detached.
+Buffer signed_root(const TreeHead& head) {
+  CborWriter to;
+  to.array(4);
+  to.text("Signature1");
+  to.bytes(protected_header(head.origin, head.size));
+  to.bytes({});
+  to.bytes(head.root);
+  return std::move(to).take();
+}
+
+Buffer inclusion_proof(const CoseReceipt& receipt) {
+  CborWriter to;
+  to.array(3);
+  to.unsigned_integer(receipt.size);
+  to.unsigned_integer(receipt.index);
+  to.array(receipt.path.size());
+  for (const Hash& hash : receipt.path) to.bytes(hash);
+  return std::move(to).take();
+}
+
+Status parse_inclusion(Bytes bytes, CoseReceipt& receipt) {
+  CborReader from{bytes};
+  from.array(3);
+  if (from.unsigned_integer() != receipt.size) return no_receipt("its two sizes differ");
+  receipt.index = from.unsigned_integer();
+  const std::uint64_t hashes = from.array();
+  if (from.failed() || hashes > path_hashes_max) return no_receipt("its inclusion proof is none");
+  for (std::uint64_t i = 0; i < hashes; ++i) {
+    const Bytes hash = from.bytes();
+    if (hash.size() != sizeof(Hash)) return no_receipt("its inclusion proof is none");
+    copy_bytes(receipt.path.emplace_back(), hash);
   }
-  const Hash leaf = leaf_hash(receipt.entry);
-  if (!verify_inclusion(leaf, receipt.index, head.tree().size, receipt.path, head.tree().root)) {
-    return not_included("the record", "its path does not lead to the signed root");
+  if (!from.finished()) return no_receipt("its inclusion proof is none");
+  return {};
+}
+
+}  // namespace
+
+crypto::Signature sign_cose_root(const TreeHead& head, const crypto::SigningKey& key) {
+  return key.sign(signed_root(head));
+}
+
+Buffer CoseReceipt::to_bytes() const {
+  CborWriter to;
+  to.tag(tag_sign1);
+  to.array(4);
+  to.bytes(protected_header(origin, size));
+  to.map(2);
+  to.integer(label_proofs);
+  to.map(1);
+  to.integer(label_inclusion);
+  to.array(1);
+  to.bytes(inclusion_proof(*this));
+  to.integer(label_recorded);
+  to.bytes(encode_extra(recorded));
+  to.null();
+  to.bytes(signature);
+  return std::move(to).take();
+}
+
+// The one shape there is is read by what it must be; that it is the one encoding of it, by writing
+// it again.
+Result<CoseReceipt> CoseReceipt::parse(Bytes bytes) {
+  if (bytes.size() > receipt_size_max) return no_receipt("it is larger than a receipt may be");
+  CoseReceipt receipt;
+  CborReader from{bytes};
+  from.tag(tag_sign1);
+  from.array(4);
+  CborReader header{from.bytes()};
+  header.map(4);
+  header.integer(label_algorithm);
+  header.integer(algorithm_eddsa);
+  header.integer(label_key_id);
+  receipt.origin = text_of(header.bytes());
+  header.integer(label_structure);
+  header.integer(structure_rfc9162_sha256);
+  header.integer(label_size);
+  receipt.size = header.unsigned_integer();
+  from.map(2);
+  from.integer(label_proofs);
+  from.map(1);
+  from.integer(label_inclusion);
+  from.array(1);
+  const Bytes proof = from.bytes();
+  from.integer(label_recorded);
+  const Bytes extra = from.bytes();
+  from.null();
+  const Bytes signature = from.bytes();
+  if (!header.finished() || !from.finished() || signature.size() != receipt.signature.size()) {
+    return no_receipt("it is no COSE_Sign1 of one inclusion proof, as RFC 9942 has it");
   }
-  std::optional<VerifiedItem> opened;
-  if (receipt.item) {
-    KIMBERLITE_TRY(opened, open_item(entry, *receipt.item));
+  if (!is_note_name(receipt.origin)) return no_receipt("its key id is no name of a log");
+  copy_bytes(receipt.signature, signature);
+  KIMBERLITE_CHECK(parse_inclusion(proof, receipt));
+  KIMBERLITE_TRY(receipt.recorded, decode_extra(extra));
+  if (!equal(receipt.to_bytes(), bytes)) return no_receipt("it is not in its one encoding");
+  return receipt;
+}
+
+Result<VerifiedRecord> verify(const CoseReceipt& receipt, const VerifierKey& log_key) {
+  if (log_key.type != NoteKeyType::signature || receipt.origin != log_key.name) {
+    return Error{Code::integrity_signature,
+                 "the receipt is not of the log of the key that was given"};
   }
-  return VerifiedRecord{entry, leaf, std::move(head), std::move(opened)};
+  if (receipt.size > tree_size_max) return no_receipt("its tree is larger than one may be");
+  KIMBERLITE_TRY(const Placed placed,
+                 place(receipt.recorded, receipt.index, receipt.size, receipt.path));
+  TreeHead tree{.origin = receipt.origin, .size = receipt.size, .root = placed.root};
+  if (!crypto::verify(log_key.key, signed_root(tree), receipt.signature)) {
+    return Error{Code::integrity_signature,
+                 "the root the record leads to is not signed by the key that was given"}
+        .why("the record, its path, the key or the signature is not the right one");
+  }
+  KIMBERLITE_TRY(std::optional<VerifiedItem> opened, open_item(placed.entry, receipt.recorded));
+  return VerifiedRecord{placed.entry, placed.leaf, std::move(tree), std::move(opened)};
 }
 
 }  // namespace kimberlite::record

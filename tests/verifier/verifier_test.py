@@ -171,20 +171,22 @@ def golden():
     key = v.Key((GOLDEN / "log.vkey").read_text().strip())
     files = []
     for file in sorted(GOLDEN.iterdir()):
-        if file.suffix in (".receipt", ".head", ".consistency"):
-            files.append((file.name, file.suffix[1:], file.read_bytes()))
+        kind = "receipt" if file.suffix == ".cose" else file.suffix[1:]
+        if kind in v.CHECKS:
+            files.append((file.name, kind, file.read_bytes()))
     return key, files
 
 
 def test_golden():
     key, files = golden()
-    check("all the vectors are there", len(files) == 8)
+    check("all the vectors are there", len(files) == 10)
     for name, what, data in files:
         check(name, refused(what, data, key) is None)
         for other in v.CHECKS:
             if other != what:
                 check(f"{name} as a {other}", refused(other, data, key) is not None)
     found = v.check_receipt((GOLDEN / "5-of-300-item-1.receipt").read_bytes(), key)
+    check("COSE says the same", found == v.check_receipt((GOLDEN / "5-of-300-item-1.cose").read_bytes(), key))
     check("its position and size", (found["position"], found["tree_size"]) == (5, 300))
     check("its item", found["opened"]["index"] == 1 and b"payload" in bytes.fromhex(found["opened"]["plaintext"]))
     wrong = v.Key("PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW")

@@ -78,28 +78,38 @@ class MadeLog {
   }
   [[nodiscard]] Receipt receipt(std::uint64_t index, std::uint64_t size,
                                 std::optional<std::uint32_t> item = {}) {
-    Receipt receipt{.entry = records_[index].entry,
-                    .index = index,
-                    .path = inclusion(index, size),
-                    .head = head(size),
-                    .item = {}};
-    if (item) {
-      const MadeRecord& record = records_[index];
-      MadeTree body;
-      for (const Buffer& whole : record.items) body.append(item_commitment(whole));
-      receipt.item =
-          DisclosedItem{.index = *item,
-                        .key = record.keys[*item],
-                        .path = prove_inclusion(body, *item, record.items.size()).value(),
-                        .bytes = record.items[*item]};
-    }
-    return receipt;
+    return {.recorded = recorded(index, item),
+            .index = index,
+            .path = inclusion(index, size),
+            .head = head(size)};
+  }
+  [[nodiscard]] CoseReceipt cose_receipt(std::uint64_t index, std::uint64_t size,
+                                         std::optional<std::uint32_t> item = {}) {
+    const TreeHead tree{.origin = origin(), .size = size, .root = root(size)};
+    return {.recorded = recorded(index, item),
+            .origin = origin(),
+            .size = size,
+            .index = index,
+            .path = inclusion(index, size),
+            .signature = sign_cose_root(tree, key_)};
   }
   [[nodiscard]] ConsistencyProof proof(std::uint64_t old_size, std::uint64_t size) {
     return {.path = consistency(old_size, size), .older = head(old_size), .newer = head(size)};
   }
 
  private:
+  [[nodiscard]] Recorded recorded(std::uint64_t index, std::optional<std::uint32_t> item) const {
+    const MadeRecord& record = records_[index];
+    Recorded recorded{.entry = record.entry, .item = {}};
+    if (!item) return recorded;
+    MadeTree body;
+    for (const Buffer& whole : record.items) body.append(item_commitment(whole));
+    recorded.item = DisclosedItem{.index = *item,
+                                  .key = record.keys[*item],
+                                  .path = prove_inclusion(body, *item, record.items.size()).value(),
+                                  .bytes = record.items[*item]};
+    return recorded;
+  }
   static void add_item(MadeRecord& record, unsigned seed) {
     PlaintextWriter writer{ItemKind::events};
     writer.event({"made", std::string_view{"payload"}});

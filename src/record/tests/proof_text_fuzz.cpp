@@ -1,6 +1,6 @@
-// Key lines, notes, heads, receipts and consistency proofs: what is accepted is written again to
-// the same bytes, and nothing but what the log's key signed is ever verified. The first byte
-// chooses the format.
+// Key lines, notes, heads, receipts (as text and as COSE) and consistency proofs: what is accepted
+// is written again to the same bytes, and nothing but what the log's key signed is ever verified.
+// The first byte chooses the format.
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -39,6 +39,14 @@ void receipt(std::string_view text) {
   if (record) KIMBERLITE_ASSERT(record->entry().position.value() <= record->tree().size);
 }
 
+void cose(std::string_view text) {
+  const auto parsed = CoseReceipt::parse(bytes_of(text));
+  if (!parsed) return;
+  KIMBERLITE_ASSERT(equal(parsed->to_bytes(), bytes_of(text)));
+  const auto record = verify(*parsed, log_key());
+  if (record) KIMBERLITE_ASSERT(record->entry().position.value() <= record->tree().size);
+}
+
 void consistency(std::string_view text) {
   const auto parsed = ConsistencyProof::parse(text);
   if (!parsed) return;
@@ -55,7 +63,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace kimberlite::record;
   if (size == 0) return 0;
   const std::string_view text = text_of(std::as_bytes(std::span{data, size}).subspan(1));
-  switch (data[0] % 5) {
+  switch (data[0] % 6) {
     case 0:
       key_line(text);
       break;
@@ -68,8 +76,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     case 3:
       receipt(text);
       break;
-    default:
+    case 4:
       consistency(text);
+      break;
+    default:
+      cose(text);
   }
   return 0;
 }

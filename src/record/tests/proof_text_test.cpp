@@ -222,7 +222,7 @@ TEST(Receipt, RefusesWhatDoesNotHold) {
   other.index = 5;
   EXPECT_EQ(code(other), Code::integrity_inclusion);
   other = good;
-  other.entry = log.receipt(3, 9).entry;
+  other.recorded.entry = log.receipt(3, 9).recorded.entry;
   EXPECT_EQ(code(other), Code::integrity_inclusion);
   other = good;
   std::swap(other.path[0], other.path[1]);
@@ -237,22 +237,22 @@ TEST(Receipt, RefusesWhatDoesNotHold) {
   other.head = longer.head(10);
   EXPECT_EQ(code(other), Code::integrity_inclusion);
   other = good;
-  other.entry[60] ^= std::byte{1};
+  other.recorded.entry[60] ^= std::byte{1};
   EXPECT_EQ(code(other), Code::integrity_inclusion);
   other = good;
-  other.entry[37] = std::byte{1};
+  other.recorded.entry[37] = std::byte{1};
   EXPECT_EQ(code(other), Code::integrity_entry);
   other = good;
-  other.item->index = 0;
+  other.recorded.item->index = 0;
   EXPECT_EQ(code(other), Code::integrity_inclusion);
   other = good;
-  other.item->bytes.back() ^= std::byte{1};
+  other.recorded.item->bytes.back() ^= std::byte{1};
   EXPECT_EQ(code(other), Code::integrity_inclusion);
   other = good;
-  other.item->key[0] ^= std::byte{1};
+  other.recorded.item->key[0] ^= std::byte{1};
   EXPECT_EQ(code(other), Code::integrity_seal);
   other = good;
-  other.item->key = log.receipt(4, 9, 0).item->key;
+  other.recorded.item->key = log.receipt(4, 9, 0).recorded.item->key;
   EXPECT_EQ(code(other), Code::integrity_seal);
 }
 
@@ -293,6 +293,84 @@ TEST(Receipt, RefusesTextsThatAreNone) {
   for (std::size_t size = 0; size < good.size(); ++size) {
     EXPECT_FALSE(Receipt::parse(std::string_view{good}.substr(0, size))) << size;
   }
+}
+
+TEST(CoseReceipt, ProvesARecordAndOpensItsItem) {
+  MadeLog log{20};
+  for (const std::uint64_t size : {1U, 2U, 7U, 20U}) {
+    for (std::uint64_t index = 0; index < size; ++index) {
+      const Buffer bytes =
+          log.cose_receipt(index, size, index % 2 == 0 ? std::optional{0U} : std::nullopt)
+              .to_bytes();
+      const auto receipt = CoseReceipt::parse(bytes);
+      ASSERT_TRUE(receipt) << to_string(receipt.error());
+      EXPECT_EQ(receipt->to_bytes(), bytes);
+      const auto record = verify(*receipt, log.log_key());
+      ASSERT_TRUE(record) << to_string(record.error());
+      EXPECT_EQ(record->leaf(), log.leaf(index));
+      EXPECT_EQ(record->tree().root, log.root(size));
+      EXPECT_EQ(record->opened().has_value(), index % 2 == 0);
+    }
+  }
+}
+
+// Every bit of it turned, every byte of it missing: it is refused.
+TEST(CoseReceipt, AnyChangeIsRefused) {
+  MadeLog log{9};
+  const VerifierKey key = log.log_key();
+  const Buffer good = log.cose_receipt(4, 9, 1).to_bytes();
+  const auto accepted = [&](Bytes bytes) {
+    const auto receipt = CoseReceipt::parse(bytes);
+    return receipt && verify(*receipt, key);
+  };
+  ASSERT_TRUE(accepted(good));
+  for (std::size_t at = 0; at < good.size(); ++at) {
+    for (unsigned bit = 0; bit < 8; ++bit) {
+      Buffer changed = good;
+      changed[at] ^= static_cast<std::byte>(1U << bit);
+      ASSERT_FALSE(accepted(changed)) << at << " " << bit;
+    }
+    Buffer shorter = good;
+    shorter.erase(shorter.begin() + static_cast<std::ptrdiff_t>(at));
+    ASSERT_FALSE(accepted(shorter)) << at;
+    ASSERT_FALSE(accepted(Bytes{good}.first(at))) << at;
+    Buffer longer = good;
+    longer.insert(longer.begin() + static_cast<std::ptrdiff_t>(at), good[at]);
+    ASSERT_FALSE(accepted(longer)) << at;
+  }
+  Buffer behind = good;
+  behind.push_back(std::byte{0});
+  EXPECT_FALSE(accepted(behind));
+  // The same number, not in its shortest form.
+  Buffer wide = good;
+  ASSERT_EQ(wide[1], std::byte{0x84});
+  wide[1] = std::byte{0x98};
+  wide.insert(wide.begin() + 2, std::byte{4});
+  EXPECT_EQ(CoseReceipt::parse(wide).error().code(), Code::integrity_receipt);
+}
+
+TEST(CoseReceipt, RefusesWhatDoesNotHold) {
+  MadeLog log{9};
+  const VerifierKey key = log.log_key();
+  const auto code = [&](const CoseReceipt& receipt) { return verify(receipt, key).error().code(); };
+  CoseReceipt other = log.cose_receipt(4, 9, 1);
+  other.size = 10;  // its path leads to the same root as in a tree of 9
+  EXPECT_EQ(code(other), Code::integrity_signature);
+  other = log.cose_receipt(4, 9);
+  other.size = 1ULL << 63U;
+  EXPECT_EQ(code(other), Code::integrity_receipt);
+  other = log.cose_receipt(4, 9);
+  other.path[0] = other.path[1];
+  EXPECT_EQ(code(other), Code::integrity_signature);
+  other = log.cose_receipt(4, 9);
+  other.index = 5;
+  EXPECT_EQ(code(other), Code::integrity_inclusion);
+  other = log.cose_receipt(4, 9);
+  other.origin = "kimberlite/other";
+  EXPECT_EQ(code(other), Code::integrity_signature);
+  other = log.cose_receipt(4, 9, 1);
+  other.recorded.item->key[0] ^= std::byte{1};
+  EXPECT_EQ(code(other), Code::integrity_seal);
 }
 
 TEST(Consistency, HoldsBetweenAnyTwoHeads) {
@@ -419,6 +497,9 @@ TEST(Golden, Proofs) {
   check("5-of-300.receipt", log.receipt(4, 300).to_text());
   check("5-of-300-item-1.receipt", log.receipt(4, 300, 1).to_text());
   check("300-of-300-item-2.receipt", log.receipt(299, 300, 2).to_text());
+  const auto bytes = [](const Buffer& buffer) { return std::string{text_of(buffer)}; };
+  check("1-of-1.cose", bytes(log.cose_receipt(0, 1).to_bytes()));
+  check("5-of-300-item-1.cose", bytes(log.cose_receipt(4, 300, 1).to_bytes()));
   check("300.head", log.head(300));
   check("1-to-300.consistency", log.proof(1, 300).to_text());
   check("137-to-300.consistency", log.proof(137, 300).to_text());

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -36,6 +37,9 @@ class HashSource {
 // The root of the first `size` leaves; at least 1.
 [[nodiscard]] Result<Hash> root_of(HashSource& source, std::uint64_t size);
 
+// The root that the path leads to; nothing if it has not the length of such a path.
+[[nodiscard]] std::optional<Hash> root_of_inclusion(const Hash& leaf, std::uint64_t index,
+                                                    std::uint64_t size, std::span<const Hash> path);
 [[nodiscard]] bool verify_inclusion(const Hash& leaf, std::uint64_t index, std::uint64_t size,
                                     std::span<const Hash> path, const Hash& root);
 [[nodiscard]] bool verify_consistency(std::uint64_t old_size, const Hash& old_root,

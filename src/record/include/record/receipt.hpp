@@ -8,13 +8,18 @@
 //             · if flag 1: item index u32 · path length u32 · item key (32) · path in the body's
 //             tree · the item with its header
 //
+//   or COSE, in deterministic CBOR:
+//     18([<<{1: -8, 4: origin, 395: 1, -65538: size}>>,
+//         {396: {-1: [<<[size, index, [hashes]]>>]}, -65537: extra}, null,
+//         signature of a Sig_structure with the root as payload])
+//
 // The item key opens this one item and no other. A receipt proves what was recorded and when the
 // log says it was; not that it is the latest. `VerifiedRecord` exists only once all of it holds.
 //
 // Errors: those of signed_head.hpp; `integrity.receipt` for a text that is no receipt,
 // `integrity.inclusion` for a record or item that is not in its tree, `integrity.seal` for an item
 // that does not open. Thread rule: values.
-// Source: C2SP tlog-proof v1; RFC 6962 §2.1.1; storage.md, Record; proofs.md.
+// Source: C2SP tlog-proof v1; RFC 9942 and 9052; RFC 6962 §2.1.1; storage.md, Record; proofs.md.
 #pragma once
 
 #include <array>
@@ -43,18 +48,41 @@ struct DisclosedItem {
   bool operator==(const DisclosedItem&) const = default;
 };
 
-struct Receipt {
+// What was recorded: a record's entry, and one of its items if it is disclosed.
+struct Recorded {
   EntryBytes entry{};
+  std::optional<DisclosedItem> item;
+  bool operator==(const Recorded&) const = default;
+};
+
+struct Receipt {
+  Recorded recorded;
   std::uint64_t index = 0;  // of the leaf: position - 1
   std::vector<Hash> path;
   std::string head;  // a signed note
-  std::optional<DisclosedItem> item;
   bool operator==(const Receipt&) const = default;
 
   // Exactly what `to_text` gives is accepted.
   [[nodiscard]] static Result<Receipt> parse(std::string_view text);
   [[nodiscard]] std::string to_text() const;
 };
+
+// The same as a COSE receipt. It has a signature of its own.
+struct CoseReceipt {
+  Recorded recorded;
+  std::string origin;      // the log's name, its key id
+  std::uint64_t size = 0;  // of the tree
+  std::uint64_t index = 0;
+  std::vector<Hash> path;
+  crypto::Signature signature{};
+  bool operator==(const CoseReceipt&) const = default;
+
+  // Exactly what `to_bytes` gives is accepted.
+  [[nodiscard]] static Result<CoseReceipt> parse(Bytes bytes);
+  [[nodiscard]] Buffer to_bytes() const;
+};
+// Under the same rule as `sign_head`.
+[[nodiscard]] crypto::Signature sign_cose_root(const TreeHead& head, const crypto::SigningKey& key);
 
 // An item whose place in the record was checked, and its text.
 struct VerifiedItem {
@@ -67,20 +95,22 @@ class VerifiedRecord {
  public:
   [[nodiscard]] const Entry& entry() const { return entry_; }
   [[nodiscard]] const Hash& leaf() const { return leaf_; }
-  [[nodiscard]] const TreeHead& tree() const { return head_.tree(); }
-  [[nodiscard]] const SignedHead& head() const { return head_; }
+  [[nodiscard]] const TreeHead& tree() const { return tree_; }
   [[nodiscard]] const std::optional<VerifiedItem>& opened() const { return opened_; }
 
  private:
   friend Result<VerifiedRecord> verify(const Receipt& receipt, const VerifierKey& log_key);
-  VerifiedRecord(Entry entry, Hash leaf, SignedHead head, std::optional<VerifiedItem> opened)
-      : entry_(entry), leaf_(leaf), head_(std::move(head)), opened_(std::move(opened)) {}
+  friend Result<VerifiedRecord> verify(const CoseReceipt& receipt, const VerifierKey& log_key);
+  VerifiedRecord(const Entry& entry, const Hash& leaf, TreeHead tree,
+                 std::optional<VerifiedItem> opened)
+      : entry_(entry), leaf_(leaf), tree_(std::move(tree)), opened_(std::move(opened)) {}
   Entry entry_;
   Hash leaf_;
-  SignedHead head_;
+  TreeHead tree_;
   std::optional<VerifiedItem> opened_;
 };
 
 [[nodiscard]] Result<VerifiedRecord> verify(const Receipt& receipt, const VerifierKey& log_key);
+[[nodiscard]] Result<VerifiedRecord> verify(const CoseReceipt& receipt, const VerifierKey& log_key);
 
 }  // namespace kimberlite::record

@@ -211,4 +211,12 @@ Status write_rows(ResultWriter& writer, const std::vector<Column>& columns,
   return writer.end(summary);
 }
 
+Status write_facts(App& app, const std::vector<Column>& columns, const std::vector<Row>& rows) {
+  WriterOptions options = app.writer_options();
+  options.quiet = true;  // there is no statement to sum up
+  const auto writer = make_result_writer(options, app.out(), app.messages());
+  KIMBERLITE_CHECK(write_rows(*writer, columns, rows, {.rows = rows.size()}));
+  return writer->finish();
+}
+
 }  // namespace kimberlite::cli

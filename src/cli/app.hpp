@@ -110,9 +110,12 @@ class App {
   platform::SystemClock clock_;
 };
 
-// "12.3 MB, …" of stored facts as a small table: rows of text cells through the writer.
+// Rows of a result through its writer.
 [[nodiscard]] Status write_rows(ResultWriter& writer, const std::vector<Column>& columns,
                                 const std::vector<Row>& rows, const Summary& summary);
+// All that a command which only shows facts writes: they are no statement's, so none is summed up.
+[[nodiscard]] Status write_facts(App& app, const std::vector<Column>& columns,
+                                 const std::vector<Row>& rows);
 
 // The commands, one file each.
 [[nodiscard]] Result<int> run_init(App& app, const InitOptions& options);

@@ -188,15 +188,11 @@ Result<int> run_bench(App& app, const BenchOptions& options) {
   std::vector<Row> rows;
   for (Figure& figure : *figures)
     rows.push_back({std::move(figure.what), figure.value, std::move(figure.unit)});
-  WriterOptions writer_options = app.writer_options();
-  writer_options.quiet = true;
-  const auto writer = make_result_writer(writer_options, app.out(), app.messages());
-  KIMBERLITE_CHECK(write_rows(*writer,
-                              {{"what", catalog::Type{catalog::TypeKind::text}},
-                               {"value", catalog::Type{catalog::TypeKind::double_precision}},
-                               {"unit", catalog::Type{catalog::TypeKind::text}}},
-                              rows, {.rows = rows.size()}));
-  KIMBERLITE_CHECK(writer->finish());
+  KIMBERLITE_CHECK(write_facts(app,
+                               {{"what", catalog::Type{catalog::TypeKind::text}},
+                                {"value", catalog::Type{catalog::TypeKind::double_precision}},
+                                {"unit", catalog::Type{catalog::TypeKind::text}}},
+                               rows));
   return interrupted() ? 9 : 0;
 }
 

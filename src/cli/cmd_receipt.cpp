@@ -38,18 +38,10 @@ Result<record::VerifierKey> log_key(App& app, const ReceiptOptions& options) {
   return record::VerifierKey::parse(line);
 }
 
-Status write_one(App& app, const std::vector<Column>& columns, Row row) {
-  WriterOptions options = app.writer_options();
-  options.quiet = true;
-  const auto writer = make_result_writer(options, app.out(), app.messages());
-  KIMBERLITE_CHECK(write_rows(*writer, columns, {std::move(row)}, {.rows = 1}));
-  return writer->finish();
-}
-
 // The facts of the record, believed or not.
-Status write_facts(App& app, const record::Entry& entry, const record::TreeHead& tree,
-                   const Hash& leaf, const std::optional<std::uint32_t>& item) {
-  return write_one(
+Status write_record(App& app, const record::Entry& entry, const record::TreeHead& tree,
+                    const Hash& leaf, const std::optional<std::uint32_t>& item) {
+  return write_facts(
       app,
       {{"log", text_type},
        {"position", integer_type},
@@ -62,10 +54,10 @@ Status write_facts(App& app, const record::Entry& entry, const record::TreeHead&
        {"leaf", text_type},
        {"tree_size", integer_type},
        {"root", text_type}},
-      {tree.origin, integer(entry.position.value()), timestamp_text(entry.timestamp),
-       std::string{kernel::kind_name(entry.kind)}, to_hex(entry.actor), to_hex(entry.request_id),
-       integer(entry.item_count), item ? Value{integer(*item)} : Value{Null{}}, to_hex(leaf),
-       integer(tree.size), to_hex(tree.root)});
+      {{tree.origin, integer(entry.position.value()), timestamp_text(entry.timestamp),
+        std::string{kernel::kind_name(entry.kind)}, to_hex(entry.actor), to_hex(entry.request_id),
+        integer(entry.item_count), item ? Value{integer(*item)} : Value{Null{}}, to_hex(leaf),
+        integer(tree.size), to_hex(tree.root)}});
 }
 
 template <class Receipt>
@@ -84,7 +76,7 @@ Result<int> check(App& app, const Receipt& receipt, const ReceiptOptions& option
     return 0;
   }
   const auto item = record.opened() ? std::optional{record.opened()->index} : std::nullopt;
-  KIMBERLITE_CHECK(write_facts(app, record.entry(), record.tree(), record.leaf(), item));
+  KIMBERLITE_CHECK(write_record(app, record.entry(), record.tree(), record.leaf(), item));
   return 0;
 }
 
@@ -106,7 +98,7 @@ Result<int> show(App& app, const Receipt& receipt) {
   KIMBERLITE_TRY(const record::TreeHead tree, tree_of(receipt));
   const auto& opened = receipt.recorded.item;
   const auto item = opened ? std::optional{opened->index} : std::nullopt;
-  KIMBERLITE_CHECK(write_facts(app, entry, tree, record::leaf_hash(receipt.recorded.entry), item));
+  KIMBERLITE_CHECK(write_record(app, entry, tree, record::leaf_hash(receipt.recorded.entry), item));
   app.say("note: this is what the file says; nothing of it was checked: kimberlite receipt check");
   return 0;
 }

@@ -21,14 +21,9 @@ Value time_value(TimestampUs time) {
   return timestamp_text(time);
 }
 
-// One result of rows made here.
+// All that such a command does.
 Result<int> show(App& app, const std::vector<Column>& columns, const std::vector<Row>& rows) {
-  const auto writer = app.writer(app.invocation().command);
-  WriterOptions options = app.writer_options();
-  options.quiet = true;  // there is no statement to sum up
-  const auto quiet = make_result_writer(options, app.out(), app.messages());
-  KIMBERLITE_CHECK(write_rows(*quiet, columns, rows, {.rows = rows.size()}));
-  KIMBERLITE_CHECK(quiet->finish());
+  KIMBERLITE_CHECK(write_facts(app, columns, rows));
   return 0;
 }
 

@@ -214,13 +214,8 @@ Result<int> run_inspect(App& app, const InspectOptions& options) {
     rows.push_back({static_cast<std::int64_t>(range.offset), static_cast<std::int64_t>(range.size),
                     range.what, static_cast<std::int64_t>(range.unused ? 1 : 0)});
   }
-  WriterOptions writer_options = app.writer_options();
-  writer_options.quiet = true;
-  const auto writer = make_result_writer(writer_options, app.out(), app.messages());
-  KIMBERLITE_CHECK(
-      write_rows(*writer, {{"byte", number}, {"size", number}, {"what", text}, {"unused", boolean}},
-                 rows, {.rows = rows.size()}));
-  KIMBERLITE_CHECK(writer->finish());
+  KIMBERLITE_CHECK(write_facts(
+      app, {{"byte", number}, {"size", number}, {"what", text}, {"unused", boolean}}, rows));
   for (const engine::VerifyFinding& finding : found.findings) {
     KIMBERLITE_CHECK(app.messages().write(
         error_layout(error_of(finding, place.first), "", app.terminal().colour)));
@@ -266,12 +261,7 @@ Result<int> run_doctor(App& app, const DoctorOptions& /*options*/) {
           ? std::string{"every byte is as it was written"}
           : fmt::format("{} findings: kimberlite verify shows them", report.findings_total));
   const std::optional<catalog::Type> text{catalog::Type{catalog::TypeKind::text}};
-  WriterOptions writer_options = app.writer_options();
-  writer_options.quiet = true;
-  const auto writer = make_result_writer(writer_options, app.out(), app.messages());
-  KIMBERLITE_CHECK(write_rows(*writer, {{"check", text}, {"result", text}, {"detail", text}}, rows,
-                              {.rows = rows.size()}));
-  KIMBERLITE_CHECK(writer->finish());
+  KIMBERLITE_CHECK(write_facts(app, {{"check", text}, {"result", text}, {"detail", text}}, rows));
   return report.clean() ? 0 : exit_integrity;
 }
 

@@ -63,6 +63,7 @@ TEST(Key256, IsWipedWhenItEndsAndWhenItMoves) {
 TEST(Key256DeathTest, CannotBeUsedAfterItMoved) {
   Key256 key = key_filled(1);
   const Key256 moved = std::move(key);
+  // The use after the move is what is tested.
   // NOLINTNEXTLINE(bugprone-use-after-move,clang-analyzer-cplusplus.Move)
   EXPECT_DEATH((void)key.expose(), "live_");
 }

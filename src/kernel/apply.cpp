@@ -262,6 +262,7 @@ bool brings_keys(const Command& command, std::uint64_t new_keys) {
   if (!command.control) return false;
   const auto* rotated = std::get_if<RotateKey>(&*command.control);
   return std::holds_alternative<CreateTenant>(*command.control) ||
+         std::holds_alternative<BeginEpoch>(*command.control) ||
          (rotated != nullptr && rotated->scope == KeyScope::tenant);
 }
 

@@ -25,6 +25,22 @@ struct Tenant {
   std::optional<crypto::Key256> pseudonym;
   std::map<KeyId, ItemKeyPtr> proposed;
   std::optional<crypto::Key256> page;
+  struct Signing {
+    WrappedKey wrapped{};
+    SigningKeyPtr key;
+  };
+  std::map<KeyId, Signing> signing;  // by signing_key_id: epoch, then lane
+
+  // The newest epoch of a lane that has a key; 0: none.
+  [[nodiscard]] std::uint32_t signed_epoch(std::uint16_t lane) const {
+    std::uint32_t epoch = 0;
+    for (const auto& [id, signer] : signing) {
+      const std::optional<LogEpoch> log = log_of_key(id);
+      KIMBERLITE_ASSERT(log.has_value());
+      if (log->lane == lane) epoch = log->epoch;
+    }
+    return epoch;
+  }
 
   void add(KeyId id, const WrappedKey& wrapped_key, crypto::Key256 opened) {
     KIMBERLITE_ASSERT(id > last);
@@ -96,11 +112,22 @@ struct Staged {
     WrappedKey wrapped;
     crypto::Key256 key;
   };
+  struct NewSigning {
+    LogEpoch log;
+    WrappedKey wrapped;
+    SigningKeyPtr key;
+  };
   TenantId tenant;
   std::optional<crypto::Key256> tenant_key;  // a new tenant's, or the one that replaces its key
   WrappedKey tenant_wrapped{};
   std::map<KeyId, WrappedKey> rewrapped;
   std::vector<NewKey> keys;
+  std::vector<NewSigning> signing;
+
+  // A new tenant comes with all of this and nothing else.
+  [[nodiscard]] bool is_whole_tenant() const {
+    return keys.size() == pseudonym_key.value() && signing.size() == signed_lanes;
+  }
 };
 
 }  // namespace
@@ -136,14 +163,15 @@ Id128 Keystore::epoch_key() const { return impl_->epoch.id; }
 // ---- The file ---------------------------------------------------------------------------------
 //
 //   cluster key 32 · tenant count u32 · zero u32 · tenants by id:
-//   id u64 · wrapped tenant key 72 · last key id u64 · key count u32 · has page key u8 · zero 3 ·
-//   [page key 32] · keys by id (id u64 · wrapped key 72)
+//   id u64 · wrapped tenant key 72 · last key id u64 · key count u32 · has page key u8 · zero u8 ·
+//   signing key count u16 · [page key 32] · keys by id (id u64 · wrapped key 72) ·
+//   signing keys by id (the same)
 
 Buffer Keystore::Impl::secrets() const {
   std::size_t size = crypto::Key256::size + 8;
   for (const auto& [id, tenant] : tenants) {
     size += tenant_header_size + (tenant.page ? crypto::Key256::size : 0) +
-            tenant.wrapped_keys.size() * (8 + wrapped_key_size);
+            (tenant.wrapped_keys.size() + tenant.signing.size()) * (8 + wrapped_key_size);
   }
   Buffer room;
   room.reserve(size);  // never moved, so no copy of a key is left behind
@@ -157,11 +185,16 @@ Buffer Keystore::Impl::secrets() const {
     to.id(tenant.last);
     to.u32(static_cast<std::uint32_t>(tenant.wrapped_keys.size()));
     to.u8(tenant.page ? 1 : 0);
-    to.zeros(3);
+    to.zeros(1);
+    to.u16(static_cast<std::uint16_t>(tenant.signing.size()));
     if (tenant.page) to.bytes(tenant.page->expose());
     for (const auto& [key, wrapped] : tenant.wrapped_keys) {
       to.id(key);
       to.bytes(wrapped);
+    }
+    for (const auto& [key, signing] : tenant.signing) {
+      to.id(key);
+      to.bytes(signing.wrapped);
     }
   }
   KIMBERLITE_ASSERT(to.size() == size);
@@ -189,12 +222,13 @@ Status Keystore::Impl::read_tenant(Reader& from) {
   const auto last = from.id<KeyId>();
   const std::uint32_t count = from.u32();
   const std::uint8_t has_page = from.u8();
-  from.zeros(3);
+  from.zeros(1);
+  const std::uint16_t signing_count = from.u16();
   const bool ascending = tenants.empty() || std::prev(tenants.end())->first < id;
   if (from.failed() || has_page > 1 || !ascending) return bad_secrets(from);
   std::optional<crypto::Key256> key = unwrap_key(cluster_key, name(id, KeyId{}), wrapped);
   if (!key) return bad_secrets(from);
-  Tenant tenant{*std::move(key), wrapped, {}, {}, {}, {}, {}, {}};
+  Tenant tenant{*std::move(key), wrapped, {}, {}, {}, {}, {}, {}, {}};
   if (has_page == 1) {
     const Bytes secret = from.bytes(crypto::Key256::size);
     if (from.failed()) return bad_secrets(from);
@@ -209,6 +243,16 @@ Status Keystore::Impl::read_tenant(Reader& from) {
     tenant.add(key_id, wrapped_key, *std::move(opened));
   }
   tenant.last = last;
+  for (std::uint16_t i = 0; i < signing_count; ++i) {
+    const auto key_id = from.id<KeyId>();
+    const auto wrapped_key = from.array<wrapped_key_size>();
+    const bool next = tenant.signing.empty() || std::prev(tenant.signing.end())->first < key_id;
+    if (from.failed() || !next || !log_of_key(key_id)) return bad_secrets(from);
+    const auto seed = unwrap_key(tenant.key, name(id, key_id), wrapped_key);
+    if (!seed) return bad_secrets(from);
+    tenant.signing.emplace(
+        key_id, Tenant::Signing{wrapped_key, std::make_shared<crypto::SigningKey>(*seed)});
+  }
   tenants.emplace_hint(tenants.end(), id, std::move(tenant));
   return {};
 }
@@ -265,7 +309,22 @@ Buffer Keystore::propose_tenant(TenantId tenant, env::Random& random) {
     entries.push_back({SidecarKind::data_key, tenant, key,
                        wrap_key(own, impl_->name(tenant, key), new_key(random), random)});
   }
+  for (std::uint16_t lane = 0; lane < signed_lanes; ++lane) {
+    const KeyId id = signing_key_id({lane, 1});
+    entries.push_back({SidecarKind::signing_key, tenant, id,
+                       wrap_key(own, impl_->name(tenant, id), new_key(random), random)});
+  }
   return encode_sidecar(entries);
+}
+
+Result<Buffer> Keystore::propose_signing_key(TenantId tenant_id, LogEpoch log,
+                                             env::Random& random) {
+  const Tenant* tenant = impl_->find(tenant_id);
+  if (tenant == nullptr) return no_tenant(tenant_id);
+  const KeyId id = signing_key_id(log);
+  return encode_sidecar(
+      {{SidecarKind::signing_key, tenant_id, id,
+        wrap_key(tenant->key, impl_->name(tenant_id, id), new_key(random), random)}});
 }
 
 Buffer Keystore::propose_tenant_key(TenantId tenant, env::Random& random) {
@@ -280,7 +339,7 @@ namespace {
 Status stage_tenant_key(const Id128& cluster, const crypto::Key256& cluster_key,
                         const Tenant* tenant, const SidecarEntry& entry, env::Random& random,
                         Staged& staged) {
-  if (staged.tenant_key || !staged.keys.empty()) {
+  if (staged.tenant_key || !staged.keys.empty() || !staged.signing.empty()) {
     return bad_sidecar(entry.tenant,
                        "a tenant key is not the first key and the only one of its kind");
   }
@@ -289,12 +348,14 @@ Status stage_tenant_key(const Id128& cluster, const crypto::Key256& cluster_key,
   staged.tenant_key = unwrap_key(cluster_key, {cluster, entry.tenant, KeyId{}}, entry.wrapped);
   if (!staged.tenant_key) return bad_sidecar(entry.tenant, "the tenant key does not open");
   if (tenant == nullptr) return {};
-  for (const auto& [id, wrapped] : tenant->wrapped_keys) {
+  const auto rewrap = [&](KeyId id, const WrappedKey& wrapped) {
     const KeyName name{cluster, entry.tenant, id};
     const std::optional<crypto::Key256> opened = unwrap_key(tenant->key, name, wrapped);
     KIMBERLITE_ASSERT(opened.has_value());  // it opened when it was added
     staged.rewrapped.emplace(id, wrap_key(*staged.tenant_key, name, *opened, random));
-  }
+  };
+  for (const auto& [id, wrapped] : tenant->wrapped_keys) rewrap(id, wrapped);
+  for (const auto& [id, signing] : tenant->signing) rewrap(id, signing.wrapped);
   return {};
 }
 
@@ -319,6 +380,28 @@ Status stage_data_key(const Id128& cluster, const Tenant* tenant, const SidecarE
   return {};
 }
 
+// The key of a log's next epoch; of a new tenant, the first.
+Status stage_signing_key(const Id128& cluster, const Tenant* tenant, const SidecarEntry& entry,
+                         Staged& staged) {
+  if (!staged.tenant_key && tenant == nullptr) return no_tenant(entry.tenant);
+  staged.tenant = entry.tenant;
+  const std::optional<LogEpoch> log = log_of_key(entry.key);
+  KIMBERLITE_ASSERT(log.has_value());  // decode_sidecar
+  std::uint32_t last = tenant == nullptr ? 0 : tenant->signed_epoch(log->lane);
+  for (const Staged::NewSigning& key : staged.signing) {
+    if (key.log.lane == log->lane) last = key.log.epoch;
+  }
+  if (log->epoch - 1 != last) {
+    return bad_sidecar(entry.tenant, "a signing key is not that of the log's next epoch");
+  }
+  const crypto::Key256& under = staged.tenant_key ? *staged.tenant_key : tenant->key;
+  const std::optional<crypto::Key256> seed =
+      unwrap_key(under, {cluster, entry.tenant, entry.key}, entry.wrapped);
+  if (!seed) return bad_sidecar(entry.tenant, "a signing key does not open");
+  staged.signing.push_back({*log, entry.wrapped, std::make_shared<crypto::SigningKey>(*seed)});
+  return {};
+}
+
 }  // namespace
 
 Status Keystore::apply_sidecar(TenantId tenant_id, Bytes sidecar, env::Random& random) {
@@ -333,25 +416,38 @@ Status Keystore::apply_sidecar(TenantId tenant_id, Bytes sidecar, env::Random& r
   Staged staged;
   for (const SidecarEntry& entry : entries) {
     if (entry.tenant != target) return bad_sidecar(tenant_id, "it brings keys of two tenants");
-    KIMBERLITE_CHECK(
-        entry.kind == SidecarKind::tenant_key
-            ? stage_tenant_key(impl_->cluster, impl_->cluster_key, tenant, entry, random, staged)
-            : stage_data_key(impl_->cluster, tenant, entry, staged));
+    switch (entry.kind) {
+      case SidecarKind::tenant_key:
+        KIMBERLITE_CHECK(
+            stage_tenant_key(impl_->cluster, impl_->cluster_key, tenant, entry, random, staged));
+        break;
+      case SidecarKind::data_key:
+        KIMBERLITE_CHECK(stage_data_key(impl_->cluster, tenant, entry, staged));
+        break;
+      case SidecarKind::signing_key:
+        KIMBERLITE_CHECK(stage_signing_key(impl_->cluster, tenant, entry, staged));
+        break;
+    }
   }
-  if (tenant == nullptr && staged.keys.size() != pseudonym_key.value()) {
-    return bad_sidecar(target, "a new tenant comes with its keys 1 and 2");
+  if (tenant == nullptr && !staged.is_whole_tenant()) {
+    return bad_sidecar(target, "a new tenant comes with its keys 1 and 2 and two signing keys");
   }
 
   const std::unique_lock lock{impl_->mutex};
   if (tenant == nullptr) {
-    Tenant fresh{*std::move(staged.tenant_key), staged.tenant_wrapped, {}, {}, {}, {}, {}, {}};
+    Tenant fresh{*std::move(staged.tenant_key), staged.tenant_wrapped, {}, {}, {}, {}, {}, {}, {}};
     tenant = &impl_->tenants.emplace(target, std::move(fresh)).first->second;
   } else if (staged.tenant_key) {
     tenant->key = *std::move(staged.tenant_key);
     tenant->wrapped = staged.tenant_wrapped;
-    tenant->wrapped_keys = std::move(staged.rewrapped);
+    for (auto& [id, wrapped] : tenant->wrapped_keys) wrapped = staged.rewrapped.at(id);
+    for (auto& [id, signing] : tenant->signing) signing.wrapped = staged.rewrapped.at(id);
   }
   for (Staged::NewKey& key : staged.keys) tenant->add(key.id, key.wrapped, std::move(key.key));
+  for (Staged::NewSigning& key : staged.signing) {
+    tenant->signing.emplace(signing_key_id(key.log),
+                            Tenant::Signing{key.wrapped, std::move(key.key)});
+  }
   return {};
 }
 
@@ -370,6 +466,18 @@ Result<ItemKeyPtr> Keystore::item_key(TenantId tenant_id, KeyId key) const {
   return Error{Code::erased_item, "the key of this item is not in the keystore"}
       .where("tenant {}, key {}", tenant_id.value(), key.value())
       .why("items under it cannot be read any more; that they were recorded can still be verified");
+}
+
+Result<SigningKeyPtr> Keystore::signing_key(TenantId tenant_id, LogEpoch log) const {
+  const std::shared_lock lock{impl_->mutex};
+  const Tenant* tenant = impl_->find(tenant_id);
+  if (tenant == nullptr) return no_tenant(tenant_id);
+  if (const auto found = tenant->signing.find(signing_key_id(log));
+      found != tenant->signing.end()) {
+    return found->second.key;
+  }
+  return Error{Code::not_found_object, "the keystore has no signing key for this epoch of the log"}
+      .where("tenant {}, lane {}, epoch {}", tenant_id.value(), log.lane, log.epoch);
 }
 
 Result<Hash> Keystore::Impl::hmac(TenantId tenant_id, std::uint8_t domain,
@@ -449,6 +557,9 @@ std::vector<TenantKeys> Keystore::list() const {
     TenantKeys& keys = all.emplace_back();
     keys.tenant = id;
     for (const auto& [key, wrapped] : tenant.wrapped_keys) keys.keys.push_back(key);
+    for (const auto& [key, signing] : tenant.signing) {
+      keys.signing.push_back(log_of_key(key).value_or(LogEpoch{}));
+    }
   }
   return all;
 }

@@ -11,7 +11,21 @@ constexpr std::uint16_t sidecar_version = 1;
 constexpr std::size_t entry_size = 24 + wrapped_key_size;
 static_assert(entry_size == 96);
 
+constexpr std::uint64_t signing_bit = 1ULL << 63U;
+constexpr std::uint32_t epoch_shift = 16;
+
 }  // namespace
+
+KeyId signing_key_id(LogEpoch log) {
+  return KeyId{signing_bit | (std::uint64_t{log.epoch} << epoch_shift) | log.lane};
+}
+
+std::optional<LogEpoch> log_of_key(KeyId id) {
+  const LogEpoch log{static_cast<std::uint16_t>(id.value()),
+                     static_cast<std::uint32_t>(id.value() >> epoch_shift)};
+  if (signing_key_id(log) != id || log.lane >= signed_lanes || log.epoch == 0) return std::nullopt;
+  return log;
+}
 
 Buffer encode_sidecar(const std::vector<SidecarEntry>& entries) {
   Writer to;
@@ -38,9 +52,20 @@ Result<std::vector<SidecarEntry>> decode_sidecar(Bytes bytes) {
     entry.tenant = from.id<TenantId>();
     entry.key = from.id<KeyId>();
     entry.wrapped = from.array<wrapped_key_size>();
-    const bool tenant_key = entry.kind == SidecarKind::tenant_key;
-    if (!tenant_key && entry.kind != SidecarKind::data_key) from.fail();
-    if (tenant_key != (entry.key == KeyId{})) from.fail();
+    const std::uint64_t id = entry.key.value();
+    switch (entry.kind) {
+      case SidecarKind::tenant_key:
+        if (id != 0) from.fail();
+        break;
+      case SidecarKind::data_key:
+        if (id == 0 || id >= signing_bit) from.fail();
+        break;
+      case SidecarKind::signing_key:
+        if (!log_of_key(entry.key)) from.fail();
+        break;
+      default:
+        from.fail();
+    }
   }
   if (!from.finished()) {
     return Error{Code::integrity_command,

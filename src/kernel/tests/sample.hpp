@@ -68,7 +68,8 @@ inline Request control(const State& state, TenantId tenant, Control change) {
   if (const auto* rotated = std::get_if<RotateKey>(&change)) {
     if (rotated->scope == KeyScope::tenant) made.sidecar.resize(96);
   }
-  if (std::holds_alternative<CreateTenant>(change)) made.sidecar.resize(288);
+  if (std::holds_alternative<CreateTenant>(change)) made.sidecar.resize(480);
+  if (std::holds_alternative<BeginEpoch>(change)) made.sidecar.resize(96);
   made.command.control = std::move(change);
   return made;
 }

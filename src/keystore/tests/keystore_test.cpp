@@ -212,7 +212,10 @@ TEST_F(KeystoreTest, RefusesSidecarsWholeAndUnchanged) {
 
   const Buffer fresh = keys_->propose_tenant(TenantId{2}, random_);
   EXPECT_EQ(refused(tenant, fresh), Code::integrity_command) << "only tenant 0 makes tenants";
-  EXPECT_EQ(refused(cluster_tenant, Bytes{fresh}.first(192)), Code::integrity_command);
+  for (std::size_t entries = 1; entries < 5; ++entries) {
+    EXPECT_EQ(refused(cluster_tenant, Bytes{fresh}.first(96 * entries)), Code::integrity_command)
+        << "a tenant without all its keys";
+  }
   EXPECT_EQ(refused(cluster_tenant, Bytes{fresh}.subspan(96)), Code::not_found_tenant);
   Buffer twice = fresh;
   append(twice, fresh);
@@ -246,6 +249,67 @@ TEST_F(KeystoreTest, RotatesATenantKeyUnderItsDataKeys) {
   EXPECT_EQ(refused(tenant, stale), Code::integrity_command) << "wrapped under the old key";
   const Buffer next = propose(KeyId{4});
   EXPECT_TRUE(replica.apply_sidecar(tenant, next, random_));
+}
+
+TEST_F(KeystoreTest, HasASigningKeyForEachEpochOfEachLog) {
+  add_tenant();
+  const auto public_of = [](const Keystore& keys, LogEpoch log) {
+    return keys.signing_key(tenant, log).value()->public_key();
+  };
+  const LogEpoch data{0, 1};
+  const LogEpoch next{0, 2};
+  EXPECT_EQ(keys_->list()[1].signing, (std::vector{data, LogEpoch{1, 1}}));
+  EXPECT_NE(public_of(*keys_, data), public_of(*keys_, {1, 1}));
+  EXPECT_NE(public_of(*keys_, data),
+            keys_->signing_key(cluster_tenant, data).value()->public_key());
+  EXPECT_EQ(keys_->signing_key(tenant, next).error().code(), Code::not_found_object);
+  EXPECT_EQ(keys_->signing_key(TenantId{9}, data).error().code(), Code::not_found_tenant);
+
+  EXPECT_EQ(refused(tenant, keys_->propose_signing_key(tenant, {0, 3}, random_).value()),
+            Code::integrity_command)
+      << "an epoch is left out";
+  EXPECT_EQ(refused(tenant, keys_->propose_signing_key(tenant, data, random_).value()),
+            Code::integrity_command)
+      << "it has its key";
+  EXPECT_EQ(refused(tenant, keys_->propose_signing_key(tenant, {2, 1}, random_).value()),
+            Code::integrity_command)
+      << "no such lane";
+  EXPECT_EQ(keys_->propose_signing_key(TenantId{9}, next, random_).error().code(),
+            Code::not_found_tenant);
+
+  Keystore replica = reload();
+  const Buffer sidecar = keys_->propose_signing_key(tenant, next, random_).value();
+  EXPECT_EQ(refused(cluster_tenant, sidecar), Code::integrity_command) << "of another tenant";
+  ASSERT_TRUE(keys_->apply_sidecar(tenant, sidecar, random_));
+  ASSERT_TRUE(replica.apply_sidecar(tenant, sidecar, random_));
+  EXPECT_EQ(public_of(*keys_, next), public_of(replica, next)) << "replicas sign as one";
+  EXPECT_NE(public_of(*keys_, next), public_of(*keys_, data));
+  EXPECT_EQ(refused(tenant, sidecar), Code::integrity_command) << "once";
+
+  const crypto::PublicKey before = public_of(*keys_, next);
+  EXPECT_EQ(public_of(reload(), next), before);
+  const Buffer rotation = keys_->propose_tenant_key(tenant, random_);
+  ASSERT_TRUE(keys_->apply_sidecar(tenant, rotation, random_));
+  EXPECT_EQ(public_of(*keys_, next), before);
+  EXPECT_EQ(public_of(reload(), next), before) << "wrapped again under the new tenant key";
+  EXPECT_EQ(reload().list()[1].signing, (std::vector{data, LogEpoch{1, 1}, next}));
+}
+
+// A wrapped key is bound to what it is for: relabelled, it opens as nothing.
+TEST_F(KeystoreTest, TakesNoKeyForAnother) {
+  add_tenant();
+  const LogEpoch next{0, 2};
+  std::vector<SidecarEntry> signing =
+      decode_sidecar(keys_->propose_signing_key(tenant, next, random_).value()).value();
+  std::vector<SidecarEntry> data = decode_sidecar(propose(KeyId{4})).value();
+  ASSERT_EQ(signing.size(), 1U);
+  ASSERT_EQ(data.size(), 1U);
+  std::swap(signing[0].wrapped, data[0].wrapped);
+  EXPECT_EQ(refused(tenant, encode_sidecar(signing)), Code::integrity_command);
+  EXPECT_EQ(refused(tenant, encode_sidecar(data)), Code::integrity_command);
+  std::swap(signing[0].wrapped, data[0].wrapped);
+  signing[0].key = signing_key_id({1, 2});
+  EXPECT_EQ(refused(tenant, encode_sidecar(signing)), Code::integrity_command) << "another lane";
 }
 
 TEST_F(KeystoreTest, ChangesTheMasterKeyWithoutTouchingTheRest) {

@@ -46,7 +46,8 @@ struct AddActor {
   Actor actor;
   friend bool operator==(const AddActor&, const AddActor&) = default;
 };
-// `tenant` is the next dense id; the log ids are random. Keys 1 and 2 travel in the sidecar.
+// `tenant` is the next dense id; the log ids are random. Keys 1 and 2
+// and the logs' signing keys travel in the sidecar.
 struct CreateTenant {
   TenantId tenant;
   std::string name;
@@ -72,7 +73,8 @@ struct SetSealed {
   friend bool operator==(const SetSealed&, const SetSealed&) = default;
 };
 // Begins the next epoch of the command's lane: this record is the first that carries `log_id` (its
-// items are sealed under it too). The ops that are known to be lost; 0 and 0: none.
+// items are sealed under it too). Its signing key travels in the sidecar. The ops that are known to
+// be lost; 0 and 0: none.
 struct BeginEpoch {
   Id128 log_id{};
   OpNumber lost_first;

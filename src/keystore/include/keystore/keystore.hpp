@@ -3,13 +3,14 @@
 //   master key (outside) → epoch key (of this replica) → the file `keystore-<op>`
 //   in it: cluster key → tenant keys → data keys; and a page key a projection file, of this replica
 //
-// Key ids are dense per tenant: 1 control, 2 pseudonym, 3 on data keys. New keys travel wrapped in
-// the *sidecar* of the command that brings them, never in a record: data keys under their tenant's
+// Key ids are dense per tenant: 1 control, 2 pseudonym, 3 on data keys. Each log has a signing key
+// an epoch beside them (Ed25519, record/signed_head.hpp). New keys travel wrapped in the *sidecar*
+// of the command that brings them, never in a record: data and signing keys under their tenant's
 // key, a new tenant's key under the cluster key. The file is written by checkpoints only, so that a
 // replay of the journal finds at each op the keys that were live there.
 //
 // Thread rule: everything that changes a keystore, and `encode`, is for its owner's strand; lookups
-// (`item_key`, the pseudonyms, `page_key`) are safe from any thread beside it.
+// (`item_key`, `signing_key`, the pseudonyms, `page_key`) are safe from any thread beside it.
 // Source: storage.md, Keystore; tenancy.md and proofs.md, Keys.
 #pragma once
 
@@ -23,6 +24,7 @@
 #include "base/bytes.hpp"
 #include "base/ids.hpp"
 #include "base/result.hpp"
+#include "crypto/ed25519.hpp"
 #include "crypto/key.hpp"
 #include "env/env.hpp"
 #include "keystore/item_key.hpp"
@@ -33,6 +35,15 @@ namespace kimberlite::keystore {
 inline constexpr KeyId control_key{1};
 inline constexpr KeyId pseudonym_key{2};
 inline constexpr KeyId first_data_key{3};
+
+// Whose heads a signing key signs: one epoch of one log of a tenant. Epochs count from 1.
+struct LogEpoch {
+  std::uint16_t lane = 0;
+  std::uint32_t epoch = 1;
+  friend bool operator==(const LogEpoch&, const LogEpoch&) = default;
+};
+inline constexpr std::uint16_t signed_lanes = 2;  // a tenant's logs
+using SigningKeyPtr = std::shared_ptr<const crypto::SigningKey>;
 
 // What a keystore file says of itself to whoever has no key.
 struct FileHeader {
@@ -50,12 +61,14 @@ struct FileHeader {
 
 struct TenantKeys {
   TenantId tenant;
-  std::vector<KeyId> keys;  // ascending
+  std::vector<KeyId> keys;        // ascending
+  std::vector<LogEpoch> signing;  // by epoch, then lane
 };
 
 class Keystore {
  public:
-  // A new cluster's: cluster key, epoch key, and tenant 0 with its keys 1 and 2.
+  // A new cluster's: cluster key, epoch key, and tenant 0 with its keys 1 and 2 and its signing
+  // keys.
   [[nodiscard]] static Result<Keystore> create(const Id128& cluster, MasterKey& master,
                                                env::Random& random);
   // From a file's bytes. `unavailable.wrong_key` if another master key wrapped it;
@@ -85,10 +98,15 @@ class Keystore {
   // Forgets keys that were proposed for `tenant` and not applied: their command was refused, or its
   // outcome is unknown (if it commits after all, its sidecar brings the key again).
   void abandon(TenantId tenant);
-  // The sidecar that brings a new tenant: its key, and its keys 1 and 2.
+  // The sidecar that brings a new tenant: its key, its keys 1 and 2, and the signing keys of its
+  // logs' first epochs.
   [[nodiscard]] Buffer propose_tenant(TenantId tenant, env::Random& random);
   // The sidecar that brings a new tenant key; every replica re-wraps the tenant's data keys.
   [[nodiscard]] Buffer propose_tenant_key(TenantId tenant, env::Random& random);
+  // The sidecar that brings the signing key of a log's next epoch, known only once it is applied.
+  // `not_found.tenant`.
+  [[nodiscard]] Result<Buffer> propose_signing_key(TenantId tenant, LogEpoch log,
+                                                   env::Random& random);
   // The sidecar of an accepted command of `tenant`. `integrity.command`, nothing changed, unless it
   // is canonical, opens, and brings only keys that are new. `random` draws the nonces of re-wraps.
   [[nodiscard]] Status apply_sidecar(TenantId tenant, Bytes sidecar, env::Random& random);
@@ -97,6 +115,9 @@ class Keystore {
 
   // `erased.item` if the tenant has no such key (any more).
   [[nodiscard]] Result<ItemKeyPtr> item_key(TenantId tenant, KeyId key) const;
+
+  // `not_found.object` if the keystore has no such key.
+  [[nodiscard]] Result<SigningKeyPtr> signing_key(TenantId tenant, LogEpoch log) const;
 
   // HMAC-SHA-256 under the tenant's pseudonym key, a domain of its own each; `not_found.tenant`.
   // Of a request as it was sent: tells a retry from another request under the same id.

@@ -156,45 +156,61 @@ Result<Hash> TenantLog::State::node(record::TreeNode node) {
   return hashes.front();
 }
 
-// Tiles are derived and may be wrong; a proof that does not hold is made once more from new ones.
+// Tiles are derived and may be wrong; what does not hold is made once more from new ones.
 template <class Make, class Holds>
-Result<std::vector<Hash>> TenantLog::State::prove(Make make, Holds holds) {
+auto TenantLog::State::prove(Make make, Holds holds) -> decltype(make()) {
   if (derived_.complete()) {
-    KIMBERLITE_TRY(std::vector<Hash> path, make());
-    KIMBERLITE_TRY(const bool good, holds(path));
-    if (good) return path;
+    KIMBERLITE_TRY(auto made, make());
+    KIMBERLITE_TRY(const bool good, holds(made));
+    if (good) return made;
   }
   KIMBERLITE_CHECK(rebuild_derived());
-  KIMBERLITE_TRY(std::vector<Hash> path, make());
-  KIMBERLITE_TRY(const bool good, holds(path));
-  if (good) return path;
-  return Error{Code::integrity_tree, "a proof does not lead to the log's root"}.where("{}",
-                                                                                      directory_);
+  KIMBERLITE_TRY(auto made, make());
+  KIMBERLITE_TRY(const bool good, holds(made));
+  if (good) return made;
+  return Error{Code::integrity_tree, "a proof does not lead to the root it should"}.where(
+      "{}", directory_);
 }
 
-Result<std::vector<Hash>> TenantLog::State::prove_inclusion(Position position) {
-  if (position == Position{0} || position > head_.position) {
-    return Error{Code::not_found_position, "there is no position {}", position.value()};
+Result<std::vector<Hash>> TenantLog::State::prove_inclusion(Position position, const Tree& in) {
+  if (position == Position{0} || position.value() > in.size || in.size > head_.position.value()) {
+    return Error{Code::not_found_position, "there is no position {} in a tree of {}",
+                 position.value(), in.size}
+        .why("the log ends at {}", head_.position.value());
   }
   const std::uint64_t index = position.value() - 1;
-  const std::uint64_t size = head_.position.value();
-  return prove([&] { return record::prove_inclusion(*this, index, size); },
+  return prove([&] { return record::prove_inclusion(*this, index, in.size); },
                [&](const std::vector<Hash>& path) -> Result<bool> {
                  KIMBERLITE_TRY(const Hash leaf, node({0, index}));
-                 return record::verify_inclusion(leaf, index, size, path, head_.frontier.root());
+                 return record::verify_inclusion(leaf, index, in.size, path, in.root);
                });
 }
 
-Result<std::vector<Hash>> TenantLog::State::prove_consistency(std::uint64_t old_size) {
-  const std::uint64_t size = head_.position.value();
-  if (old_size == 0 || old_size > size) {
-    return Error{Code::not_found_position, "there is no position {}", old_size};
+Result<std::vector<Hash>> TenantLog::State::prove_consistency(const Tree& older,
+                                                              const Tree& newer) {
+  if (older.size == 0 || older.size > newer.size || newer.size > head_.position.value()) {
+    return Error{Code::not_found_position, "a tree of {} does not begin one of {}", older.size,
+                 newer.size}
+        .why("the log ends at {}", head_.position.value());
   }
-  return prove([&] { return record::prove_consistency(*this, old_size, size); },
+  return prove([&] { return record::prove_consistency(*this, older.size, newer.size); },
                [&](const std::vector<Hash>& path) -> Result<bool> {
-                 KIMBERLITE_TRY(const Hash old_root, record::root_of(*this, old_size));
-                 return record::verify_consistency(old_size, old_root, size, head_.frontier.root(),
+                 return record::verify_consistency(older.size, older.root, newer.size, newer.root,
                                                    path);
+               });
+}
+
+Result<Hash> TenantLog::State::root_at(std::uint64_t size) {
+  if (size == 0 || size > head_.position.value()) {
+    return Error{Code::not_found_position, "there is no tree of {}", size}.why(
+        "the log ends at {}", head_.position.value());
+  }
+  return prove([&] { return record::root_of(*this, size); },
+               [&](const Hash& root) -> Result<bool> {
+                 KIMBERLITE_TRY(const std::vector<Hash> path,
+                                record::prove_consistency(*this, size, head_.position.value()));
+                 return record::verify_consistency(size, root, head_.position.value(),
+                                                   head_.frontier.root(), path);
                });
 }
 

@@ -286,11 +286,12 @@ Result<RecordView> TenantLog::read(Position position, Buffer& scratch) {
   return state_->read(position, scratch);
 }
 Result<Scan> TenantLog::scan(Position from) { return state_->scan(from); }
-Result<std::vector<Hash>> TenantLog::prove_inclusion(Position position) {
-  return state_->prove_inclusion(position);
+Result<std::vector<Hash>> TenantLog::prove_inclusion(Position position, const Tree& in) {
+  return state_->prove_inclusion(position, in);
 }
-Result<std::vector<Hash>> TenantLog::prove_consistency(std::uint64_t old_size) {
-  return state_->prove_consistency(old_size);
+Result<std::vector<Hash>> TenantLog::prove_consistency(const Tree& older, const Tree& newer) {
+  return state_->prove_consistency(older, newer);
 }
+Result<Hash> TenantLog::root_at(std::uint64_t size) { return state_->root_at(size); }
 
 }  // namespace kimberlite::log

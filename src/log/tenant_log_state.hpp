@@ -43,8 +43,9 @@ class TenantLog::State final : private record::HashSource {
   [[nodiscard]] const record::Head& head() const { return head_; }
   [[nodiscard]] Result<RecordView> read(Position position, Buffer& scratch);
   [[nodiscard]] Result<Scan> scan(Position from);
-  [[nodiscard]] Result<std::vector<Hash>> prove_inclusion(Position position);
-  [[nodiscard]] Result<std::vector<Hash>> prove_consistency(std::uint64_t old_size);
+  [[nodiscard]] Result<std::vector<Hash>> prove_inclusion(Position position, const Tree& in);
+  [[nodiscard]] Result<std::vector<Hash>> prove_consistency(const Tree& older, const Tree& newer);
+  [[nodiscard]] Result<Hash> root_at(std::uint64_t size);
 
  private:
   // The segment that is appended to.
@@ -85,7 +86,7 @@ class TenantLog::State final : private record::HashSource {
   [[nodiscard]] Status rebuild_derived();
   [[nodiscard]] Result<Hash> node(record::TreeNode node) override;
   template <class Make, class Holds>
-  [[nodiscard]] Result<std::vector<Hash>> prove(Make make, Holds holds);
+  [[nodiscard]] auto prove(Make make, Holds holds) -> decltype(make());
 
   env::Storage& storage_;
   LogName name_;

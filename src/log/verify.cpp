@@ -8,6 +8,7 @@
 #include "crypto/blake3.hpp"
 #include "crypto/crc32c.hpp"
 #include "derived.hpp"
+#include "heads_check.hpp"
 #include "record/body.hpp"
 #include "record/frame.hpp"
 #include "record/frontier.hpp"
@@ -53,6 +54,19 @@ class DerivedFile {
     reader_.emplace(*file_, 0, size_);
   }
 
+  // Passes over entries that are not looked at.
+  void pass(std::uint64_t entries) {
+    if (reader_) reader_.emplace(*file_, std::min(entries * entry_size_, size_), size_);
+  }
+  // Entry `index` as it stands there; nothing if the file does not hold it.
+  std::optional<Hash> hash_at(std::uint64_t index) {
+    Hash hash{};
+    if (file_ == nullptr || (index + 1) * entry_size_ > size_) return std::nullopt;
+    const auto got = file_->read_at(index * entry_size_, hash);
+    if (!got || *got != hash.size()) return std::nullopt;
+    return hash;
+  }
+
   // Compares the next entry; false if the file holds no more.
   bool check(Bytes expected, Position position, Findings& findings) {
     if (!reader_ || reader_->left() < entry_size_) return false;
@@ -96,7 +110,9 @@ class Verifier {
         report_(report),
         findings_(report, options.findings_max),
         offsets_(storage, fmt::format("{}/{}", directory_, offsets_name), offset_size,
-                 Code::integrity_offsets) {
+                 Code::integrity_offsets),
+        heads_(storage, directory_, options.log_key ? &*options.log_key : nullptr,
+               [this](Finding finding) { findings_.add(std::move(finding)); }) {
     for (std::uint32_t level = 0; level < record::tile_levels; ++level) {
       tiles_.emplace_back(storage, fmt::format("{}/{}/{}", directory_, tiles_name, level),
                           hash_size, Code::integrity_tile);
@@ -111,6 +127,9 @@ class Verifier {
 
   Status list(std::vector<Position>& segments);
   void list_tiles();
+  void start_since(std::vector<Position>& segments);
+  std::optional<record::Head> head_before(Position first);
+  void check_since();
   std::uint64_t size_of(std::span<const Position> segments);
   End segment(Position first, bool newest);
   std::optional<End> begin_segment(env::File& file, Position first);
@@ -151,6 +170,7 @@ class Verifier {
   Findings findings_;
   DerivedFile offsets_;
   std::vector<DerivedFile> tiles_;
+  HeadsCheck heads_;
 
   std::string file_;      // being read
   SegmentHeader header_;  // its
@@ -183,6 +203,7 @@ Status Verifier::run() {
   std::vector<Position> segments;
   KIMBERLITE_CHECK(list(segments));
   list_tiles();
+  if (options_.since) start_since(segments);
   if (options_.progress) bytes_total_ = size_of(segments);
   check_at_least();
   for (std::size_t i = 0; i < segments.size() && !report_.cancelled; ++i) {
@@ -206,7 +227,8 @@ Status Verifier::list(std::vector<Position>& segments) {
   for (const std::string& name : *names) {
     if (const auto first = segment_of_file_name(name)) {
       segments.push_back(*first);
-    } else if (name != offsets_name && name != fmt::format("{}/", tiles_name)) {
+    } else if (name != offsets_name && name != heads_name &&
+               name != fmt::format("{}/", tiles_name)) {
       findings_.add({Code::integrity_foreign_file, fmt::format("{}/{}", directory_, name), 0,
                      Position{0}, "a file that is no part of a log", "", ""});
     }
@@ -225,6 +247,62 @@ void Verifier::list_tiles() {
     findings_.add({Code::integrity_foreign_file, fmt::format("{}/{}", directory, name), 0,
                    Position{0}, "a file that is no part of a log", "", ""});
   }
+}
+
+// Begins with the segment that holds the last record of the tree that is known. The tiles say what
+// is before it: they are believed only as far as they lead to the known root.
+void Verifier::start_since(std::vector<Position>& segments) {
+  const auto behind = std::ranges::upper_bound(segments, Position{options_.since->size});
+  if (behind == segments.begin() || std::prev(behind) == segments.begin()) return;
+  const auto start = std::prev(behind);
+  const std::optional<record::Head> before = head_before(*start);
+  if (!before) return;  // without them, everything is read
+  report_.head = *before;
+  report_.from = *start;
+  offsets_.pass(before->position.value());
+  for (std::uint32_t level = 0; level < tiles_.size(); ++level) {
+    tiles_[level].pass(tile_hashes(before->position.value(), level));
+  }
+  segments.erase(segments.begin(), start);
+}
+
+// The head before the record `first`, which begins a segment: from its header and the tiles.
+std::optional<record::Head> Verifier::head_before(Position first) {
+  const auto file =
+      storage_.open(fmt::format("{}/{}", directory_, segment_file_name(first)), env::Open::read);
+  if (!file) return std::nullopt;
+  const auto header = read_header(**file);
+  if (!header || header->first != first) return std::nullopt;
+  const std::uint64_t size = first.value() - 1;
+  std::vector<Hash> roots;
+  std::uint64_t before = 0;
+  for (std::uint32_t bit = 64; bit-- > 0;) {
+    if ((size >> bit & 1U) == 0) continue;
+    const record::TilePlace place = record::tile_place({bit, before >> bit});
+    std::vector<Hash> hashes(std::size_t{1} << place.height);
+    for (std::size_t i = 0; i < hashes.size(); ++i) {
+      const auto hash =
+          tiles_[place.level].hash_at(place.tile * record::tile_width + place.first + i);
+      if (!hash) return std::nullopt;
+      hashes[i] = *hash;
+    }
+    record::Frontier subtree;
+    for (const Hash& hash : hashes) subtree.append(hash);
+    roots.push_back(subtree.root());
+    before += std::uint64_t{1} << bit;
+  }
+  const auto frontier = record::Frontier::restore(size, roots);
+  if (!frontier) return std::nullopt;
+  return record::Head{Position{size}, header->bytes_before, header->previous, *frontier};
+}
+
+void Verifier::check_since() {
+  if (!options_.since || report_.head.position.value() != options_.since->size || !rooted_) return;
+  const Hash root = report_.head.frontier.root();
+  if (root == options_.since->root) return;
+  findings_.add({Code::integrity_consistency, file_, record_at_, report_.head.position,
+                 "the log does not extend the head that was given", to_hex(options_.since->root),
+                 to_hex(root)});
 }
 
 // Of the files that can be opened.
@@ -508,6 +586,8 @@ void Verifier::advance(std::uint32_t body_size, Bytes entry_bytes) {
     head.bytes += record::frame_size(body_size);
     head.leaf = leaf;
   }
+  heads_.pass(head, header_.log_id, rooted_);
+  check_since();
   check_at_least();
 }
 
@@ -563,6 +643,13 @@ void Verifier::check_at_least() {
 }
 
 void Verifier::finish() {
+  heads_.finish(report_.head, report_);
+  if (options_.since && report_.head.position.value() < options_.since->size) {
+    findings_.add({Code::integrity_rollback, file_.empty() ? directory_ : file_, 0, next_position(),
+                   "the log ends before the head that was given",
+                   fmt::format("{}", options_.since->size),
+                   fmt::format("{}", report_.head.position.value())});
+  }
   if (!checkpoint_passed_) report_.at_checkpoint = {report_.head, report_.log_id};
   if (options_.at_least && report_.head.position < options_.at_least->position) {
     findings_.add({Code::integrity_missing_file, file_.empty() ? directory_ : file_, 0,

@@ -186,11 +186,11 @@ TEST_P(Derived, FilesMayBeDamagedAndAreMadeAgain) {
   ASSERT_NE(log, nullptr);
   expect_all(*log, heads, shape);
   for (std::uint64_t p = 1; p <= 700; p += 23) {
-    const auto path = log->prove_inclusion(Position{p});
+    const auto path = log->prove_inclusion(Position{p}, tree_of(log->head()));
     ASSERT_TRUE(path.has_value()) << to_string(path.error());
     EXPECT_TRUE(
         record::verify_inclusion(heads[p].leaf, p - 1, 700, *path, heads.back().frontier.root()));
-    const auto extends = log->prove_consistency(p);
+    const auto extends = log->prove_consistency(tree_of(heads[p]), tree_of(log->head()));
     ASSERT_TRUE(extends.has_value()) << to_string(extends.error());
     EXPECT_TRUE(record::verify_consistency(p, heads[p].frontier.root(), 700,
                                            heads.back().frontier.root(), *extends));

@@ -38,6 +38,15 @@ struct RecordView {
   Bytes body;
 };
 
+// The tree of the first `size` records.
+struct Tree {
+  std::uint64_t size = 0;
+  Hash root{};
+};
+[[nodiscard]] inline Tree tree_of(const record::Head& head) {
+  return {head.position.value(), head.frontier.root()};
+}
+
 // Records in order of position, read in large pieces; memory is bounded by the largest record. Goes
 // up to the head there was when it was made, and is independent of the log from then on.
 class Scan {
@@ -90,10 +99,12 @@ class TenantLog {
   // From `position` (1 to head + 1) to the head.
   [[nodiscard]] Result<Scan> scan(Position from);
 
-  // RFC 6962 proofs, each checked against a head before it is given. `not_found.position` beyond
-  // the head.
-  [[nodiscard]] Result<std::vector<Hash>> prove_inclusion(Position position);
-  [[nodiscard]] Result<std::vector<Hash>> prove_consistency(std::uint64_t old_size);
+  // RFC 6962 proofs between trees this log had, each checked against the roots given before it is:
+  // `integrity.tree` if these are not the log's. `not_found.position` beyond the head or the tree.
+  [[nodiscard]] Result<std::vector<Hash>> prove_inclusion(Position position, const Tree& in);
+  [[nodiscard]] Result<std::vector<Hash>> prove_consistency(const Tree& older, const Tree& newer);
+  // The root there was at `size`, 1 to head.
+  [[nodiscard]] Result<Hash> root_at(std::uint64_t size);
 
  private:
   class State;

@@ -2,8 +2,9 @@
 //
 // Checked are: names of files, segment headers and footers, every frame's size, checksum and
 // padding, entries, the log id, positions, the chain, item headers, item commitments, body
-// commitments, leaves, the tree's root, seals, and of the derived files every offset and every hash
-// that is there. Each byte is read once; memory does not grow with the log.
+// commitments, leaves, the tree's root, seals, of the derived files every offset and every hash
+// that is there, and of the signed heads signature, key, order and root. Each byte is read once;
+// memory does not grow with the log.
 //
 // Source: proofs.md, Verifier. Thread rule: nothing else may write the log meanwhile.
 #pragma once
@@ -17,6 +18,7 @@
 
 #include "base/error.hpp"
 #include "env/env.hpp"
+#include "log/head_file.hpp"
 #include "log/segment.hpp"
 #include "record/head.hpp"
 
@@ -46,6 +48,12 @@ struct VerifyOptions {
   std::optional<record::Head> at_least;
   // Where a checkpoint stood: `at_checkpoint` is then the head after its last record.
   std::optional<OpNumber> checkpoint;
+  // The log's public key, from elsewhere: heads of its log must be signed by it. Without it they
+  // are held against the key each of them names.
+  std::optional<record::VerifierKey> log_key;
+  // A tree that was checked before, or is signed: what lies in segments before its last record is
+  // not read again. The root must be this one when that record is reached.
+  std::optional<Tree> since;
   std::size_t findings_max = 100;  // later ones are only counted
   // Called about once a MiB; false stops the verification.
   std::function<bool(const VerifyProgress&)> progress;
@@ -63,10 +71,15 @@ struct VerifyReport {
   std::uint64_t items = 0;
   std::uint64_t segments = 0;
   std::uint64_t epochs = 0;
-  std::uint64_t bytes = 0;        // of segment files, read
-  std::uint64_t tail_bytes = 0;   // behind the last whole record, of an unfinished one
-  std::uint64_t offsets = 0;      // checked; derived files may lag behind or be missing
-  std::uint64_t tile_hashes = 0;  // checked
+  std::uint64_t bytes = 0;             // of segment files, read
+  std::uint64_t tail_bytes = 0;        // behind the last whole record, of an unfinished one
+  std::uint64_t offsets = 0;           // checked; derived files may lag behind or be missing
+  std::uint64_t tile_hashes = 0;       // checked
+  Position from{1};                    // the first record that was read
+  std::uint64_t heads = 0;             // signed and stored, all checked
+  std::uint64_t heads_pinned = 0;      // of them, signed by `log_key`
+  std::uint64_t heads_tail_bytes = 0;  // of an unfinished one, behind the last
+  std::optional<StoredHead> newest_head;
   std::vector<Finding> findings;  // the first `findings_max`
   std::uint64_t findings_total = 0;
   bool cancelled = false;

@@ -117,6 +117,14 @@ class App {
 [[nodiscard]] Status write_facts(App& app, const std::vector<Column>& columns,
                                  const std::vector<Row>& rows);
 
+// The log's public key: `given`, a key line or the file of one, else that of the target's context;
+// nothing if there is neither.
+[[nodiscard]] Result<std::optional<record::VerifierKey>> find_log_key(
+    App& app, const std::optional<std::string>& given);
+// A proof to the file that was asked for, else to stdout.
+[[nodiscard]] Status write_proof(App& app, const std::optional<std::string>& output,
+                                 std::string_view proof);
+
 // The commands, one file each.
 [[nodiscard]] Result<int> run_init(App& app, const InitOptions& options);
 [[nodiscard]] Result<int> run_sql(App& app, const SqlOptions& options);

@@ -1,6 +1,8 @@
-// kimberlite receipt: what a receipt says, and whether it holds. Both are offline: they open a file
+// kimberlite receipt: made, shown and checked. Showing and checking are offline: they open a file
 // and nothing else.
 #include <fmt/format.h>
+
+#include <charconv>
 
 #include "app.hpp"
 #include "kernel/command.hpp"
@@ -19,24 +21,6 @@ const std::optional<Type> integer_type = Type{TypeKind::bigint};
 const std::optional<Type> timestamp_type = Type{TypeKind::timestamp};
 
 std::int64_t integer(std::uint64_t value) { return static_cast<std::int64_t>(value); }
-
-// A key line is given as it is, or in a file that holds nothing else.
-Result<record::VerifierKey> log_key(App& app, const ReceiptOptions& options) {
-  std::optional<std::string> given = options.log_key;
-  if (!given) {
-    KIMBERLITE_TRY(const std::optional<Context> context, app.context());
-    if (context) given = context->log_key;
-  }
-  if (!given) {
-    return Error{Code::usage_option, "--log-key is missing"}
-        .why("a receipt is worth what the key it is checked with is worth: never take that from it")
-        .next("kimberlite receipt check {} --log-key clinic.vkey", options.file);
-  }
-  if (given->contains('+')) return record::VerifierKey::parse(*given);
-  KIMBERLITE_TRY(std::string line, read_text(app.files(), *given));
-  if (line.ends_with('\n')) line.pop_back();
-  return record::VerifierKey::parse(line);
-}
 
 // The facts of the record, believed or not.
 Status write_record(App& app, const record::Entry& entry, const record::TreeHead& tree,
@@ -62,8 +46,13 @@ Status write_record(App& app, const record::Entry& entry, const record::TreeHead
 
 template <class Receipt>
 Result<int> check(App& app, const Receipt& receipt, const ReceiptOptions& options) {
-  KIMBERLITE_TRY(const record::VerifierKey key, log_key(app, options));
-  const auto checked = record::verify(receipt, key);
+  KIMBERLITE_TRY(const auto key, find_log_key(app, options.log_key));
+  if (!key) {
+    return Error{Code::usage_option, "--log-key is missing"}
+        .why("a receipt is worth what the key it is checked with is worth: never take that from it")
+        .next("kimberlite receipt check {} --log-key clinic.vkey", options.file);
+  }
+  const auto checked = record::verify(receipt, *key);
   if (!checked) return Error{checked.error()}.where("{}", options.file);
   const record::VerifiedRecord& record = *checked;
   if (app.format() == Format::table) {
@@ -110,9 +99,36 @@ Result<int> run(App& app, Result<Receipt> receipt, const ReceiptOptions& options
                                                 : show(app, *receipt);
 }
 
+Result<int> get(App& app, const ReceiptOptions& options) {
+  std::uint64_t position = 0;
+  const char* const end = options.position.data() + options.position.size();
+  if (const auto [at, failed] = std::from_chars(options.position.data(), end, position);
+      failed != std::errc{} || at != end || position == 0) {
+    return Error{Code::usage_option, "{} is no position", options.position}.next(
+        "a position is a number from 1 on: kimberlite log shows them");
+  }
+  KIMBERLITE_TRY(const auto opened, app.open());
+  engine::Session& session = opened->session();
+  if (options.cose) {
+    KIMBERLITE_TRY(const record::CoseReceipt receipt,
+                   session.cose_receipt(Position{position}, options.item));
+    KIMBERLITE_CHECK(write_proof(app, options.output, text_of(receipt.to_bytes())));
+  } else {
+    KIMBERLITE_TRY(const record::Receipt receipt,
+                   session.receipt(Position{position}, options.item));
+    KIMBERLITE_CHECK(write_proof(app, options.output, receipt.to_text()));
+  }
+  if (options.item) {
+    app.say(fmt::format("note: whoever has this receipt can read item {} of record {}, for ever",
+                        *options.item, position));
+  }
+  return 0;
+}
+
 }  // namespace
 
 Result<int> run_receipt(App& app, const ReceiptOptions& options) {
+  if (options.action == ReceiptAction::get) return get(app, options);
   KIMBERLITE_TRY(const std::string text, read_text(app.files(), options.file));
   // COSE begins with its tag, a byte that begins no text.
   if (text.starts_with('\xD2')) {

@@ -1,4 +1,4 @@
-// Commands that look at things: version, completion, config, status, tenant, key, head.
+// Commands that look at things: version, completion, config, status, tenant, key.
 #include <fmt/format.h>
 
 #include "app.hpp"
@@ -25,13 +25,6 @@ Value time_value(TimestampUs time) {
 Result<int> show(App& app, const std::vector<Column>& columns, const std::vector<Row>& rows) {
   KIMBERLITE_CHECK(write_facts(app, columns, rows));
   return 0;
-}
-
-const engine::TenantInfo* find_tenant(const engine::StatusReport& report, std::string_view name) {
-  for (const engine::TenantInfo& tenant : report.tenants) {
-    if (tenant.id.value() != 0 && tenant.name == name) return &tenant;
-  }
-  return nullptr;
 }
 
 Result<std::pair<std::unique_ptr<Opened>, engine::StatusReport>> open_report(App& app) {
@@ -91,34 +84,14 @@ Result<int> run_status(App& app, const StatusOptions& /*options*/) {
       add(label, fmt::format("{}: {} records, {}, {} tables, {} keys", log.lane,
                              grouped(log.position.value()), bytes_text(log.bytes), tenant.tables,
                              tenant.keys.size()));
+      add(label, log.signed_head ? fmt::format("{}: head of {} signed {}", log.lane,
+                                               grouped(log.signed_head->tree.size),
+                                               timestamp_text(log.signed_head->signed_at))
+                                 : fmt::format("{}: no head signed yet", log.lane));
     }
   }
-  add("heads", "not signed by this version");
   add("anchors", "none");
   return show(app, {{"what", text_type}, {"value", text_type}}, rows);
-}
-
-Result<int> run_head(App& app, const HeadOptions& /*options*/) {
-  KIMBERLITE_TRY(const auto opened, open_report(app));
-  const std::string wanted = app.tenant();
-  const engine::TenantInfo* tenant = find_tenant(opened.second, wanted);
-  std::vector<Row> rows;
-  if (tenant != nullptr) {
-    for (const engine::LogInfo& log : tenant->logs) {
-      rows.push_back({"kimberlite/" + to_hex(log.log_id), log.lane, integer(log.position.value()),
-                      to_hex(log.root), to_hex(log.leaf), std::string{"none"}});
-    }
-  }
-  KIMBERLITE_TRY(const int status, show(app,
-                                        {{"origin", text_type},
-                                         {"lane", text_type},
-                                         {"size", integer_type},
-                                         {"root", text_type},
-                                         {"leaf", text_type},
-                                         {"signature", text_type}},
-                                        rows));
-  app.say("note: this head is not signed; keep its root elsewhere to notice a rewritten log");
-  return status;
 }
 
 Result<int> run_tenant(App& app, const TenantOptions& options) {

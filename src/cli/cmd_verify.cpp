@@ -6,6 +6,8 @@
 #include "cli/interrupt.hpp"
 #include "cli/json.hpp"
 #include "cli/progress.hpp"
+#include "record/signed_head.hpp"
+#include "whole_text.hpp"
 
 namespace kimberlite::cli {
 namespace {
@@ -62,6 +64,10 @@ void append_report(std::string& text, const engine::VerifyReport& report,
     entry.number("items", log.items);
     entry.number("segments", log.segments);
     entry.number("bytes", log.bytes);
+    entry.number("from", log.from.value());
+    entry.number("heads", log.heads);
+    entry.number("heads_pinned", log.heads_pinned);
+    entry.number("head_size", log.head_size);
   }
   text += ']';
   object.member("findings");
@@ -116,16 +122,25 @@ Status print_report(App& app, const engine::VerifyReport& report, std::string_vi
   std::uint64_t records = 0;
   std::uint64_t items = 0;
   std::uint64_t segments = 0;
+  std::uint64_t heads = 0;
+  std::uint64_t pinned = 0;
   for (const engine::VerifiedLog& log : report.logs) {
     records += log.records;
     items += log.items;
     segments += log.segments;
+    heads += log.heads;
+    pinned += log.heads_pinned;
   }
   std::string line =
       fmt::format("ok  {}, {}, {}, {}, chain, tree", plural(report.logs.size(), "log"),
                   plural(records, "record"), plural(items, "item"), plural(segments, "segment"));
   if (report.pages > 0) line += ", " + plural(report.pages, "page");
-  line += fmt::format("; heads are not signed   {:.2f} s\n", static_cast<double>(elapsed_us) / 1e6);
+  line += fmt::format(", {}{}, 0 anchors   {:.2f} s\n", plural(heads, "signature"),
+                      heads == 0        ? ""
+                      : pinned == 0     ? " (self)"
+                      : pinned == heads ? " (of the key given)"
+                                        : fmt::format(" ({} of the key given)", pinned),
+                      static_cast<double>(elapsed_us) / 1e6);
   return app.out().write(line);
 }
 
@@ -147,22 +162,37 @@ Result<std::pair<std::string, std::string>> split_root(std::string_view path) {
       .next("name it by its path through the directory, as clinic/journal");
 }
 
+// The key and the heads that were given; a head is believed only under a key from elsewhere.
+Status take_heads(App& app, const VerifyOptions& options, engine::VerifyOptions& into) {
+  KIMBERLITE_TRY(const auto key, find_log_key(app, options.log_key));
+  if (key) into.log_keys.push_back(*key);
+  for (const std::string& path : options.since) {
+    if (!key) {
+      return Error{Code::usage_option, "--since needs --log-key"}
+          .why("a head is worth what the key it is checked with is worth")
+          .next("kimberlite verify --log-key clinic.vkey --since {}", path);
+    }
+    KIMBERLITE_TRY(const std::string note, read_text(app.files(), path));
+    const auto head = record::check_head(note, *key);
+    if (!head) return Error{head.error()}.where("{}", path);
+    into.since.push_back(head->tree());
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<int> run_verify(App& app, const VerifyOptions& options) {
-  if (options.since) {
-    return Error{Code::usage_option, "--since needs a signed head, and this version signs none"}
-        .next("verify the whole directory");
-  }
   KIMBERLITE_TRY(const std::string root, app.directory());
   platform::LinuxStorage storage{root};
   std::unique_ptr<keystore::MasterKey> master;
   if (options.projection) {
     KIMBERLITE_TRY(master, app.master_key(storage));
   }
+  engine::VerifyOptions engine_options;
+  KIMBERLITE_CHECK(take_heads(app, options, engine_options));
   const std::uint64_t begun = app.clock().monotonic_ns();
   ProgressLine line{"verify", app.invocation().quiet ? 0 : app.terminal().width, begun};
-  engine::VerifyOptions engine_options;
   engine_options.holder = app.holder();
   engine_options.master = master.get();
   engine_options.projection = options.projection;

@@ -226,11 +226,16 @@ void CommandLine::add_evidence() {
 
   auto& verify = add<VerifyOptions>(app_, "verify", "check every byte, hash and tree; needs no key",
                                     {0, 0, "[TARGET]", ""});
-  last().add_option("--since", verify.since, "that the log extends this head, SIZE:ROOT");
+  last().add_option("--log-key", verify.log_key,
+                    "the log's public key, that its heads must be signed by: a line or its file");
+  last().add_option("--since", verify.since,
+                    "the file of a signed head: go on from it, and check that the log extends it");
   last().add_flag("--projection", verify.projection, "also that the tables are what the log says");
   examples(
-      "Exits 0 only if all of it was checked and is right.\n\n  kimberlite verify clinic "
-      "--projection");
+      "Exits 0 only if all of it was checked and is right.\n\n"
+      "  kimberlite verify clinic --log-key clinic.vkey\n"
+      "  kimberlite verify clinic --projection\n"
+      "  kimberlite verify clinic --log-key clinic.vkey --since yesterday.head");
 
   auto& audit = add<AuditOptions>(app_, "audit", "who did what, and why", {0, 0, "[TARGET]", ""});
   last().add_option("--actor", audit.actor, "only this actor, os:ann");
@@ -239,14 +244,42 @@ void CommandLine::add_evidence() {
   last().add_option("--until", audit.until, "up to this position or time");
   examples("  kimberlite audit clinic --actor os:ann --since 2026-11-01");
 
-  CLI::App* head = app_.add_subcommand("head", "the head of the log: size and root");
+  CLI::App* head = app_.add_subcommand("head", "signed heads: how large the log is, and its root");
   head->require_subcommand(1);
-  add<HeadOptions>(*head, "show", "the head as it is now, unsigned", {0, 0, "[TARGET]", ""});
+  auto& shown =
+      add<HeadOptions>(*head, "show", "the log as it is now, signed", {0, 0, "[TARGET]", ""});
+  last().add_flag("--all", shown.all, "every head that was signed, the newest first");
   examples("  kimberlite head show clinic");
+  auto& published = add<HeadOptions>(*head, "publish", "the signed head as a file for others",
+                                     {0, 0, "[TARGET]", ""});
+  published.action = HeadAction::publish;
+  last().add_option("-o,--output", published.output, "the file (default: stdout)");
+  examples(
+      "Whoever keeps it will notice a log that was rolled back or rewritten.\n\n"
+      "  kimberlite head publish clinic -o monday.head");
+  auto& proved = add<HeadOptions>(*head, "prove", "A [B]: that head B extends head A",
+                                  {1, 2, "[TARGET] A [B]", "the older head"});
+  proved.action = HeadAction::prove;
+  last().add_option("-o,--output", proved.output, "the file (default: stdout)");
+  examples(
+      "A and B are files of heads, or sizes of heads that were signed; B is the log as it is now,\n"
+      "if it is left out.\n\n  kimberlite head prove clinic monday.head -o since-monday.proof");
 
   CLI::App* receipt =
       app_.add_subcommand("receipt", "a record and the proof that it is in the log");
   receipt->require_subcommand(1);
+  auto& get = add<ReceiptOptions>(*receipt, "get", "POSITION: the receipt of a record",
+                                  {1, 1, "[TARGET] POSITION", "the record's position"});
+  get.action = ReceiptAction::get;
+  last().add_option("-o,--output", get.output, "the file (default: stdout)");
+  last().add_option(
+      "--item", get.item,
+      "disclose this item of the record, from 0: whoever has the receipt can read it");
+  last().add_flag("--cose", get.cose, "as COSE (RFC 9942) instead of text");
+  examples(
+      "Without --item it proves that the record is in the log, and shows nothing that was "
+      "written.\n\n"
+      "  kimberlite receipt get clinic 4 --item 0 -o moved.receipt");
   auto& check = add<ReceiptOptions>(*receipt, "check", "FILE: whether it holds; offline",
                                     {1, 1, "FILE --log-key KEY", "the file of the receipt"});
   check.action = ReceiptAction::check;

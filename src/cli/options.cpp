@@ -98,7 +98,13 @@ struct PlaceWords {
     return {};
   }
   Status operator()(ReceiptOptions& receipt) const {
-    receipt.file = take();
+    (receipt.action == ReceiptAction::get ? receipt.position : receipt.file) = take();
+    return {};
+  }
+  Status operator()(HeadOptions& head) const {
+    if (head.action != HeadAction::prove) return {};
+    head.older = take();
+    if (!parsed.words.empty()) head.newer = take();
     return {};
   }
   Status operator()(TenantOptions& tenant) const {

@@ -351,6 +351,7 @@ Result<CommandResult> Core::apply(OpNumber op, std::uint32_t index, TimestampUs 
 }
 
 void Core::know_new_tenant(const kernel::Control& control) {
+  if (std::holds_alternative<kernel::BeginEpoch>(control)) ++epochs_begun_;
   const auto* create = std::get_if<kernel::CreateTenant>(&control);
   if (create == nullptr) return;
   const kernel::TenantState* tenant = state_->tenant(create->tenant);

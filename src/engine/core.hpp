@@ -14,6 +14,7 @@
 // commit]
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <map>
@@ -32,6 +33,7 @@
 #include "kernel/state.hpp"
 #include "keystore/keystore.hpp"
 #include "log_shelf.hpp"
+#include "prover.hpp"
 #include "seal.hpp"
 
 namespace kimberlite::engine {
@@ -83,6 +85,9 @@ class Core {
   [[nodiscard]] const Options& options() const { return options_; }
   [[nodiscard]] Driver& driver() { return driver_; }
   [[nodiscard]] LogShelf& logs() { return logs_; }
+  [[nodiscard]] Prover& prover() { return prover_; }
+  // How many epochs of logs began since this was made.
+  [[nodiscard]] std::uint64_t epochs_begun() const { return epochs_begun_; }
   // Lookups only.
   [[nodiscard]] const keystore::Keystore& keys() const { return *keystore_; }
   void submit(Batch batch);
@@ -146,6 +151,8 @@ class Core {
   JournalIo io_;
   Driver driver_;
   LogShelf logs_;
+  Prover prover_{*this};
+  std::atomic<std::uint64_t> epochs_begun_ = 0;
   mutable std::mutex keys_mutex_;  // of changes to the keystore; lookups need none
   std::unique_ptr<keystore::Keystore> keystore_;
   std::optional<kernel::State> state_;

@@ -6,6 +6,7 @@
 #include "crypto/blake3.hpp"
 #include "files.hpp"
 #include "kernel/snapshot.hpp"
+#include "record/signed_head.hpp"
 #include "snapshot_file.hpp"
 #include "state_rebuild.hpp"
 #include "whole_file.hpp"
@@ -177,8 +178,20 @@ void Core::status(StatusReport& into) const {
     TenantInfo info{.id = TenantId{id}, .name = tenant.name};
     for (const kernel::Lane lane : {kernel::Lane::data, kernel::Lane::access}) {
       const kernel::LaneState& log = tenant.lane(lane);
-      info.logs.push_back({std::string{lane_name(lane)}, log.log_id, log.head.position,
-                           log.head.bytes, log.head.leaf, log.head.frontier.root()});
+      LogInfo& shown = info.logs.emplace_back();
+      shown = {.lane = std::string{lane_name(lane)},
+               .log_id = log.log_id,
+               .position = log.head.position,
+               .bytes = log.head.bytes,
+               .leaf = log.head.leaf,
+               .root = log.head.frontier.root()};
+      const auto signer =
+          keystore_->signing_key(TenantId{id}, {static_cast<std::uint16_t>(lane), log.epoch});
+      if (!signer) continue;  // said by whoever asks for a signature
+      shown.log_key = record::VerifierKey{.name = record::origin_of(log.log_id),
+                                          .type = record::NoteKeyType::signature,
+                                          .key = (*signer)->public_key()}
+                          .to_text();
     }
     info.tables = tenant.catalog.tables().size();
     info.keys = key_infos(tenant);

@@ -155,6 +155,13 @@ Result<StatusReport> LocalDatabase::status() {
   if (closed_) return closed_error();
   StatusReport report;
   core_->run([&](Core& core) { core.status(report); });
+  for (TenantInfo& tenant : report.tenants) {
+    for (std::size_t lane = 0; lane < tenant.logs.size(); ++lane) {
+      KIMBERLITE_TRY(const std::vector<log::StoredHead> newest,
+                     core_->prover().list(tenant.id, static_cast<kernel::Lane>(lane), 1));
+      if (!newest.empty()) tenant.logs[lane].signed_head = newest.front();
+    }
+  }
   KIMBERLITE_TRY(report.free_bytes, core_->env().storage.free_bytes());
   return report;
 }
@@ -260,7 +267,8 @@ Status Database::check_empty(env::Storage& storage) {
       "choose another directory");
 }
 
-Status Database::create(env::Env env, keystore::MasterKey& master, const CreateOptions& options) {
+Result<TenantInfo> Database::create(env::Env env, keystore::MasterKey& master,
+                                    const CreateOptions& options) {
   if (!kernel::is_tenant_name(options.tenant)) {
     return Error{Code::limit_name, "this is no name for a tenant"}.next(
         "use 1 to 63 of a-z, 0-9, - and _, the first a letter or digit");
@@ -296,10 +304,9 @@ Status Database::create(env::Env env, keystore::MasterKey& master, const CreateO
                                       .holder = options.holder,
                                       .free_bytes_reserve = options.free_bytes_reserve,
                                       .simulated = options.simulated}));
-  KIMBERLITE_TRY(const TenantInfo tenant,
-                 database->create_tenant(options.tenant, {.reason = "init"}));
-  static_cast<void>(tenant);
-  return database->close();
+  KIMBERLITE_TRY(TenantInfo tenant, database->create_tenant(options.tenant, {.reason = "init"}));
+  KIMBERLITE_CHECK(database->close());
+  return tenant;
 }
 
 Result<std::unique_ptr<Database>> Database::open(env::Env env, keystore::MasterKey& master,

@@ -82,16 +82,39 @@ Status LogShelf::settle() {
   return {};
 }
 
-Result<log::RecordView> LogShelf::read(TenantId tenant, kernel::Lane which, Position position,
-                                       Buffer& scratch) {
-  const Key key{tenant, which};
+template <class Use>
+auto LogShelf::with_log(const Key& key, Use use) -> decltype(use(std::declval<log::TenantLog&>())) {
   Shelved* shelved = find(key);
   if (shelved == nullptr) {
-    return Error{Code::not_found_position, "the log has no record {}", position.value()};
+    return Error{Code::not_found_position, "the log has no record"}.where(
+        "tenant {}, {}", key.first.value(), lane_name(key.second));
   }
   const std::scoped_lock lock{shelved->mutex};
   KIMBERLITE_CHECK(open(key, *shelved));
-  return shelved->log->read(position, scratch);
+  return use(*shelved->log);
+}
+
+Result<log::RecordView> LogShelf::read(TenantId tenant, kernel::Lane which, Position position,
+                                       Buffer& scratch) {
+  return with_log({tenant, which},
+                  [&](log::TenantLog& log) { return log.read(position, scratch); });
+}
+
+Result<std::vector<Hash>> LogShelf::prove_inclusion(TenantId tenant, kernel::Lane which,
+                                                    Position position, const log::Tree& in) {
+  return with_log({tenant, which},
+                  [&](log::TenantLog& log) { return log.prove_inclusion(position, in); });
+}
+
+Result<std::vector<Hash>> LogShelf::prove_consistency(TenantId tenant, kernel::Lane which,
+                                                      const log::Tree& older,
+                                                      const log::Tree& newer) {
+  return with_log({tenant, which},
+                  [&](log::TenantLog& log) { return log.prove_consistency(older, newer); });
+}
+
+Result<Hash> LogShelf::root_at(TenantId tenant, kernel::Lane which, std::uint64_t size) {
+  return with_log({tenant, which}, [&](log::TenantLog& log) { return log.root_at(size); });
 }
 
 }  // namespace kimberlite::engine

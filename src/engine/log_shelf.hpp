@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "env/env.hpp"
@@ -34,6 +35,13 @@ class LogShelf {
   // the view points into it.
   [[nodiscard]] Result<log::RecordView> read(TenantId tenant, kernel::Lane which, Position position,
                                              Buffer& scratch);
+  // Proofs, as `log::TenantLog` makes them.
+  [[nodiscard]] Result<std::vector<Hash>> prove_inclusion(TenantId tenant, kernel::Lane which,
+                                                          Position position, const log::Tree& in);
+  [[nodiscard]] Result<std::vector<Hash>> prove_consistency(TenantId tenant, kernel::Lane which,
+                                                            const log::Tree& older,
+                                                            const log::Tree& newer);
+  [[nodiscard]] Result<Hash> root_at(TenantId tenant, kernel::Lane which, std::uint64_t size);
   // Lets `read` open the log when it is first asked for. Known logs are left alone.
   void know(TenantId tenant, kernel::Lane which, const kernel::LaneState& lane);
 
@@ -49,6 +57,9 @@ class LogShelf {
   [[nodiscard]] Shelved* find(const Key& key);
   [[nodiscard]] Shelved& find_or_make(const Key& key);
   [[nodiscard]] Status open(const Key& key, Shelved& shelved);
+  template <class Use>
+  [[nodiscard]] auto with_log(const Key& key, Use use)
+      -> decltype(use(std::declval<log::TenantLog&>()));
 
   env::Storage& storage_;
   std::mutex mutex_;  // of the map, not of what it holds

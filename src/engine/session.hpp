@@ -46,6 +46,14 @@ class LocalSession final : public Session {
   Result<Position> head() override;
   TenantId tenant() const override { return tenant_.id(); }
   const std::string& actor_name() const override { return principal_.description.name; }
+  Result<log::StoredHead> signed_head(Position at_least) override;
+  Result<std::vector<log::StoredHead>> signed_heads(std::size_t limit) override;
+  Result<log::StoredHead> signed_head_of_size(std::uint64_t size) override;
+  Result<record::Receipt> receipt(Position position, std::optional<std::uint32_t> item) override;
+  Result<record::CoseReceipt> cose_receipt(Position position,
+                                           std::optional<std::uint32_t> item) override;
+  Result<record::ConsistencyProof> consistency(std::string_view older,
+                                               std::string_view newer) override;
   Result<std::shared_ptr<const catalog::Catalog>> catalog() override;
 
  private:

@@ -11,6 +11,7 @@ constexpr std::uint64_t replay_transaction_records = 2048;
 }  // namespace
 
 Status Tenant::open() {
+  KIMBERLITE_CHECK(core_.prover().check(id_, kernel::Lane::data));
   Status opened;
   core_.run([&](Core& core) {
     view_ = core.view(id_);

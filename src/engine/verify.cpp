@@ -139,6 +139,7 @@ class Verifier {
       log::VerifyOptions options;
       options.findings_max = options_.findings_max;
       if (superblock_) options.checkpoint = superblock_->checkpoint.op;
+      expect_heads({tenant, static_cast<std::uint16_t>(lane)}, options);
       options.progress = [&](const log::VerifyProgress& progress) {
         return !options_.progress ||
                options_.progress({.bytes = bytes_before + progress.bytes,
@@ -179,14 +180,72 @@ class Verifier {
         report_.cancelled = true;
         return {};
       }
+      if (log.heads_tail_bytes > 0) {
+        report_.notes.push_back(
+            fmt::format("{}/{}: {} bytes of a head that was never given to anyone, at the end",
+                        files::lane(tenant, log::lane_name(static_cast<std::uint16_t>(lane))),
+                        log::heads_name, log.heads_tail_bytes));
+      }
+      pinned_ += log.heads_pinned;
       if (log.records == 0) continue;
-      report_.logs.push_back({tenant, std::string{log::lane_name(static_cast<std::uint16_t>(lane))},
-                              log.log_id, log.head.position, log.head.leaf,
-                              log.head.frontier.root(), log.records, log.items, log.segments,
-                              log.bytes});
+      report_.logs.push_back({.tenant = tenant,
+                              .lane = std::string{log::lane_name(static_cast<std::uint16_t>(lane))},
+                              .log_id = log.log_id,
+                              .position = log.head.position,
+                              .leaf = log.head.leaf,
+                              .root = log.head.frontier.root(),
+                              .records = log.records,
+                              .items = log.items,
+                              .segments = log.segments,
+                              .bytes = log.bytes,
+                              .from = log.from,
+                              .heads = log.heads,
+                              .heads_pinned = log.heads_pinned,
+                              .head_size = log.newest_head ? log.newest_head->tree.size : 0});
     }
     check_heads(heads, all_reached, std::move(behind_checkpoint));
+    check_keys();
     return {};
+  }
+
+  // What the caller knows of this log from elsewhere.
+  void expect_heads(log::LogName name, log::VerifyOptions& options) {
+    if (options_.log_keys.empty() && options_.since.empty()) return;
+    const std::optional<Id128> log_id = log::newest_log_id(storage_, name);
+    if (!log_id) return;
+    const std::string origin = record::origin_of(*log_id);
+    for (const record::VerifierKey& key : options_.log_keys) {
+      if (key.name != origin) continue;
+      options.log_key = key;
+      keys_met_.insert(origin);
+    }
+    for (const record::TreeHead& head : options_.since) {
+      if (head.origin != origin) continue;
+      options.since = log::Tree{head.size, head.root};
+      keys_met_.insert(origin);
+    }
+  }
+
+  // A log that the caller knows of must be here, and must have signed something where he gave its
+  // key: else nothing of what he asked for was done.
+  void check_keys() {
+    const auto absent = [&](const std::string& origin, std::string_view what) {
+      add({.code = Code::integrity_signature,
+           .file = std::string{files::tenants},
+           .what = fmt::format("{}", what),
+           .expected = origin,
+           .found = "none"});
+    };
+    for (const record::TreeHead& head : options_.since) {
+      if (!keys_met_.contains(head.origin)) absent(head.origin, "the log of a head that was given");
+    }
+    for (const record::VerifierKey& key : options_.log_keys) {
+      if (!keys_met_.contains(key.name)) {
+        absent(key.name, "the log of a key that was given");
+      } else if (pinned_ == 0) {
+        absent(key.name, "no head here is signed by the key that was given");
+      }
+    }
   }
 
   // Whether the logs passed where the last checkpoint recorded. If they did, whatever is amiss
@@ -293,9 +352,11 @@ class Verifier {
   const VerifyOptions& options_;
   VerifyReport report_;
   std::optional<consensus::Superblock> superblock_;
-  std::set<TenantId> tenants_;    // with a directory
-  bool keystore_sound_ = false;   // it is the one the superblock names
-  bool journal_goes_on_ = false;  // the journal holds prepares behind the checkpoint
+  std::set<std::string> keys_met_;  // origins of logs that are here
+  std::uint64_t pinned_ = 0;        // heads signed by a key that was given
+  std::set<TenantId> tenants_;      // with a directory
+  bool keystore_sound_ = false;     // it is the one the superblock names
+  bool journal_goes_on_ = false;    // the journal holds prepares behind the checkpoint
 };
 
 }  // namespace

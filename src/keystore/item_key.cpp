@@ -35,6 +35,15 @@ void ItemKey::seal_behind(const Id128& log_id, record::ItemHeader& header, Bytes
   seal(log_id, header, plaintext, random, MutBytes{body}.subspan(at));
 }
 
+Result<crypto::Key256> ItemKey::disclose(const record::ItemHeader& header) const {
+  crypto::Key256 message_key = crypto::xaes_message_key(key_, header.nonce);
+  if (header.key != id_ || crypto::key_commitment(message_key) != header.key_commitment) {
+    return Error{Code::integrity_seal, "the header of an item commits to another key"}.where(
+        "item under key {}", header.key.value());
+  }
+  return message_key;
+}
+
 Status ItemKey::open(const Id128& log_id, const record::ItemHeader& header, Bytes sealed,
                      Buffer& plaintext) const {
   plaintext.clear();

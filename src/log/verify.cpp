@@ -671,6 +671,19 @@ void Verifier::finish() {
 
 }  // namespace
 
+std::optional<Id128> newest_log_id(env::Storage& storage, LogName name) {
+  const std::string directory = directory_of(name);
+  const auto names = storage.list(directory);
+  if (!names) return std::nullopt;
+  for (auto path = names->rbegin(); path != names->rend(); ++path) {
+    if (!segment_of_file_name(*path)) continue;
+    const auto file = storage.open(fmt::format("{}/{}", directory, *path), env::Open::read);
+    if (!file) continue;
+    if (const auto header = read_header(**file)) return header->log_id;
+  }
+  return std::nullopt;
+}
+
 Result<VerifyReport> verify(env::Storage& storage, LogName name, const VerifyOptions& options) {
   VerifyReport report;
   Verifier verifier{storage, name, options, report};

@@ -36,7 +36,27 @@ Result<std::vector<Hash>> collect(HashSource& source, Walk& walk) {
   return path;
 }
 
+// The nodes of a small tree, made from its leaves whenever they are asked for.
+class Leaves final : public HashSource {
+ public:
+  explicit Leaves(std::span<const Hash> leaves) : leaves_(leaves) {}
+  Result<Hash> node(TreeNode node) override {
+    Frontier subtree;
+    const LeafRange range{node.index << node.level, (node.index + 1) << node.level};
+    for (std::uint64_t i = range.begin; i < range.end; ++i) subtree.append(leaves_[i]);
+    return subtree.root();
+  }
+
+ private:
+  std::span<const Hash> leaves_;
+};
+
 }  // namespace
+
+Result<std::vector<Hash>> prove_inclusion(std::span<const Hash> leaves, std::uint64_t index) {
+  Leaves source{leaves};
+  return prove_inclusion(source, index, leaves.size());
+}
 
 Result<std::vector<Hash>> prove_inclusion(HashSource& source, std::uint64_t index,
                                           std::uint64_t size) {

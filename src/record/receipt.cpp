@@ -172,6 +172,22 @@ Result<Receipt> Receipt::parse(std::string_view text) {
   return receipt;
 }
 
+Result<DisclosedItem> disclose(std::span<const ItemView> body, std::uint32_t index,
+                               const crypto::Key256& item_key) {
+  if (index >= body.size()) {
+    return Error{Code::not_found_object, "the record has no item {}", index}.why(
+        "it has {}, counted from 0", body.size());
+  }
+  DisclosedItem item{.index = index};
+  std::vector<Hash> commitments;
+  commitments.reserve(body.size());
+  for (const ItemView& view : body) commitments.push_back(item_commitment(view.whole));
+  KIMBERLITE_TRY(item.path, prove_inclusion(commitments, index));
+  copy_bytes(item.key, item_key.expose());
+  item.bytes.assign(body[index].whole.begin(), body[index].whole.end());
+  return item;
+}
+
 Result<VerifiedRecord> verify(const Receipt& receipt, const VerifierKey& log_key) {
   KIMBERLITE_TRY(const SignedHead head, check_head(receipt.head, log_key));
   KIMBERLITE_TRY(const Placed placed,

@@ -15,7 +15,7 @@ class EngineTest : public ::testing::Test {
     auto key = keystore::FileMasterKey::create(keys_, "key", world_.env().random);
     ASSERT_TRUE(key) << to_string(key.error());
     key_ = *std::move(key);
-    const Status made = Database::create(world_.env(), *key_, create_options());
+    const auto made = Database::create(world_.env(), *key_, create_options());
     ASSERT_TRUE(made) << to_string(made.error());
     open();
   }

@@ -74,7 +74,8 @@ struct HistoryOptions {
   bool diff = false;
 };
 struct VerifyOptions {
-  std::optional<std::string> since;
+  std::vector<std::string> since;      // files of signed heads
+  std::optional<std::string> log_key;  // a key line, or the file of one
   bool projection = false;
 };
 struct AuditOptions {
@@ -83,14 +84,25 @@ struct AuditOptions {
   std::optional<std::string> since;
   std::optional<std::string> until;
 };
-struct HeadOptions {};  // head show
+enum class HeadAction : std::uint8_t { show, publish, prove };
+struct HeadOptions {
+  HeadAction action = HeadAction::show;
+  bool all = false;                   // show: every head that was signed
+  std::optional<std::string> output;  // publish, prove: a file; default stdout
+  std::string older;                  // prove: a size, or the file of a head
+  std::optional<std::string> newer;   // the same; default the log as it is
+};
 struct InspectOptions {
   std::string file;
 };
-enum class ReceiptAction : std::uint8_t { check, show };
+enum class ReceiptAction : std::uint8_t { get, check, show };
 struct ReceiptOptions {
   ReceiptAction action = ReceiptAction::check;
-  std::string file;
+  std::string file;                    // check, show
+  std::string position;                // get
+  std::optional<std::uint32_t> item;   // get: disclosed with it
+  bool cose = false;                   // get
+  std::optional<std::string> output;   // get: a file; default stdout
   std::optional<std::string> log_key;  // a key line, or the file of one
 };
 enum class TenantAction : std::uint8_t { create, list, show };

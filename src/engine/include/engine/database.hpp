@@ -28,6 +28,8 @@
 #include "catalog/catalog.hpp"
 #include "env/env.hpp"
 #include "keystore/master_key.hpp"
+#include "log/head_file.hpp"
+#include "record/receipt.hpp"
 
 namespace kimberlite::engine {
 
@@ -173,6 +175,23 @@ class Session {
   [[nodiscard]] virtual Result<Position> head() = 0;
   [[nodiscard]] virtual TenantId tenant() const = 0;
   [[nodiscard]] virtual const std::string& actor_name() const = 0;
+  // ---- Proofs of the tenant's data log (docs/proofs.md) -------------------------------------
+  // The newest signed head, if it holds `at_least`; else the log is signed as it is now. Position
+  // 0: as it is now. `not_found.position` beyond its end; `integrity.rollback` and `.consistency`
+  // if it does not extend what it has signed.
+  [[nodiscard]] virtual Result<log::StoredHead> signed_head(Position at_least) = 0;
+  // Heads as they were signed: the newest `limit`, the newest first; and that of one size.
+  [[nodiscard]] virtual Result<std::vector<log::StoredHead>> signed_heads(std::size_t limit) = 0;
+  [[nodiscard]] virtual Result<log::StoredHead> signed_head_of_size(std::uint64_t size) = 0;
+  // A record with its place in a signed tree; `item` is disclosed with it: whoever has the receipt
+  // can read that item, for ever. `erased.item` if nobody can any more.
+  [[nodiscard]] virtual Result<record::Receipt> receipt(Position position,
+                                                        std::optional<std::uint32_t> item) = 0;
+  [[nodiscard]] virtual Result<record::CoseReceipt> cose_receipt(
+      Position position, std::optional<std::uint32_t> item) = 0;
+  // That one head extends another; both are notes this log has signed.
+  [[nodiscard]] virtual Result<record::ConsistencyProof> consistency(std::string_view older,
+                                                                     std::string_view newer) = 0;
   // The tenant's schema as of now.
   [[nodiscard]] virtual Result<std::shared_ptr<const catalog::Catalog>> catalog() = 0;
 };
@@ -204,6 +223,8 @@ struct LogInfo {
   std::uint64_t bytes = 0;
   Hash leaf{};
   Hash root{};
+  std::string log_key;  // the line that checks its heads: for whoever will check receipts
+  std::optional<log::StoredHead> signed_head;  // the newest one
 };
 
 struct KeyInfo {
@@ -249,8 +270,8 @@ class Database {
   // `usage.not_empty` unless the root is empty or is not there yet.
   [[nodiscard]] static Status check_empty(env::Storage& storage);
   // Makes a cluster of one in the empty root of `env.storage`, with its first tenant.
-  [[nodiscard]] static Status create(env::Env env, keystore::MasterKey& master,
-                                     const CreateOptions& options);
+  [[nodiscard]] static Result<TenantInfo> create(env::Env env, keystore::MasterKey& master,
+                                                 const CreateOptions& options);
   [[nodiscard]] static Result<std::unique_ptr<Database>> open(env::Env env,
                                                               keystore::MasterKey& master,
                                                               const Options& options);

@@ -18,6 +18,7 @@
 #include "base/result.hpp"
 #include "env/env.hpp"
 #include "keystore/master_key.hpp"
+#include "record/signed_head.hpp"
 
 namespace kimberlite::engine {
 
@@ -30,8 +31,13 @@ struct VerifyProgress {
 struct VerifyOptions {
   std::string holder = "verify";          // what a second opener is told
   keystore::MasterKey* master = nullptr;  // for `projection`
-  bool projection = false;                // authenticate the pages of every projection too
-  std::size_t findings_max = 100;         // later ones are only counted
+  // Public keys of logs, from elsewhere: heads of these logs must be signed by them, and at least
+  // one of each must be there. Heads of other logs are held against the key each of them names.
+  std::vector<record::VerifierKey> log_keys;
+  // Heads that were checked: of their logs, what was verified then is not read again.
+  std::vector<record::TreeHead> since;
+  bool projection = false;         // authenticate the pages of every projection too
+  std::size_t findings_max = 100;  // later ones are only counted
   std::function<bool(const VerifyProgress&)> progress;  // false stops: nothing is then proved
 };
 
@@ -56,6 +62,10 @@ struct VerifiedLog {
   std::uint64_t items = 0;
   std::uint64_t segments = 0;
   std::uint64_t bytes = 0;
+  Position from{1};                // the first record that was read
+  std::uint64_t heads = 0;         // signed and stored, all checked
+  std::uint64_t heads_pinned = 0;  // of them, signed by one of `log_keys`
+  std::uint64_t head_size = 0;     // of the newest one
 };
 
 struct VerifyReport {

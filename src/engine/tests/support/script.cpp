@@ -264,7 +264,7 @@ vopr::DiskImage fresh_disk(std::uint64_t seed) {
   keystore::MasterKey& master = master_key();
   key_random() = vopr::SimRandom{seed};
   vopr::SimEnv world{seed};
-  const Status made = Database::create(world.env(), master, create_options());
+  const auto made = Database::create(world.env(), master, create_options());
   EXPECT_TRUE(made) << to_string(made.error());
   return world.storage().image();
 }

@@ -46,6 +46,10 @@ class ItemKey {
   [[nodiscard]] Status open(const Id128& log_id, const record::ItemHeader& header, Bytes sealed,
                             Buffer& plaintext) const;
 
+  // The key that opens this one item and nothing else: it is disclosed with a receipt.
+  // `integrity.seal` unless the header commits to it.
+  [[nodiscard]] Result<crypto::Key256> disclose(const record::ItemHeader& header) const;
+
  private:
   KeyId id_;
   crypto::Key256 key_;

@@ -87,6 +87,9 @@ struct VerifyReport {
   [[nodiscard]] bool clean() const { return findings_total == 0 && !cancelled; }
 };
 
+// The log id that the newest segment names; nothing if no segment can be read.
+[[nodiscard]] std::optional<Id128> newest_log_id(env::Storage& storage, LogName name);
+
 // An error only if the directory cannot be listed; a file that cannot be read is a finding. A log
 // without files is clean, unless `at_least` says otherwise.
 [[nodiscard]] Result<VerifyReport> verify(env::Storage& storage, LogName name,

@@ -28,6 +28,10 @@ class HashSource {
 [[nodiscard]] Result<std::vector<Hash>> prove_inclusion(HashSource& source, std::uint64_t index,
                                                         std::uint64_t size);
 
+// The same in a tree whose leaves are all here.
+[[nodiscard]] Result<std::vector<Hash>> prove_inclusion(std::span<const Hash> leaves,
+                                                        std::uint64_t index);
+
 // That the tree of `old_size` leaves is the beginning of the tree of `size`. Empty if they are the
 // same. `not_found.position` unless 1 <= old_size <= size.
 [[nodiscard]] Result<std::vector<Hash>> prove_consistency(HashSource& source,

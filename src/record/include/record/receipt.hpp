@@ -48,6 +48,10 @@ struct DisclosedItem {
   bool operator==(const DisclosedItem&) const = default;
 };
 
+// Item `index` of a body with what opens it. `not_found.object` if the body has fewer.
+[[nodiscard]] Result<DisclosedItem> disclose(std::span<const ItemView> body, std::uint32_t index,
+                                             const crypto::Key256& item_key);
+
 // What was recorded: a record's entry, and one of its items if it is disclosed.
 struct Recorded {
   EntryBytes entry{};

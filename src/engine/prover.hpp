@@ -1,0 +1,83 @@
+// Signed heads and what hangs on them, receipts and proofs of consistency, of all logs.
+//
+// (P1) A head is in the log's `heads` file, durably, before it is given to anyone.   [kept: head]
+// (P2) Of one log id, no tree is signed that is not an extension of the newest one signed: when the
+//      file is first used, the log is held against it; from then on the log only grows, in order.
+//                                                                     [kept: open, head]
+// (P3) Only committed records are signed: the size is that of the kernel's head.     [kept: head]
+//
+// Thread rule: thread-safe, but for callers' threads only: a task of a strand would wait for
+// itself.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "kernel/state.hpp"
+#include "keystore/keystore.hpp"
+#include "log/head_file.hpp"
+#include "record/receipt.hpp"
+
+namespace kimberlite::engine {
+
+class Core;
+
+class Prover {
+ public:
+  explicit Prover(Core& core) : core_(core) {}
+
+  // The newest signed head, if it holds `at_least`; else the log as it is now is signed. Position
+  // 0: as it is now, whatever was signed. `not_found.position` if the log has not got so far,
+  // `integrity.rollback` or `.consistency` if it does not extend what it signed before.
+  [[nodiscard]] Result<log::StoredHead> head(TenantId tenant, kernel::Lane lane, Position at_least);
+  // The one of exactly this size that the log's present epoch signed; `not_found.object` names the
+  // nearest.
+  [[nodiscard]] Result<log::StoredHead> stored(TenantId tenant, kernel::Lane lane,
+                                               std::uint64_t size);
+  // The newest `limit` of them, the newest first.
+  [[nodiscard]] Result<std::vector<log::StoredHead>> list(TenantId tenant, kernel::Lane lane,
+                                                          std::size_t limit);
+  // Whether the log extends what it signed; also done before anything is signed.
+  [[nodiscard]] Status check(TenantId tenant, kernel::Lane lane);
+
+  // A record and its place in a signed tree. With `item`, that item of it is disclosed.
+  [[nodiscard]] Result<record::Receipt> receipt(TenantId tenant, kernel::Lane lane,
+                                                Position position,
+                                                std::optional<std::uint32_t> item);
+  [[nodiscard]] Result<record::CoseReceipt> cose_receipt(TenantId tenant, kernel::Lane lane,
+                                                         Position position,
+                                                         std::optional<std::uint32_t> item);
+  // Both are checked: they were signed by this log.
+  [[nodiscard]] Result<record::ConsistencyProof> consistency(TenantId tenant, kernel::Lane lane,
+                                                             const record::SignedHead& older,
+                                                             const record::SignedHead& newer);
+
+ private:
+  struct Book {
+    std::mutex mutex;
+    std::optional<log::HeadFile> file;  // none: not opened yet
+    bool current = false;               // the newest head in it is of the log's present epoch
+    std::uint64_t epochs_begun = 0;     // of the core, when it was opened
+  };
+  using Key = std::pair<TenantId, kernel::Lane>;
+  [[nodiscard]] Book& book_of(const Key& key);
+  // With the book's mutex held.
+  [[nodiscard]] Status open(const Key& key, Book& book);
+  [[nodiscard]] Result<log::StoredHead> head_in(const Key& key, Book& book, Position at_least);
+  [[nodiscard]] Result<record::Recorded> recorded(const Key& key, Position position,
+                                                  std::optional<std::uint32_t> item);
+  [[nodiscard]] kernel::LaneState committed(const Key& key);
+  // The key that signs for the log as it is in `lane`.
+  [[nodiscard]] Result<keystore::SigningKeyPtr> signer(const Key& key,
+                                                       const kernel::LaneState& lane);
+
+  Core& core_;
+  std::mutex mutex_;  // of the map, not of what it holds
+  std::map<Key, std::unique_ptr<Book>> books_;
+};
+
+}  // namespace kimberlite::engine

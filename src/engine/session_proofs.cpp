@@ -1,0 +1,37 @@
+// What a session answers about proofs.
+#include "session.hpp"
+
+namespace kimberlite::engine {
+
+Result<log::StoredHead> LocalSession::signed_head(Position at_least) {
+  return core_.prover().head(tenant_.id(), kernel::Lane::data, at_least);
+}
+
+Result<std::vector<log::StoredHead>> LocalSession::signed_heads(std::size_t limit) {
+  return core_.prover().list(tenant_.id(), kernel::Lane::data, limit);
+}
+
+Result<log::StoredHead> LocalSession::signed_head_of_size(std::uint64_t size) {
+  return core_.prover().stored(tenant_.id(), kernel::Lane::data, size);
+}
+
+Result<record::Receipt> LocalSession::receipt(Position position,
+                                              std::optional<std::uint32_t> item) {
+  return core_.prover().receipt(tenant_.id(), kernel::Lane::data, position, item);
+}
+
+Result<record::CoseReceipt> LocalSession::cose_receipt(Position position,
+                                                       std::optional<std::uint32_t> item) {
+  return core_.prover().cose_receipt(tenant_.id(), kernel::Lane::data, position, item);
+}
+
+Result<record::ConsistencyProof> LocalSession::consistency(std::string_view older,
+                                                           std::string_view newer) {
+  KIMBERLITE_TRY(const log::StoredHead newest, signed_head(Position{1}));
+  const record::VerifierKey key = newest.verifier_key();
+  KIMBERLITE_TRY(const record::SignedHead from, record::check_head(older, key));
+  KIMBERLITE_TRY(const record::SignedHead to, record::check_head(newer, key));
+  return core_.prover().consistency(tenant_.id(), kernel::Lane::data, from, to);
+}
+
+}  // namespace kimberlite::engine

@@ -212,9 +212,8 @@ def swap_hashes(data):
     return b"\n".join(lines)
 
 
-def test_refusals():
-    """Each with its own code."""
-    key, _ = golden()
+def refusals():
+    """Inputs that are nearly a vector, each with its own code."""
     receipt = (GOLDEN / "5-of-300-item-1.receipt").read_bytes()
     plain = (GOLDEN / "5-of-300.receipt").read_bytes()
     proof = (GOLDEN / "137-to-300.consistency").read_bytes()
@@ -227,7 +226,7 @@ def test_refusals():
         changed[at] ^= mask
         return receipt.replace(extra_line, b"extra " + base64.b64encode(changed) + b"\n")
 
-    for what, data, code in [
+    return [
         ("receipt", b"", "integrity.receipt"),
         ("receipt", receipt.replace(b"@v1", b"@v2", 1), "integrity.receipt"),
         ("receipt", receipt.replace(b"index 4", b"index 04"), "integrity.receipt"),
@@ -254,7 +253,12 @@ def test_refusals():
         ("consistency", proof.replace(b"@v1", b"@v2"), "integrity.consistency"),
         ("consistency", proof.replace(b"\n\n", b"\n", 1), "integrity.consistency"),
         ("consistency", proof[: len(proof) // 2], "integrity.consistency"),
-    ]:
+    ]
+
+
+def test_refusals():
+    key, _ = golden()
+    for what, data, code in refusals():
         found = refused(what, data, key)
         check(f"{what}: {code}, not {found}", found == code)
         if what == "receipt":

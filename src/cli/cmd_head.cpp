@@ -22,9 +22,13 @@ Result<int> show(App& app, engine::Session& session, bool all) {
   if (all) {
     KIMBERLITE_TRY(heads, session.signed_heads(std::numeric_limits<std::size_t>::max()));
   } else {
-    KIMBERLITE_TRY(const log::StoredHead head, session.signed_head(Position{}));
-    heads.push_back(head);
+    KIMBERLITE_TRY(const Position end, session.head());
+    if (end.value() > 0) {
+      KIMBERLITE_TRY(const log::StoredHead head, session.signed_head(Position{}));
+      heads.push_back(head);
+    }
   }
+  if (heads.empty()) app.say("note: there is no signed head: an empty log is not signed");
   std::vector<Row> rows;
   rows.reserve(heads.size());
   for (const log::StoredHead& head : heads) {

@@ -116,6 +116,7 @@ class Page:
             (top / name).mkdir()
         (top / "bin" / "kimberlite").symlink_to(self.test.binary)
         (top / "bin" / "clinic").symlink_to(self.test.clinic)
+        (top / "bin" / "kimberlite_verify.py").symlink_to(ROOT / "verifier" / "kimberlite_verify.py")
         self.work = top / "work"
         self.environment = {
             "PATH": f"{top}/bin:/usr/bin:/bin", "HOME": f"{top}/home", "LANG": "C.UTF-8",

@@ -79,15 +79,17 @@ Result<int> run_status(App& app, const StatusOptions& /*options*/) {
   add("free on disk", bytes_text(report.free_bytes));
   for (const engine::TenantInfo& tenant : report.tenants) {
     const std::string label = tenant.id.value() == 0 ? "cluster log" : "tenant " + tenant.name;
-    for (const engine::LogInfo& log : tenant.logs) {
+    for (std::uint16_t lane = 0; lane < tenant.logs.size(); ++lane) {
+      const engine::LogInfo& log = tenant.logs[lane];
       if (log.position.value() == 0) continue;
+      KIMBERLITE_TRY(const auto newest, opened.first->database().newest_head(tenant.id, lane));
       add(label, fmt::format("{}: {} records, {}, {} tables, {} keys", log.lane,
                              grouped(log.position.value()), bytes_text(log.bytes), tenant.tables,
                              tenant.keys.size()));
-      add(label, log.signed_head ? fmt::format("{}: head of {} signed {}", log.lane,
-                                               grouped(log.signed_head->tree.size),
-                                               timestamp_text(log.signed_head->signed_at))
-                                 : fmt::format("{}: no head signed yet", log.lane));
+      add(label, newest
+                     ? fmt::format("{}: head of {} signed {}", log.lane, grouped(newest->tree.size),
+                                   timestamp_text(newest->signed_at))
+                     : fmt::format("{}: no head signed yet", log.lane));
     }
   }
   add("anchors", "none");

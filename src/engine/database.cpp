@@ -29,6 +29,7 @@ class LocalDatabase final : public Database {
   Result<TenantInfo> create_tenant(std::string_view name, const Why& why) override;
   Result<Outcome> rotate_data_key(std::string_view name, const Why& why) override;
   Result<StatusReport> status() override;
+  Result<std::optional<log::StoredHead>> newest_head(TenantId tenant, std::uint16_t lane) override;
   Result<std::string> dump(std::string_view name, Position position) override;
   Result<std::vector<ProjectionSum>> sums(std::string_view name) override;
   Status close() override;
@@ -155,15 +156,23 @@ Result<StatusReport> LocalDatabase::status() {
   if (closed_) return closed_error();
   StatusReport report;
   core_->run([&](Core& core) { core.status(report); });
-  for (TenantInfo& tenant : report.tenants) {
-    for (std::size_t lane = 0; lane < tenant.logs.size(); ++lane) {
-      KIMBERLITE_TRY(const std::vector<log::StoredHead> newest,
-                     core_->prover().list(tenant.id, static_cast<kernel::Lane>(lane), 1));
-      if (!newest.empty()) tenant.logs[lane].signed_head = newest.front();
-    }
-  }
   KIMBERLITE_TRY(report.free_bytes, core_->env().storage.free_bytes());
   return report;
+}
+
+Result<std::optional<log::StoredHead>> LocalDatabase::newest_head(TenantId tenant,
+                                                                  std::uint16_t lane) {
+  const std::scoped_lock lock{mutex_};
+  if (closed_) return closed_error();
+  bool known = false;
+  core_->run([&](Core& core) { known = core.state().tenant(tenant) != nullptr; });
+  if (!known || lane >= kernel::lane_count) {
+    return Error{Code::not_found_tenant, "there is no log {} of tenant {}", lane, tenant.value()};
+  }
+  KIMBERLITE_TRY(const std::vector<log::StoredHead> newest,
+                 core_->prover().list(tenant, static_cast<kernel::Lane>(lane), 1));
+  if (newest.empty()) return std::optional<log::StoredHead>{};
+  return std::optional{newest.front()};
 }
 
 Result<std::string> LocalDatabase::dump(std::string_view name, Position position) {

@@ -8,6 +8,7 @@
 #include "journal_io.hpp"
 #include "kernel/command.hpp"
 #include "keystore/keystore.hpp"
+#include "log/head_file.hpp"
 #include "log/segment.hpp"
 #include "projection/vfs.hpp"
 #include "record/body.hpp"
@@ -208,6 +209,25 @@ Result<Inspection> inspect_fixed(env::Storage& storage, std::string_view path,
   return out;
 }
 
+Result<Inspection> inspect_heads(env::Storage& storage, std::string_view path) {
+  Inspection out{.kind = "signed heads"};
+  KIMBERLITE_TRY(const Buffer bytes, read_whole(storage, path));
+  std::uint64_t at = 0;
+  for (; bytes.size() - at >= log::head_record_size; at += log::head_record_size) {
+    const auto record = Bytes{bytes}.subspan(at).first<log::head_record_size>();
+    if (all_zero(record) && bytes.size() - at < 2 * log::head_record_size) break;
+    const auto head = log::decode_head_record(record);
+    if (!head) out.findings.push_back(finding_of(head.error(), path, at));
+    out.ranges.push_back(
+        {at, log::head_record_size,
+         head ? fmt::format("head of size {}, signed {}", head->tree.size,
+                            head->signature_holds() ? "under its key" : "under another key")
+              : "damaged head"});
+  }
+  if (at < bytes.size()) out.ranges.push_back({at, bytes.size() - at, "unfinished", true});
+  return out;
+}
+
 // Splits the last range of `out` where runs of `unused` lie.
 void mark_unused(const std::vector<projection::UnusedBytes>& unused, std::string_view path,
                  Inspection& out) {
@@ -299,6 +319,7 @@ Result<Inspection> inspect(env::Storage& storage, std::string_view path,
   if (name.starts_with("keystore-")) return inspect_keystore(storage, path);
   if (name.starts_with("snapshot-")) return inspect_snapshot(storage, path);
   if (name.ends_with(".segment")) return inspect_segment(storage, path);
+  if (name == log::heads_name) return inspect_heads(storage, path);
   if (name == "offsets") return inspect_fixed(storage, path, "offsets", 8, "offsets of records");
   if (path.find("/tiles/") != std::string_view::npos) {
     return inspect_fixed(storage, path, "tiles", sizeof(Hash), "hashes of tiles");

@@ -224,7 +224,6 @@ struct LogInfo {
   Hash leaf{};
   Hash root{};
   std::string log_key;  // the line that checks its heads: for whoever will check receipts
-  std::optional<log::StoredHead> signed_head;  // the newest one
 };
 
 struct KeyInfo {
@@ -283,6 +282,9 @@ class Database {
   [[nodiscard]] virtual Result<Outcome> rotate_data_key(std::string_view tenant,
                                                         const Why& why) = 0;
   [[nodiscard]] virtual Result<StatusReport> status() = 0;
+  // The newest head the log has signed, lane 0 data, 1 access; nothing if it has signed none.
+  [[nodiscard]] virtual Result<std::optional<log::StoredHead>> newest_head(TenantId tenant,
+                                                                           std::uint16_t lane) = 0;
   // The rows of every table as of a position, in canonical text: equal states have equal dumps,
   // however they came about. And the same of all the projection keeps, as hashes.
   [[nodiscard]] virtual Result<std::string> dump(std::string_view tenant, Position position) = 0;

@@ -28,6 +28,7 @@ enum class StepKind : std::uint8_t {
   create_tenant,  //
   rotate_key,     // the tenant's data key
   reopen,         // close, which makes a checkpoint, and open
+  sign,           // a head of the tenant's log, and its newest record's receipt
   read_now,       // AS OF TIMESTAMP NOW(), which commits an empty prepare
 };
 

@@ -66,7 +66,10 @@ Refusal check_items(const TenantState& tenant, const Command& command, std::uint
 
 bool actor_may_act(const TenantState& tenant, const Command& command) {
   if (tenant.actors.contains(command.actor)) return true;
-  const AddActor* added = command.control ? std::get_if<AddActor>(&*command.control) : nullptr;
+  if (!command.control) return false;
+  const auto* epoch = std::get_if<BeginEpoch>(&*command.control);
+  const auto* added =
+      epoch != nullptr && epoch->actor ? &*epoch->actor : std::get_if<AddActor>(&*command.control);
   return added != nullptr && added->id == command.actor;
 }
 
@@ -99,10 +102,17 @@ class ControlCheck {
     const bool none_lost = epoch.lost_first == OpNumber{} && epoch.lost_last == OpNumber{};
     return !all_zero(epoch.log_id) && epoch.log_id != lane.log_id &&
            lane.epoch < std::numeric_limits<std::uint32_t>::max() &&
-           (none_lost || (epoch.lost_first != OpNumber{} && epoch.lost_first <= epoch.lost_last));
+           (none_lost || (epoch.lost_first != OpNumber{} && epoch.lost_first <= epoch.lost_last)) &&
+           epoch.old_log_id == lane.log_id && knows_old_tree(epoch, lane.head) &&
+           (!epoch.actor || (*this)(*epoch.actor));
   }
 
  private:
+  [[nodiscard]] static bool knows_old_tree(const BeginEpoch& epoch, const record::Head& kept) {
+    const std::uint64_t size = kept.position.value();
+    if (epoch.old_size < size || (epoch.old_size == 0) != all_zero(epoch.old_root)) return false;
+    return epoch.old_size > size || size == 0 || epoch.old_root == kept.frontier.root();
+  }
   [[nodiscard]] bool may_change_access(TenantId target) const {
     const TenantState* tenant = state_.tenant(target);
     return command_.tenant == TenantId{} && target != TenantId{} && tenant != nullptr &&
@@ -221,6 +231,7 @@ class ControlEffect {
     LaneState& lane = tenant_.lanes[std::to_underlying(lane_)];
     lane.log_id = epoch.log_id;
     ++lane.epoch;
+    if (epoch.actor) (*this)(*epoch.actor);
   }
 
  private:

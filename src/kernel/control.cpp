@@ -38,6 +38,11 @@ class ControlWriter {
     to_.bytes(epoch.log_id);
     to_.id(epoch.lost_first);
     to_.id(epoch.lost_last);
+    to_.bytes(epoch.old_log_id);
+    to_.u64(epoch.old_size);
+    to_.bytes(epoch.old_root);
+    to_.u8(epoch.actor ? 1 : 0);
+    if (epoch.actor) (*this)(*epoch.actor);
   }
 
  private:
@@ -80,6 +85,12 @@ BeginEpoch read_epoch(Reader& from) {
   epoch.log_id = from.array<16>();
   epoch.lost_first = from.id<OpNumber>();
   epoch.lost_last = from.id<OpNumber>();
+  epoch.old_log_id = from.array<16>();
+  epoch.old_size = from.u64();
+  epoch.old_root = from.array<32>();
+  const std::uint8_t has_actor = from.u8();
+  if (has_actor > 1) from.fail();
+  if (has_actor == 1) epoch.actor = read_actor(from);
   return epoch;
 }
 

@@ -262,12 +262,20 @@ TEST(Apply, RefusesControlsThatContradictTheState) {
   EXPECT_EQ(in(first_tenant, SetSealed{first_tenant, true}), Refusal::bad_control);
   EXPECT_EQ(in(first_tenant, RotateKey{static_cast<KeyScope>(3)}), Refusal::bad_control);
   const Id128 current = state.tenant(first_tenant)->lane(Lane::data).log_id;
-  EXPECT_EQ(in(first_tenant, BeginEpoch{current, {}, {}}), Refusal::bad_control);
-  EXPECT_EQ(in(first_tenant, BeginEpoch{{}, {}, {}}), Refusal::bad_control);
-  EXPECT_EQ(in(first_tenant, BeginEpoch{sample::id(5), OpNumber{5}, OpNumber{4}}),
-            Refusal::bad_control);
-  EXPECT_EQ(in(first_tenant, BeginEpoch{sample::id(5), OpNumber{}, OpNumber{4}}),
-            Refusal::bad_control);
+  const auto refuses = [&](auto change) {
+    BeginEpoch epoch = sample::epoch(state, first_tenant, sample::id(5));
+    change(epoch);
+    return in(first_tenant, epoch) == Refusal::bad_control;
+  };
+  EXPECT_TRUE(refuses([&](BeginEpoch& epoch) { epoch.log_id = current; }));
+  EXPECT_TRUE(refuses([](BeginEpoch& epoch) { epoch.log_id = {}; }));
+  EXPECT_TRUE(refuses([](BeginEpoch& epoch) { epoch.lost_first = OpNumber{5}; }));
+  EXPECT_TRUE(refuses([](BeginEpoch& epoch) { epoch.lost_last = OpNumber{4}; }));
+  EXPECT_TRUE(refuses([](BeginEpoch& epoch) { epoch.old_log_id = sample::id(6); }));
+  EXPECT_TRUE(refuses([](BeginEpoch& epoch) { --epoch.old_size; })) << "less than there is";
+  EXPECT_TRUE(refuses([](BeginEpoch& epoch) { epoch.old_root[0] ^= std::byte{1}; }));
+  EXPECT_TRUE(refuses([](BeginEpoch& epoch) { epoch.old_root = {}; }));
+  EXPECT_TRUE(refuses([](BeginEpoch& epoch) { epoch.actor = AddActor{}; }));
 }
 
 TEST(Apply, HoldsTheStorageQuota) {
@@ -315,20 +323,28 @@ TEST(Apply, BeginsAnEpochWithItsFirstRecord) {
   cluster.populate(1);
   ASSERT_EQ(cluster.run(sample::write(cluster.state, first_tenant)), Refusal::none);
   const LaneState before = cluster.state.tenant(first_tenant)->lane(Lane::data);
-  Request begins = sample::control(cluster.state, first_tenant,
-                                   BeginEpoch{sample::id(500), OpNumber{4}, OpNumber{6}});
+  BeginEpoch epoch = sample::epoch(cluster.state, first_tenant, sample::id(500));
+  epoch.lost_first = OpNumber{4};
+  epoch.lost_last = OpNumber{6};
+  epoch.old_size += 3;  // what is known of the log was more than is left
+  epoch.old_root.fill(std::byte{7});
+  epoch.actor = sample::actor(60);  // whom the tenant does not know yet
+  Request begins = sample::control(cluster.state, first_tenant, epoch);
+  begins.command.actor = epoch.actor->id;
   const Effects effects = cluster.apply(begins);
   ASSERT_TRUE(effects.append.has_value());
   EXPECT_EQ(effects.append->log_id, sample::id(500));
   EXPECT_EQ(effects.append->previous, before.head.leaf) << "the tree goes on";
   EXPECT_EQ(effects.append->position, Position{3});
   EXPECT_EQ(cluster.state.tenant(first_tenant)->lane(Lane::data).epoch, 2U);
+  EXPECT_TRUE(cluster.state.tenant(first_tenant)->actors.contains(epoch.actor->id));
   Request next = sample::write(cluster.state, first_tenant);
   EXPECT_EQ(cluster.apply(next).append->log_id, sample::id(500));
 
   // The access lane has positions of its own and no base.
-  Request other = sample::control(cluster.state, first_tenant,
-                                  BeginEpoch{sample::id(501), OpNumber{}, OpNumber{}});
+  Request other =
+      sample::control(cluster.state, first_tenant,
+                      sample::epoch(cluster.state, first_tenant, sample::id(501), Lane::access));
   other.command.lane = Lane::access;
   EXPECT_EQ(refused(cluster, other), Refusal::malformed) << "a base in the access lane";
   other.command.base = Position{};

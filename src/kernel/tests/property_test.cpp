@@ -67,10 +67,14 @@ class Generator {
     }
   }
   Request epoch(const State& state, TenantId tenant) {
-    Request made = sample::control(
-        state, tenant,
-        BeginEpoch{sample::id(10'000 + below(9)), OpNumber{1}, OpNumber{1 + below(5)}});
-    if (below(2) == 0) {
+    const Lane lane = below(2) == 0 ? Lane::access : Lane::data;
+    BeginEpoch begins = sample::epoch(state, tenant, sample::id(10'000 + below(9)), lane);
+    begins.lost_first = OpNumber{1};
+    begins.lost_last = OpNumber{1 + below(5)};
+    if (below(3) == 0) begins.old_size += below(3);
+    if (below(4) == 0) begins.actor = sample::actor(10 + below(20));
+    Request made = sample::control(state, tenant, begins);
+    if (lane == Lane::access) {
       made.command.lane = Lane::access;
       made.command.base = Position{};
     }

@@ -62,6 +62,16 @@ inline Request request(const State& state, TenantId tenant, Kind kind) {
   return made;
 }
 
+// The next epoch of a lane that lost nothing.
+inline BeginEpoch epoch(const State& state, TenantId tenant, const Id128& log_id,
+                        Lane lane = Lane::data) {
+  const LaneState& ends = state.tenant(tenant)->lane(lane);
+  BeginEpoch begins{.log_id = log_id, .old_log_id = ends.log_id};
+  begins.old_size = ends.head.position.value();
+  if (begins.old_size > 0) begins.old_root = ends.head.frontier.root();
+  return begins;
+}
+
 inline Request control(const State& state, TenantId tenant, Control change) {
   Request made = request(state, tenant, kind_of(change));
   made.items = {item(record::ItemKind::control, control_key)};

@@ -147,11 +147,14 @@ std::vector<Control> controls() {
           RotateKey{KeyScope::tenant},
           SetQuota{TenantId{1}, 5},
           SetSealed{TenantId{1}, true},
-          BeginEpoch{sample::id(9), OpNumber{3}, OpNumber{4}}};
+          BeginEpoch{sample::id(9), OpNumber{3}, OpNumber{4}, sample::id(8), 7, Hash{std::byte{1}},
+                     sample::actor(12)}};
 }
 
 TEST(Control, RoundTripsAndAcceptsNoOtherBytes) {
-  for (const Control& control : controls()) {
+  std::vector<Control> all = controls();
+  all.emplace_back(BeginEpoch{sample::id(9), {}, {}, sample::id(8), 0, {}, {}});
+  for (const Control& control : all) {
     const Buffer bytes = encode_control(control);
     const Result<Control> decoded = decode_control(bytes);
     ASSERT_TRUE(decoded.has_value());

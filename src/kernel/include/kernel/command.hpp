@@ -72,13 +72,17 @@ struct SetSealed {
   bool sealed = false;
   friend bool operator==(const SetSealed&, const SetSealed&) = default;
 };
-// Begins the next epoch of the command's lane: this record is the first that carries `log_id` (its
-// items are sealed under it too). Its signing key travels in the sidecar. The ops that are known to
-// be lost; 0 and 0: none.
+// Begins the next epoch of the command's lane, after a restore or a loss that was accepted: this
+// record is the first that carries `log_id` (its items are sealed under it too), and positions and
+// tree go on. Its signing key travels in the sidecar.
 struct BeginEpoch {
   Id128 log_id{};
-  OpNumber lost_first;
+  OpNumber lost_first;  // known to be lost; 0 and 0: none
   OpNumber lost_last;
+  Id128 old_log_id{};             // of the epoch that ends
+  std::uint64_t old_size = 0;     // the largest tree of it that is known: at least what was kept
+  Hash old_root{};                // its root; zeros with size 0
+  std::optional<AddActor> actor;  // who begins it, where the tenant does not know him yet
   friend bool operator==(const BeginEpoch&, const BeginEpoch&) = default;
 };
 

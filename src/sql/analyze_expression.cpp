@@ -5,6 +5,7 @@
 #include <charconv>
 #include <map>
 
+#include "sql/functions.hpp"
 #include "sql/rewrite.hpp"
 #include "sql/types.hpp"
 #include "statement_cursor.hpp"
@@ -77,18 +78,6 @@ bool is_type_word(Keyword keyword) {
 
 bool contains_name(std::span<const std::string_view> names, std::string_view name) {
   return std::ranges::any_of(names, [&](std::string_view each) { return same_name(each, name); });
-}
-
-bool is_aggregate(std::string_view name) {
-  static constexpr std::array<std::string_view, 8> names{"count",
-                                                         "sum",
-                                                         "avg",
-                                                         "total",
-                                                         "group_concat",
-                                                         "string_agg",
-                                                         "json_group_array",
-                                                         "json_group_object"};
-  return contains_name(names, name);
 }
 
 // Functions that may give another value each time.

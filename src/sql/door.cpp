@@ -17,6 +17,10 @@ bool is_exact(const Type& type) {
 
 std::string history_name(ObjectId table) { return fmt::format("main.\"__h_{}\"", table.value()); }
 
+std::string verified_name(std::size_t number, std::size_t i) {
+  return fmt::format("\"__p{}_{}\"", number, i);
+}
+
 namespace {
 
 std::string main_name(std::string_view table) { return "main." + quote_name(table); }
@@ -273,10 +277,21 @@ Result<Reference> Door::table(const Unit&, const Source& source, const Table& ta
   return add(std::move(cte), own);
 }
 
-Result<std::string> Door::rows_as_of(const Table& then, std::uint32_t bind, bool with_row) const {
+Result<std::string> Door::rows_as_of(const Table& then, std::uint32_t bind, bool with_row,
+                                     std::size_t verified) const {
   const Table* now = context_.catalog->table(then.id);
   std::string current;
   std::string past;
+  std::string current_copies;
+  std::string past_copies;
+  std::size_t copies = 0;
+  const auto copy = [&](std::string_view from_current, std::string_view from_past) {
+    const std::string as = verified_name(verified, copies++);
+    append_listed(current_copies, fmt::format("{} AS {}", from_current, as));
+    append_listed(past_copies, fmt::format("{} AS {}", from_past, as));
+  };
+  copy("\"__from\"", "\"__from\"");
+  if (has_hidden_row(then)) copy("\"__row\"", "\"__row\"");
   for (const auto& column : then.columns) {
     const std::string name = quote_name(column.name);
     const auto* today = now == nullptr ? nullptr : catalog::Catalog::column(*now, column.id);
@@ -288,18 +303,82 @@ Result<std::string> Door::rows_as_of(const Table& then, std::uint32_t bind, bool
       KIMBERLITE_TRY(const std::string expression, over_history(then, column));
       append_listed(past, fmt::format("{} AS {}", expression, name));
     } else {
-      append_listed(past, fmt::format("\"c{}\" AS {}", column.id.value(), name));
+      const std::string kept = fmt::format("\"c{}\"", column.id.value());
+      append_listed(past, fmt::format("{} AS {}", kept, name));
+      copy(today == nullptr ? "NULL" : quote_name(today->name), kept);
     }
   }
   if (with_row) {
     append_listed(current, "\"__row\"");
     append_listed(past, "\"__row\"");
   }
+  if (verified != 0) {
+    append_listed(current, current_copies);
+    append_listed(past, past_copies);
+  }
   std::string history = fmt::format("SELECT {} FROM {} WHERE \"__from\" <= ?{} AND ?{} < \"__to\"",
                                     past, history_name(then.id), bind, bind);
   if (now == nullptr) return history;
   return fmt::format("SELECT {} FROM {} WHERE \"__from\" <= ?{} UNION ALL {}", current,
                      main_name(now->name), bind, history);
+}
+
+// Each reference has a CTE of its own: names that no other has, so that neither NATURAL nor `*` nor
+// two references to one table mix them up.
+Result<Reference> Door::verified(const Unit& unit, const Source& source, std::optional<Position> at,
+                                 bool with_row) {
+  const auto& catalog = *context_.catalog;
+  const std::uint32_t place = source.name.first;
+  constexpr std::string_view instead = "VERIFY SELECT of the tables it reads, or VERIFY TABLE";
+  if (system_table(source.table) != nullptr) {
+    return unsupported(unit, place, "a system table in the FROM of VERIFY SELECT",
+                       "VERIFY SELECT of tables; the log itself is proved by kimberlite verify");
+  }
+  const Table* found = at ? catalog.table_at(source.table, *at) : catalog.table(source.table);
+  if (found == nullptr) {
+    const auto* seen = at ? catalog.view_at(source.table, *at) : catalog.view(source.table);
+    if (seen == nullptr) return unknown(unit, source, at);
+    return unsupported(unit, place, "a view in the FROM of VERIFY SELECT", instead);
+  }
+  const Table& table = *found;
+  read(table.id, at);
+  VerifiedTable verified{
+      .table = table.id, .called = source.called(), .hidden_key = has_hidden_row(table)};
+  const std::size_t number = result_.verified.size() + 1;
+  const bool row = with_row && verified.hidden_key;
+  std::string copies = fmt::format("\"__from\" AS {}", verified_name(number, 0));
+  std::string names = verified_name(number, 0);
+  const auto copy = [&](std::string_view what) {
+    const std::string as = verified_name(number, verified.width() - 1);
+    append_listed(copies, fmt::format("{} AS {}", what, as));
+    append_listed(names, as);
+  };
+  if (verified.hidden_key) copy("\"__row\"");
+  for (const auto& column : table.columns) {
+    if (column.generated) continue;
+    verified.columns.push_back(column.id);
+    copy(quote_name(column.name));
+  }
+  Cte cte{.kind = CteKind::verified,
+          .object = table.id.value(),
+          .at = at,
+          .with_row = row,
+          .name = generated("verify"),
+          .facts = facts_of(table, row)};
+  cte.exact = std::ranges::any_of(table.columns, [](const auto& c) { return is_exact(c.type); });
+  // A mask changes what is shown, never what is checked.
+  const std::string leading = row ? fmt::format("\"__row\", {}", names) : names;
+  std::string rows;
+  if (at) {
+    KIMBERLITE_TRY(rows, rows_as_of(table, bind_position(*at), row, number));
+  } else {
+    std::string columns = column_list(table);
+    if (row) append_listed(columns, "\"__row\"");
+    rows = fmt::format("SELECT {}, {} FROM {}", columns, copies, main_name(table.name));
+  }
+  cte.text = masked(table, leading, std::move(rows));
+  result_.verified.push_back(std::move(verified));
+  return add(std::move(cte), "");
 }
 
 Result<Reference> Door::view(const catalog::View& view, std::optional<Position> at) {

@@ -57,6 +57,9 @@ class Door {
   // A table, view or system table. `at`: as of then; none: now.
   [[nodiscard]] Result<Reference> named(const Unit& unit, const Source& source,
                                         std::optional<Position> at, bool with_row);
+  // A table of the outermost FROM of VERIFY SELECT; nothing else can be verified row by row.
+  [[nodiscard]] Result<Reference> verified(const Unit& unit, const Source& source,
+                                           std::optional<Position> at, bool with_row);
   [[nodiscard]] Result<Reference> history(const Unit& unit, const Source& source,
                                           std::optional<Position> at, bool with_row);
   [[nodiscard]] Result<Reference> diff(const Unit& unit, const Source& source,
@@ -82,7 +85,7 @@ class Door {
   void finish_as_of();
 
  private:
-  enum class CteKind : std::uint8_t { table, view, system };
+  enum class CteKind : std::uint8_t { table, view, system, verified };
   struct Cte {
     CteKind kind = CteKind::table;
     std::uint32_t object = 0;  // id; of a system table its number
@@ -106,8 +109,10 @@ class Door {
   [[nodiscard]] Reference add(Cte cte, std::string_view own_name);
   void read(ObjectId table, std::optional<Position> at);
   // SELECT … of the rows of `then`, valid at a position bound as ?bind.
+  // `verified`: with what stands behind the columns of the VerifiedTable of that number; 0:
+  // without.
   [[nodiscard]] Result<std::string> rows_as_of(const catalog::Table& then, std::uint32_t bind,
-                                               bool with_row) const;
+                                               bool with_row, std::size_t verified = 0) const;
   // The policy's masks and filter around a select of `leading` columns and the table's.
   [[nodiscard]] std::string masked(const catalog::Table& table, std::string_view leading,
                                    std::string select) const;
@@ -135,5 +140,7 @@ class Door {
 
 [[nodiscard]] bool is_exact(const catalog::Type& type);
 [[nodiscard]] std::string history_name(ObjectId table);
+// What column `i` of the VerifiedTable number `number` (from 1) is called in the text, quoted.
+[[nodiscard]] std::string verified_name(std::size_t number, std::size_t i);
 
 }  // namespace kimberlite::sql

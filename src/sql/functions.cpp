@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "operand.hpp"
+#include "sql/token.hpp"
 #include "sql/types.hpp"
 
 namespace kimberlite::sql {
@@ -693,6 +694,18 @@ std::span<const Aggregate> aggregates() {
 
 bool is_allowed_function(std::string_view lower_case_name) {
   return std::ranges::binary_search(allowed_functions, lower_case_name);
+}
+
+bool is_aggregate(std::string_view name) {
+  static constexpr std::array<std::string_view, 8> names{"count",
+                                                         "sum",
+                                                         "avg",
+                                                         "total",
+                                                         "group_concat",
+                                                         "string_agg",
+                                                         "json_group_array",
+                                                         "json_group_object"};
+  return std::ranges::any_of(names, [&](std::string_view each) { return same_name(each, name); });
 }
 
 }  // namespace kimberlite::sql

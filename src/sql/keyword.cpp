@@ -251,6 +251,7 @@ constexpr std::array words = {
     Word{"VALUES", true},
     Word{"VARCHAR", false},
     Word{"VARYING", false},
+    Word{"VERIFY", false},
     Word{"VIEW", false},
     Word{"VIRTUAL", false},
     Word{"WHEN", true},

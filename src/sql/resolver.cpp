@@ -10,6 +10,7 @@ using catalog::TypeKind;
 
 Status Resolver::bind() {
   KIMBERLITE_CHECK(check_ctes());
+  if (verify_) KIMBERLITE_CHECK(check_verified());
   if (shape_.dml.kind != DmlKind::none) KIMBERLITE_CHECK(bind_target());
   return bind_references();
 }
@@ -44,14 +45,16 @@ Status Resolver::bind_references() {
       for (const std::uint32_t index : core.sources) {
         Source& source = shape_.sources[index];
         if (source.kind == SourceKind::named) source.cte = cte_in_sight(s, source.table);
-        KIMBERLITE_CHECK(bind(source));
+        const bool verified = verify_ && s == 0;
+        if (verified) KIMBERLITE_CHECK(check_verified(source));
+        KIMBERLITE_CHECK(bind(source, verified));
       }
     }
   }
   return {};
 }
 
-Status Resolver::bind(Source& source) {
+Status Resolver::bind(Source& source, bool verified) {
   if (source.cte != no_index && source.as_of.kind != AsOfKind::none) {
     return unsupported(unit_, source.as_of.clause.first, "AS OF behind a common table expression",
                        "put it behind the tables inside");
@@ -73,10 +76,11 @@ Status Resolver::bind(Source& source) {
   } else if (at && unit_.name.empty()) {
     door_.moved_by(0);
   }
-  Result<Reference> reference =
-      source.kind == SourceKind::history ? door_.history(unit_, source, at, with_row_)
-      : source.kind == SourceKind::diff  ? door_.diff(unit_, source, at)
-                                         : door_.named(unit_, source, at, with_row_);
+  Result<Reference> reference = source.kind == SourceKind::history
+                                    ? door_.history(unit_, source, at, with_row_)
+                                : source.kind == SourceKind::diff ? door_.diff(unit_, source, at)
+                                : verified ? door_.verified(unit_, source, at, with_row_)
+                                           : door_.named(unit_, source, at, with_row_);
   if (!reference) return std::move(reference).error();
   exact_ = exact_ || reference->exact;
   source.facts = reference->facts;
@@ -132,6 +136,13 @@ Status Resolver::type() {
         KIMBERLITE_CHECK(type_scope(typing, next.scope));
         break;
     }
+  }
+  if (verify_) {
+    if (typing.top_aggregate() != no_token) {
+      return unsupported(unit_, typing.top_aggregate(), "an aggregate in VERIFY SELECT",
+                         "VERIFY TABLE proves all rows of a table at once");
+    }
+    put_verified();
   }
   return typing.check_literals();
 }
@@ -309,7 +320,8 @@ bool Resolver::merged(const Core& core, std::size_t source, const std::string& n
 Status Resolver::expand_star(Core& core, const Item& item, std::vector<Term>& results) {
   const std::string qualifier = item.qualifier == no_token ? "" : name_of(unit_.at(item.qualifier));
   std::string list;
-  bool hidden = false;
+  // What is verified stands behind the columns, and `*` would show it.
+  bool hidden = verify_ && &core == &shape_.scopes[0].cores[0];
   bool known = false;
   bool merges = false;
   for (std::size_t i = 0; i < core.sources.size(); ++i) {
@@ -337,8 +349,18 @@ Status Resolver::expand_star(Core& core, const Item& item, std::vector<Term>& re
                  display_name(qualifier));
   }
   if (!known) return fault(unit_, item.range.first, Code::sql_syntax, "* without FROM");
-  if (hidden && merges) {
-    return unsupported(unit_, item.range.first, "* over NATURAL or USING beside __row",
+  // Of columns made one, a RIGHT or FULL JOIN takes the value from either side.
+  const bool either_side =
+      merges && verify_ &&
+      std::any_of(
+          unit_.tokens.begin() + core.range.first, unit_.tokens.begin() + core.range.end,
+          [](const Token& token) { return token.is(Keyword::right) || token.is(Keyword::full); });
+  if (hidden && merges && (with_row_ || either_side)) {
+    return unsupported(unit_, item.range.first,
+                       verify_
+                           ? "VERIFY SELECT * over NATURAL or USING of a RIGHT or FULL JOIN, or "
+                             "beside __row"
+                           : "* over NATURAL or USING beside __row",
                        "name the columns");
   }
   if (hidden) {

@@ -13,8 +13,10 @@ namespace kimberlite::sql {
 class Resolver {
  public:
   // `at`: what a reference without AS OF of its own means; none: now.
-  Resolver(Unit& unit, Shape& shape, Door& door, std::optional<Position> at, bool with_row)
-      : unit_(unit), shape_(shape), door_(door), at_(at), with_row_(with_row) {}
+  // `verify`: the rows its outermost SELECT reads are to come with what they were read as.
+  Resolver(Unit& unit, Shape& shape, Door& door, std::optional<Position> at, bool with_row,
+           bool verify)
+      : unit_(unit), shape_(shape), door_(door), at_(at), with_row_(with_row), verify_(verify) {}
 
   // Names in FROM and the target. Views met are left to the door: they are to be bound too, and
   // those of lower ids typed, before `type`.
@@ -28,7 +30,7 @@ class Resolver {
 
  private:
   [[nodiscard]] Status bind_references();
-  [[nodiscard]] Status bind(Source& source);
+  [[nodiscard]] Status bind(Source& source, bool verified);
   void put_reference(const Source& source, const Reference& reference);
   [[nodiscard]] Status check_ctes() const;
   [[nodiscard]] std::uint32_t cte_in_sight(std::uint32_t scope, std::string_view name) const;
@@ -47,6 +49,11 @@ class Resolver {
   void finish_item(Typing& typing, const Item* item, Term& term);
   [[nodiscard]] Status assign_body(Typing& typing, std::vector<Term>& results);
 
+  // ---- VERIFY SELECT: resolver_verify.cpp
+  [[nodiscard]] Status check_verified() const;
+  [[nodiscard]] Status check_verified(const Source& source) const;
+  void put_verified();
+
   // ---- DML: resolver_dml.cpp
   [[nodiscard]] Status bind_target();
   [[nodiscard]] Status type_dml(Typing& typing);
@@ -63,6 +70,7 @@ class Resolver {
   Door& door_;
   std::optional<Position> at_;
   bool with_row_;
+  bool verify_;
   bool exact_ = false;
   enum class Step : std::uint8_t { children, sources, expressions };
   struct Work {

@@ -61,11 +61,11 @@ std::vector<Token> with_end(std::string_view text, std::span<const Token> tokens
 }
 
 // Reads one text as far as its references.
-Status open(Text& text, Door& door, std::optional<Position> at) {
+Status open(Text& text, Door& door, std::optional<Position> at, bool verify) {
   KIMBERLITE_CHECK(match_parentheses(text.unit));
   KIMBERLITE_TRY(const bool with_row, scan_names(text.unit));
   KIMBERLITE_TRY(text.shape, read_shape(text.unit));
-  text.resolver = std::make_unique<Resolver>(text.unit, text.shape, door, at, with_row);
+  text.resolver = std::make_unique<Resolver>(text.unit, text.shape, door, at, with_row, verify);
   return text.resolver->bind();
 }
 
@@ -88,7 +88,7 @@ Status finish_views(Door& door) {
     auto text = std::make_unique<Text>(select, std::move(tokens));
     text->unit.name = pending.view->name;
     text->pending = pending;
-    KIMBERLITE_CHECK(open(*text, door, pending.at));
+    KIMBERLITE_CHECK(open(*text, door, pending.at, false));
     views.push_back(std::move(text));
   }
   std::ranges::stable_sort(views, {}, [](const auto& text) { return text->pending.view->id; });
@@ -133,7 +133,7 @@ Result<Rewritten> rewrite(std::string_view text, std::span<const Token> tokens,
   Door door{context};
   Text main{text, with_end(text, tokens)};
   KIMBERLITE_CHECK(door.number(text, main.tokens));
-  KIMBERLITE_CHECK(open(main, door, context.session_as_of));
+  KIMBERLITE_CHECK(open(main, door, context.session_as_of, context.verify));
   KIMBERLITE_CHECK(finish_views(door));
   KIMBERLITE_CHECK(main.resolver->type());
   put_ctes(main, door);

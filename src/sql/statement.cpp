@@ -66,7 +66,7 @@ Error unknown_statement(const Cursor& cursor) {
       Code::sql_syntax, token, fmt::format("a statement does not begin with {}", describe(token)),
       "it begins with SELECT, VALUES, WITH, INSERT, UPDATE, DELETE, TRUNCATE, "
       "CREATE, ALTER, DROP, BEGIN, COMMIT, ROLLBACK, SAVEPOINT, RELEASE, SET AS OF, "
-      "SHOW, DESCRIBE or EXPLAIN");
+      "SHOW, DESCRIBE, VERIFY or EXPLAIN");
 }
 
 std::optional<StatementKind> verb_of(Keyword keyword) {
@@ -263,6 +263,30 @@ Status parse_describe(Cursor& cursor, Statement& statement) {
   return parse_name(cursor, statement, StatementKind::show_columns, "the name of a table");
 }
 
+// VERIFY TABLE t [[FOR SYSTEM_TIME] AS OF …]: what follows is left to resolve_as_of().
+Status parse_verify_table(Cursor& cursor, Statement& statement) {
+  statement.kind = StatementKind::verify_table;
+  cursor.move();
+  KIMBERLITE_CHECK(cursor.want(Keyword::table));
+  KIMBERLITE_TRY(statement.name, cursor.name("the name of a table"));
+  const bool standard = cursor.take(Keyword::for_);
+  if (standard) KIMBERLITE_CHECK(cursor.want(Keyword::system_time));
+  if (standard || !cursor.at_end()) {
+    KIMBERLITE_CHECK(cursor.want(Keyword::as));
+    KIMBERLITE_CHECK(cursor.want(Keyword::of));
+    if (!cursor.is(Keyword::position) && !cursor.is(Keyword::timestamp) &&
+        !cursor.is(Keyword::latest)) {
+      return cursor.expected("POSITION, TIMESTAMP or LATEST");
+    }
+    if (cursor.is(Keyword::latest) && !cursor.ahead(1).is(TokenKind::end)) {
+      cursor.move();
+      return cursor.want_end();
+    }
+  }
+  statement.tokens.erase(statement.tokens.begin(), statement.tokens.begin() + cursor.at());
+  return {};
+}
+
 Status parse_truncate(Cursor& cursor, Statement& statement) {
   statement.kind = StatementKind::truncate;
   cursor.move();
@@ -289,6 +313,21 @@ Status take_explain(Cursor& cursor, Statement& statement) {
   }
   static_cast<void>(cursor.take_all(Keyword::query, Keyword::plan));
   statement.explain = true;
+  return {};
+}
+
+// VERIFY stands before a SELECT and is taken off, or before TABLE.
+Status take_verify(Cursor& cursor, Statement& statement) {
+  if (!cursor.is(Keyword::verify)) return {};
+  if (statement.explain) {
+    return cursor.unsupported(cursor.now(), "EXPLAIN of VERIFY", "EXPLAIN of the SELECT alone");
+  }
+  if (cursor.ahead(1).is(Keyword::table)) return {};
+  cursor.move();
+  if (!cursor.is(Keyword::select) && !cursor.is(Keyword::with)) {
+    return cursor.expected("SELECT, or TABLE and a name, after VERIFY");
+  }
+  statement.verify = true;
   return {};
 }
 
@@ -319,6 +358,8 @@ Status parse_words(Cursor& cursor, Statement& statement) {
     case Keyword::describe:
     case Keyword::desc:
       return parse_describe(cursor, statement);
+    case Keyword::verify:
+      return parse_verify_table(cursor, statement);
     default:
       return unknown_statement(cursor);
   }
@@ -332,6 +373,10 @@ Result<bool> classify(Cursor& cursor, Statement& statement) {
   }
   if (cursor.is(Keyword::with)) {
     KIMBERLITE_TRY(statement.kind, kind_of_with(cursor));
+    if (statement.verify && statement.kind != StatementKind::select) {
+      return cursor.unsupported(cursor.now(), "VERIFY of a write",
+                                "VERIFY SELECT or VERIFY TABLE: they read what was written");
+    }
     return true;
   }
   if (cursor.is(Keyword::truncate)) {
@@ -350,7 +395,8 @@ Status check_reason(const Statement& statement) {
 
 Status check_parameters(const Statement& statement) {
   const bool allowed = statement.kind == StatementKind::select || is_dml(statement.kind) ||
-                       statement.kind == StatementKind::set_as_of;
+                       statement.kind == StatementKind::set_as_of ||
+                       statement.kind == StatementKind::verify_table;
   for (const ParameterUse& use : statement.parameters.uses) {
     if (allowed || (statement.reason && use.offset > statement.reason->offset)) continue;
     return Error(Code::sql_misuse, "a parameter may not stand in this statement")
@@ -441,6 +487,7 @@ Result<Statement> parse(std::string_view text) {
   number_reason(statement);
   Cursor start{text, statement.tokens};
   KIMBERLITE_CHECK(take_explain(start, statement));
+  KIMBERLITE_CHECK(take_verify(start, statement));
   statement.tokens.erase(statement.tokens.begin(), statement.tokens.begin() + start.at());
   Cursor cursor{text, statement.tokens};
   KIMBERLITE_TRY(const bool classified, classify(cursor, statement));

@@ -80,6 +80,8 @@ class Typing {
   [[nodiscard]] Status assign(Term& term, const catalog::Column& column);
   // Makes several alternatives (CASE, COALESCE, UNION) one type.
   [[nodiscard]] Result<std::optional<catalog::Type>> unify(std::span<Term*> terms);
+  // The first aggregate of the outermost SELECT itself that no window makes one value a row of.
+  [[nodiscard]] std::uint32_t top_aggregate() const { return top_aggregate_; }
   [[nodiscard]] const std::vector<Term>& row_of(const Term& term) const { return rows_[term.row]; }
 
  private:
@@ -176,7 +178,7 @@ class Typing {
 
   // ---- Calls: typing_calls.cpp
   [[nodiscard]] Status close_call();
-  [[nodiscard]] Status after_call(Term& result);
+  [[nodiscard]] Result<bool> after_call(Term& result);
   [[nodiscard]] Result<std::optional<catalog::Type>> call_type(std::string_view name,
                                                                std::span<Term> arguments,
                                                                const Frame& frame);
@@ -215,6 +217,7 @@ class Typing {
   };
   std::vector<Pending> pending_;
   std::vector<std::uint32_t> long_literals_;  // not yet passed as text
+  std::uint32_t top_aggregate_ = no_token;
 };
 
 }  // namespace kimberlite::sql

@@ -141,15 +141,21 @@ Status Typing::close_call() {
   } else {
     KIMBERLITE_TRY(result.type, call_type(name, arguments, frame));
   }
+  const std::size_t arguments_given = arguments.size();
   terms_.resize(frame.terms);
   at_ = frame.close + 1;
-  KIMBERLITE_CHECK(after_call(result));
+  const bool one_of_many =
+      is_aggregate(name) || (one_of(name, {"min", "max"}) && arguments_given == 1);
+  KIMBERLITE_TRY(const bool windowed, after_call(result));
+  if (one_of_many && !windowed && sight_.scope == 0 && top_aggregate_ == no_token) {
+    top_aggregate_ = frame.first;
+  }
   push(std::move(result));
   return {};
 }
 
-// [FILTER (WHERE …)] [OVER name | OVER (…)]
-Status Typing::after_call(Term& result) {
+// [FILTER (WHERE …)] [OVER name | OVER (…)]; whether OVER is there.
+Result<bool> Typing::after_call(Term& result) {
   if (at_ + 1 < end_ && token().is(Keyword::filter) && token(1).is(TokenKind::left_parenthesis)) {
     const std::uint32_t close = unit_.match[at_ + 1];
     if (!token(2).is(Keyword::where)) return unexpected(unit_, at_ + 2, "WHERE");
@@ -157,18 +163,18 @@ Status Typing::after_call(Term& result) {
     result.last = close;
     at_ = close + 1;
   }
-  if (at_ + 1 >= end_ || !token().is(Keyword::over)) return {};
+  if (at_ + 1 >= end_ || !token().is(Keyword::over)) return false;
   if (token(1).is(TokenKind::left_parenthesis)) {
     const std::uint32_t close = unit_.match[at_ + 1];
     pending_.push_back({{at_ + 2, close}, sight_, true});
     result.last = close;
     at_ = close + 1;
-    return {};
+    return true;
   }
   if (!is_plain_name(token(1))) return unexpected(unit_, at_ + 1, "a window");
   result.last = at_ + 1;
   at_ += 2;
-  return {};
+  return true;
 }
 
 Result<std::optional<Type>> Typing::call_type(std::string_view name, std::span<Term> arguments,

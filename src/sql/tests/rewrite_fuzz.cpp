@@ -49,6 +49,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   context.head = Position{10};
   context.now = TimestampUs{1'705'314'600'000'000};
   context.parameters = parameters;
+  context.verify = statement->verify;
   const auto rewritten = sql::rewrite(text, statement->tokens, context);
   if (rewritten && !sql::tokenize(rewritten->sql)) std::abort();
   return 0;

@@ -519,6 +519,35 @@ TEST_F(Rewrite, MasksAndFiltersStandBetweenATableAndAllThatReadsIt) {
   EXPECT_CASES({"SELECT id FROM patients", "2"});
 }
 
+TEST_F(Rewrite, WhatIsVerifiedStandsBehindTheAnswer) {
+  ok("UPDATE patients SET name = 'Anna' WHERE id = 1");  // 7
+  db.verify = true;
+  // __from, then the columns once more.
+  EXPECT_CASES({"SELECT name FROM patients ORDER BY id",
+                "Anna 7 1 Anna 1980-02-29 1\nBen 4 2 Ben 1990-05-01 0"},
+               {"SELECT * FROM patients AS OF POSITION 6 WHERE id = 1",
+                "1 Ann 1980-02-29 true 4 1 Ann 1980-02-29 1"},
+               {"SELECT text FROM notes WHERE text = 'first'", "first 6 6291456 first"},
+               {"SELECT p.id, b.id FROM bills b LEFT JOIN patients p ON p.id = b.id AND p.id > 1 "
+                "WHERE b.id < 3 ORDER BY 2",
+                "- 1 5 1 1 77.50 2024-01-15T10:30:00Z 0.5 - - - - -\n"
+                "2 2 5 2 1 9.00 2024-01-16T00:00:00Z 1.5 4 2 Ben 1990-05-01 0"});
+  const Rewritten& joined = last.rewritten;
+  ASSERT_EQ(joined.columns.size(), 2U);
+  ASSERT_EQ(joined.verified.size(), 2U);
+  EXPECT_EQ(joined.verified[0].called, "b");
+  EXPECT_EQ(joined.verified[0].width(), 6U);
+  EXPECT_EQ(joined.verified[1].table, db.catalog.table("patients")->id);
+  // A mask changes what is shown, not what is checked; a filter leaves out both.
+  const Clinic clinic;
+  db.policy = &clinic;
+  EXPECT_CASES({"SELECT id, name FROM patients", "1 *** 7 1 Anna 1980-02-29 1"},
+               {"SELECT name FROM patients AS OF POSITION 6", "*** 4 1 Ann 1980-02-29 1"},
+               {"SELECT id FROM patients WHERE name = 'Anna'", ""});
+  // What stands there has no name a text could give.
+  EXPECT_EQ(rows("SELECT __p1_0 FROM patients"), "denied.object");
+}
+
 // ---- What the caller learns ---------------------------------------------------------------------
 
 TEST_F(Rewrite, TypesOfTheAnswerAreKnown) {

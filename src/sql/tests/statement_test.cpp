@@ -60,6 +60,12 @@ TEST(Statement, IsClassified) {
            Good{"SHOW COLUMNS IN t", show_columns},
            Good{"DESCRIBE t", show_columns},
            Good{"DESC t", show_columns},
+           Good{"VERIFY SELECT 1 FROM t", select},
+           Good{"verify with a as (select 1) select * from t", select},
+           Good{"VERIFY TABLE t", verify_table},
+           Good{"VERIFY TABLE verify AS OF POSITION $1", verify_table},
+           Good{"VERIFY TABLE t FOR SYSTEM_TIME AS OF TIMESTAMP NOW()", verify_table},
+           Good{"VERIFY TABLE \"t\" AS OF LATEST", verify_table},
        }) {
     const auto statement = parse(good.text);
     ASSERT_TRUE(statement) << good.text << ": " << to_string(statement.error());
@@ -163,6 +169,42 @@ TEST(Statement, ExplainIsTakenOff) {
     EXPECT_EQ(statement->kind, StatementKind::select);
     EXPECT_EQ(statement->tokens.front().text, "SELECT");
   }
+}
+
+TEST(Statement, VerifyIsTakenOff) {
+  const auto select = parse("VERIFY SELECT a FROM t WHERE a = $1");
+  ASSERT_TRUE(select);
+  EXPECT_TRUE(select->verify);
+  EXPECT_EQ(select->tokens.front().text, "SELECT");
+  EXPECT_EQ(select->parameters.count, 1U);
+  EXPECT_FALSE(parse("SELECT verify FROM verify")->verify);
+
+  const auto table = parse("VERIFY TABLE [my table] AS OF POSITION HEAD - 2;");
+  ASSERT_TRUE(table);
+  EXPECT_FALSE(table->verify);
+  EXPECT_EQ(table->name.name, "my table");
+  ASSERT_EQ(table->tokens.size(), 5U);
+  EXPECT_EQ(table->tokens[0].text, "POSITION");
+  EXPECT_EQ(parse("VERIFY TABLE t")->tokens.size(), 1U);
+}
+
+TEST(Statement, VerifyOfAnythingElseNamesWhatIsExpected) {
+  expect_refused(std::to_array<Bad>({
+      {"VERIFY", Code::sql_syntax, "line 1, column 7", "SELECT, or TABLE and a name"},
+      {"VERIFY INSERT INTO t VALUES (1)", Code::sql_syntax, "line 1, column 8", "SELECT, or TABLE"},
+      {"VERIFY VALUES (1)", Code::sql_syntax, "line 1, column 8", "SELECT, or TABLE"},
+      {"VERIFY EXPLAIN SELECT 1", Code::sql_syntax, "line 1, column 8", "SELECT, or TABLE"},
+      {"VERIFY t", Code::sql_syntax, "line 1, column 8", "SELECT, or TABLE"},
+      {"VERIFY WITH a AS (SELECT 1) DELETE FROM t", Code::sql_unsupported, "line 1, column 8",
+       "VERIFY of a write"},
+      {"EXPLAIN VERIFY SELECT 1", Code::sql_unsupported, "line 1, column 9", "EXPLAIN of VERIFY"},
+      {"VERIFY TABLE", Code::sql_syntax, "line 1, column 13", "name of a table"},
+      {"VERIFY TABLE a, b", Code::sql_syntax, "line 1, column 15", "AS"},
+      {"VERIFY TABLE t AS OF", Code::sql_syntax, "line 1, column 21", "POSITION, TIMESTAMP"},
+      {"VERIFY TABLE t AS OF LATEST 1", Code::sql_syntax, "line 1, column 29", "the end"},
+      {"VERIFY TABLE t FOR x", Code::sql_syntax, "line 1, column 20", "SYSTEM_TIME"},
+      {"VERIFY SELECT 1 WITH REASON 'x'", Code::sql_misuse, "line 1, column 17", "writes"},
+  }));
 }
 
 TEST(Statement, SetAsOfLeavesWhatFollows) {

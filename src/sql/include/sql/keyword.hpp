@@ -247,6 +247,7 @@ enum class Keyword : std::uint16_t {
   values,
   varchar,
   varying,
+  verify,
   view,
   virtual_,
   when,

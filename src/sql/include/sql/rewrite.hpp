@@ -26,6 +26,9 @@
 //      [kept: Typing::close_call]
 // (D4) No `?` of the output is numbered beyond `binds`.
 //      [kept: Typing::literal, Door::bind_value]
+// (D5) A row of a VERIFY SELECT is one row of each of its tables: nothing in it makes one of many,
+//      or leaves out which.
+//      [kept: Resolver::check_verified, Door::verified]
 //
 // Thread rule: a pure function. Ownership: the result owns all it holds. Errors: the `sql`, `type`,
 // `not_found` and `denied` classes; `where` is line and column in the user's text.
@@ -72,6 +75,7 @@ struct Context {
   const TimeMap* times = nullptr;         // null: AS OF TIMESTAMP is refused
   std::optional<Position> session_as_of;  // SET AS OF, for every table without its own
   const Policy* policy = nullptr;
+  bool verify = false;  // VERIFY SELECT: the rows read are to be held against the log
   // The caller's values, by number from 1: asked only where AS OF, HISTORY or DIFF name one.
   std::span<const ValueView> parameters;
 };
@@ -104,6 +108,17 @@ struct OutputColumn {
   std::optional<catalog::Type> type;
 };
 
+// A table of the outermost FROM of a VERIFY SELECT. Behind the answer's own columns SQLite gives,
+// for each of them in this order, what its row was read as: `__from`, `__row` where that is the
+// key, then the columns named here. All of them are NULL where an outer join found no row.
+struct VerifiedTable {
+  ObjectId table;
+  std::string called;  // in the text
+  bool hidden_key = false;
+  std::vector<ColumnId> columns = {};  // all but generated ones, by ascending id
+  [[nodiscard]] std::size_t width() const { return 1 + (hidden_key ? 1 : 0) + columns.size(); }
+};
+
 struct Rewritten {
   std::string sql;
   StatementClass statement_class = StatementClass::read;
@@ -114,8 +129,9 @@ struct Rewritten {
   ObjectId target;      // of a write
   std::vector<TableRead> reads;
   std::vector<std::string_view> system_reads;  // names of system_tables.hpp
-  // As many as SQLite will give; empty for a write without RETURNING.
+  // As many as SQLite will give, but for those of `verified`; empty for a write without RETURNING.
   std::vector<OutputColumn> columns;
+  std::vector<VerifiedTable> verified;
   // If all tables were asked as of one and the same position, that one.
   std::optional<Position> as_of;
   // `sql` and `binds` hold for this text under this catalog version, policy and session_as_of,
@@ -131,8 +147,8 @@ void move(Rewritten& rewritten, Position to);
 [[nodiscard]] std::optional<Position> position_of(const ValueView& parameter);
 
 // `tokens` are one statement's, starting with SELECT, VALUES, WITH, INSERT, REPLACE, UPDATE, DELETE
-// or TRUNCATE, without semicolon, EXPLAIN and WITH REASON; an `end` token is allowed last. They
-// point into `text`.
+// or TRUNCATE, without semicolon, EXPLAIN, VERIFY and WITH REASON; an `end` token is allowed last.
+// They point into `text`.
 [[nodiscard]] Result<Rewritten> rewrite(std::string_view text, std::span<const Token> tokens,
                                         const Context& context);
 
@@ -141,7 +157,7 @@ void move(Rewritten& rewritten, Position to);
 [[nodiscard]] Result<std::string> rewrite_expression(std::string_view expression,
                                                      const catalog::Table& table);
 
-// What may stand after AS OF, TIMESTAMP or POSITION with it, for `SET AS OF …`.
+// What may stand after AS OF, TIMESTAMP or POSITION with it, for `SET AS OF …` and VERIFY TABLE.
 [[nodiscard]] Result<Position> resolve_as_of(std::string_view text, std::span<const Token> tokens,
                                              const Context& context);
 

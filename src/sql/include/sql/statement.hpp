@@ -23,7 +23,7 @@
 namespace kimberlite::sql {
 
 enum class StatementKind : std::uint8_t {
-  select,  // SELECT, VALUES, WITH … SELECT
+  select,  // SELECT, VALUES, WITH … SELECT; VERIFY before it is `verify`
   insert,  // INSERT, REPLACE; WITH … INSERT
   update,
   remove,  // DELETE
@@ -39,6 +39,8 @@ enum class StatementKind : std::uint8_t {
   set_latest,   // SET AS OF LATEST
   show_tables,
   show_columns,  // SHOW COLUMNS FROM t, DESCRIBE t: `name` is set
+  verify_table,  // VERIFY TABLE t: `name` is set, `tokens` are what follows AS OF; `end` alone:
+                 // none
 };
 
 [[nodiscard]] constexpr bool is_dml(StatementKind kind) {
@@ -85,9 +87,10 @@ struct Reason {
 struct Statement {
   StatementKind kind = StatementKind::select;
   std::string_view text;  // all that was given
-  // Without the semicolon, EXPLAIN and WITH REASON; the last is an `end` token.
+  // Without the semicolon, EXPLAIN, VERIFY and WITH REASON; the last is an `end` token.
   std::vector<Token> tokens;
   bool explain = false;   // EXPLAIN of it: never run
+  bool verify = false;    // VERIFY of it: a SELECT whose rows are held against the log
   Parameters parameters;  // the reason's included
   std::optional<Reason> reason;
   Identifier name;

@@ -305,6 +305,7 @@ Context Miniature::context() const {
   context.times = this;
   context.session_as_of = session_as_of;
   context.policy = policy;
+  context.verify = verify;
   return context;
 }
 
@@ -367,6 +368,11 @@ void Miniature::step(sqlite3_stmt* statement, Answer& answer) {
     std::vector<std::string> declared;
     declared.reserve(answer.rewritten.columns.size());
     for (const OutputColumn& column : answer.rewritten.columns) declared.push_back(column.name);
+    for (std::size_t t = 0; t < answer.rewritten.verified.size(); ++t) {
+      for (std::size_t i = 0; i < answer.rewritten.verified[t].width(); ++i) {
+        declared.push_back(fmt::format("__p{}_{}", t + 1, i));
+      }
+    }
     EXPECT_EQ(answer.columns, declared) << answer.rewritten.sql;
   }
   int rc = 0;

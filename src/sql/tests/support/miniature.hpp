@@ -51,6 +51,7 @@ class Miniature : public TimeMap {
       1'705'314'600'000'000;  // 2024-01-15T10:30:00Z; record p is one second per p before
   std::optional<Position> session_as_of;
   const Policy* policy = nullptr;
+  bool verify = false;         // as VERIFY before the statement
   std::uint64_t position = 0;  // kmb_position()
   std::uint64_t row = 0;
 

@@ -1,6 +1,7 @@
 #include "log_shelf.hpp"
 
 #include "record/frame.hpp"
+#include "record/proof.hpp"
 
 namespace kimberlite::engine {
 namespace {
@@ -115,6 +116,16 @@ Result<std::vector<Hash>> LogShelf::prove_consistency(TenantId tenant, kernel::L
 
 Result<Hash> LogShelf::root_at(TenantId tenant, kernel::Lane which, std::uint64_t size) {
   return with_log({tenant, which}, [&](log::TenantLog& log) { return log.root_at(size); });
+}
+
+Status LogShelf::prove(TenantId tenant, kernel::Lane which, Position position, const Hash& leaf) {
+  return with_log({tenant, which}, [&](log::TenantLog& log) -> Status {
+    const log::Tree tree = log::tree_of(log.head());
+    KIMBERLITE_TRY(const std::vector<Hash> path, log.prove_inclusion(position, tree));
+    if (record::verify_inclusion(leaf, position.value() - 1, tree.size, path, tree.root)) return {};
+    return Error{Code::integrity_inclusion, "a record is not in the tree of its log"}.where(
+        "{}, position {}", files::lane(tenant, lane_name(which)), position.value());
+  });
 }
 
 }  // namespace kimberlite::engine

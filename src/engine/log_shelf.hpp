@@ -42,6 +42,11 @@ class LogShelf {
                                                             const log::Tree& older,
                                                             const log::Tree& newer);
   [[nodiscard]] Result<Hash> root_at(TenantId tenant, kernel::Lane which, std::uint64_t size);
+  // That a record with this leaf is in the tree of all records up to the newest: its path is made
+  // from the log's files and leads to the root of the head that the kernel's state holds.
+  // `integrity.inclusion` if it does not.
+  [[nodiscard]] Status prove(TenantId tenant, kernel::Lane which, Position position,
+                             const Hash& leaf);
   // Lets `read` open the log when it is first asked for. Known logs are left alone.
   void know(TenantId tenant, kernel::Lane which, const kernel::LaneState& lane);
 

@@ -10,21 +10,20 @@
 
 namespace kimberlite::engine {
 
-Result<projection::OpenedRecord> RecordSource::read(Position position) {
+Result<projection::OpenedRecord> open_record(const log::RecordView& record, Buffer storage,
+                                             TenantId tenant, const keystore::Keystore& keys) {
   projection::OpenedRecord opened;
-  opened.storage.emplace_back();
-  KIMBERLITE_TRY(const log::RecordView record,
-                 core_.logs().read(tenant_, kernel::Lane::data, position, opened.storage.back()));
   opened.entry = record.entry;
   opened.leaf = record::leaf_hash(record::encode(record.entry));
   KIMBERLITE_TRY(const std::vector<record::ItemView> items, record::split_body(record.body));
   // Views point into the buffers' heap memory, which stays where it is when the vector grows.
   opened.storage.reserve(1 + items.size());
+  opened.storage.push_back(std::move(storage));
   opened.items.reserve(items.size());
   for (const record::ItemView& item : items) {
     projection::OpenedItem out;
     out.header = item.header;
-    const Result<keystore::ItemKeyPtr> key = core_.keys().item_key(tenant_, item.header.key);
+    const Result<keystore::ItemKeyPtr> key = keys.item_key(tenant, item.header.key);
     if (!key && key.error().code() != Code::erased_item) return key.error();
     out.erased = !key;
     if (key) {
@@ -37,11 +36,52 @@ Result<projection::OpenedRecord> RecordSource::read(Position position) {
   return opened;
 }
 
-Result<std::optional<catalog::Change>> RecordSource::schema_change(Bytes control) {
+Result<std::optional<catalog::Change>> change_of_control(Bytes control) {
   KIMBERLITE_TRY(kernel::Control decoded, kernel::decode_control(control));
   if (auto* change = std::get_if<catalog::Change>(&decoded))
     return std::optional{std::move(*change)};
   return std::optional<catalog::Change>{};
+}
+
+// `whole`: what stands in the body is what the entry commits to, erased items too.
+Result<projection::OpenedRecord> RecordSource::open(Position position, bool whole) {
+  Buffer frame;
+  KIMBERLITE_TRY(const log::RecordView record,
+                 core_.logs().read(tenant_, kernel::Lane::data, position, frame));
+  if (whole) {
+    KIMBERLITE_TRY(const std::vector<record::ItemView> items, record::split_body(record.body));
+    const Hash found = record::body_commitment(items);
+    if (found != record.entry.body_commitment) {
+      return Error{Code::integrity_body, "the bytes of a record are not those that were committed"}
+          .where("tenant {}, position {}", tenant_.value(), position.value())
+          .why("its entry commits to {}, its items are {}", to_hex(record.entry.body_commitment),
+               to_hex(found))
+          .next("kimberlite verify says which byte; restore it from a backup");
+    }
+  }
+  return open_record(record, std::move(frame), tenant_, core_.keys());
+}
+
+Result<projection::OpenedRecord> RecordSource::read(Position position) {
+  return open(position, false);
+}
+
+Result<projection::OpenedRecord> RecordSource::read_whole(Position position) {
+  return open(position, true);
+}
+
+Result<projection::OpenedRecord> RecordSource::read_proved(Position position) {
+  KIMBERLITE_TRY(projection::OpenedRecord opened, read_whole(position));
+  KIMBERLITE_CHECK(prove(position, opened.leaf));
+  return opened;
+}
+
+Status RecordSource::prove(Position position, const Hash& leaf) {
+  return core_.logs().prove(tenant_, kernel::Lane::data, position, leaf);
+}
+
+Result<std::optional<catalog::Change>> RecordSource::schema_change(Bytes control) {
+  return change_of_control(control);
 }
 
 const record::Meta* meta_of(const projection::OpenedRecord& record) {

@@ -20,15 +20,30 @@ class RecordSource final : public projection::LogSource {
       : core_(core), tenant_(tenant), actor_name_(std::move(actor_name)) {}
 
   Result<projection::OpenedRecord> read(Position position) override;
+  Result<projection::OpenedRecord> read_proved(Position position) override;
+  // The same but for the tree: its leaf is proved by who reads the records on from it, which hold
+  // it, and then `prove`s the last.
+  [[nodiscard]] Result<projection::OpenedRecord> read_whole(Position position);
+  // `integrity.inclusion` unless the leaf is in the log's tree.
+  [[nodiscard]] Status prove(Position position, const Hash& leaf);
   std::string actor_name(const Id128& actor) override { return actor_name_(actor); }
   std::string_view kind_name(std::uint16_t kind) override { return kernel::kind_name(kind); }
   Result<std::optional<catalog::Change>> schema_change(Bytes control) override;
 
  private:
+  [[nodiscard]] Result<projection::OpenedRecord> open(Position position, bool whole);
+
   Core& core_;
   TenantId tenant_;
   ActorName actor_name_;
 };
+
+// Opens the items there is a key for. `storage` is what `record` points into.
+[[nodiscard]] Result<projection::OpenedRecord> open_record(const log::RecordView& record,
+                                                           Buffer storage, TenantId tenant,
+                                                           const keystore::Keystore& keys);
+// The change of a control payload, if it is one of the schema.
+[[nodiscard]] Result<std::optional<catalog::Change>> change_of_control(Bytes control);
 
 // The record's meta, wherever it stands; null if it was erased.
 [[nodiscard]] const record::Meta* meta_of(const projection::OpenedRecord& record);

@@ -237,15 +237,21 @@ void Context::bound(const Budget& budget) {
   memory_before_ = sqlite3_memory_used();
 }
 
+Status go_on(const Budget& budget, env::Clock& clock) {
+  if (budget.interrupt != nullptr && budget.interrupt->load(std::memory_order_relaxed)) {
+    return Error{Code::interrupted_signal, "the statement was interrupted"};
+  }
+  if (budget.deadline_ns != 0 && clock.monotonic_ns() >= budget.deadline_ns) {
+    return Error{Code::timeout_statement, "the statement took longer than its time limit"}.next(
+        "raise the limit, or ask for less at once");
+  }
+  return {};
+}
+
 int Context::progress() {
   if (budget_ == nullptr) return 0;
-  if (budget_->interrupt != nullptr && budget_->interrupt->load(std::memory_order_relaxed)) {
-    failure = Error{Code::interrupted_signal, "the statement was interrupted"};
-    return 1;
-  }
-  if (budget_->deadline_ns != 0 && clock_.monotonic_ns() >= budget_->deadline_ns) {
-    failure = Error{Code::timeout_statement, "the statement took longer than its time limit"}.next(
-        "raise the limit, or ask for less at once");
+  if (const Status allowed = go_on(*budget_, clock_); !allowed) {
+    failure = allowed.error();
     return 1;
   }
   const std::int64_t gathered = sqlite3_memory_used() - memory_before_;

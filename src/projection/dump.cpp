@@ -5,6 +5,7 @@
 
 #include "base/assert.hpp"
 #include "crypto/sha256.hpp"
+#include "kept_rows.hpp"
 #include "record/items.hpp"
 #include "sqlite_projection.hpp"
 
@@ -15,44 +16,6 @@ std::string joined(const std::vector<std::string>& parts, std::string_view by) {
   return fmt::format("{}", fmt::join(parts, by));
 }
 
-struct Branch {
-  std::string columns;
-  std::string key;
-};
-
-// The same columns from the current table and from history.
-Branch branch_of(const Layout& layout, bool history) {
-  const auto name = [&](const ColumnLayout& column) {
-    return quoted(history ? history_column(column.id) : column.name);
-  };
-  std::vector<std::string> columns;
-  std::vector<std::string> key;
-  columns.reserve(layout.image.size() + 1);
-  key.reserve(layout.key.size() + 1);
-  for (std::size_t i = 0; i < layout.image.size(); ++i) {
-    columns.push_back(fmt::format("{} AS v{}", name(layout.image[i]), i));
-  }
-  for (const std::size_t i : layout.key) key.push_back(fmt::format("v{}", i));
-  if (layout.hidden_key) {
-    columns.emplace_back("__row AS r");
-    key.emplace_back("r");
-  }
-  return {joined(columns, ", "), joined(key, ", ")};
-}
-
-// Rows of `table` valid at ?1. `now`: the current rows are the answer, and history is not asked.
-// `dropped_after`: the current table has lost columns or is gone, and held nothing then.
-std::string rows_query(const Layout& layout, bool now, bool dropped_after) {
-  const Branch history = branch_of(layout, true);
-  const std::string past = fmt::format("SELECT {} FROM main.{} WHERE __from <= ?1 AND ?1 < __to",
-                                       history.columns, quoted(history_name(layout.table)));
-  if (dropped_after) return fmt::format("{} ORDER BY {}", past, history.key);
-  const Branch current = branch_of(layout, false);
-  const std::string present = fmt::format("SELECT {} FROM main.{} WHERE __from <= ?1",
-                                          current.columns, quoted(layout.name));
-  return fmt::format("{}{} ORDER BY {}", present, now ? "" : " UNION ALL " + past, current.key);
-}
-
 std::string history_key_text(const Layout& layout) {
   std::vector<std::string> key;
   key.reserve(layout.key.size());
@@ -60,10 +23,10 @@ std::string history_key_text(const Layout& layout) {
   return joined(key, ", ");
 }
 
-void put_row(std::string& to, Prepared& row) {
-  for (int i = 0; i < row.columns(); ++i) {
+void put_row(std::string& to, std::span<const ValueView> row) {
+  for (std::size_t i = 0; i < row.size(); ++i) {
     if (i > 0) to += '|';
-    const ValueView value = row.column(i);
+    const ValueView& value = row[i];
     to += static_cast<char>('0' + value.index());
     to += ':';
     if (const auto* bytes = std::get_if<Bytes>(&value)) {
@@ -87,26 +50,15 @@ Result<std::string> SqliteProjection::dump(Position position) {
   for (const auto& [id, versions] : catalog_->table_versions()) {
     const catalog::Table* then = catalog_->table_at(id, position);
     if (then == nullptr) continue;
-    const catalog::Table* today = catalog_->table(id);
-    // A column of then that is not there today: its drop has closed all rows of then.
-    const bool dropped_after =
-        today == nullptr || std::ranges::any_of(then->columns, [&](const catalog::Column& column) {
-          return catalog::Catalog::column(*today, column.id) == nullptr;
-        });
-    Layout layout = layout_of(*catalog_, *then);
     text += fmt::format("table {} {}\n", id.value(), then->name);
-    for (ColumnLayout& column : layout.image) {
+    for (const ColumnLayout& column : layout_of(*catalog_, *then).image) {
       text += fmt::format("column {} {}\n", column.id.value(), column.name);
-      if (!dropped_after) column.name = catalog::Catalog::column(*today, column.id)->name;
     }
-    if (!dropped_after) layout.name = today->name;
-    KIMBERLITE_TRY(Prepared rows,
-                   connection_.prepare(rows_query(layout, position == applied_, dropped_after)));
-    rows.bind(1, position);
+    KIMBERLITE_TRY(const auto rows, kept_rows(id, position, Kept::rows));
     for (;;) {
-      KIMBERLITE_TRY(const bool row, rows.step());
+      KIMBERLITE_TRY(const bool row, rows->next());
       if (!row) break;
-      put_row(text, rows);
+      put_row(text, rows->values());
     }
   }
   return text;
@@ -118,10 +70,17 @@ Result<std::vector<Projection::Sum>> SqliteProjection::sums() {
   for (const auto& [id, versions] : catalog_->table_versions()) {
     if (const catalog::Table* table = catalog_->table(id)) {
       const Layout layout = layout_of(*catalog_, *table);
-      const Branch branch = branch_of(layout, false);
-      queries.emplace_back(layout.name,
-                           fmt::format("SELECT __from, {} FROM main.{} ORDER BY {}", branch.columns,
-                                       quoted(layout.name), branch.key));
+      std::vector<std::string> columns;
+      std::vector<std::string> key;
+      for (const ColumnLayout& column : layout.image) columns.push_back(quoted(column.name));
+      for (const std::size_t i : layout.key) key.push_back(columns[i]);
+      if (layout.hidden_key) {
+        columns.emplace_back("__row");
+        key.emplace_back("__row");
+      }
+      queries.emplace_back(
+          layout.name, fmt::format("SELECT __from, {} FROM main.{} ORDER BY {}",
+                                   joined(columns, ", "), quoted(layout.name), joined(key, ", ")));
     }
     const Layout first = layout_of(*catalog_, versions.front().object);
     std::vector<std::string> columns;
@@ -156,6 +115,27 @@ Result<std::vector<Projection::Sum>> SqliteProjection::sums() {
     sums.push_back(std::move(sum));
   }
   return sums;
+}
+
+Result<std::unique_ptr<KeptRows>> SqliteProjection::kept_rows(ObjectId table, Position at,
+                                                              Kept kept) {
+  KIMBERLITE_ASSERT(state_ == State::idle);
+  if (kept == Kept::rows || kept == Kept::versions) {
+    return open_kept_rows(connection_, *catalog_, table, at, kept);
+  }
+  return open_own_rows(connection_, kept);
+}
+
+Result<std::optional<RowOrigin>> SqliteProjection::origin_of(ObjectId table, Bytes key,
+                                                             Position from) {
+  const catalog::Table* known = catalog_->table_in(table, catalog_->version());
+  if (known == nullptr) return std::optional<RowOrigin>{};
+  KIMBERLITE_TRY(const auto found, origins_.find(layout_of(*catalog_, *known), key, from));
+  origins_.forget();
+  if (!found || found->change->operation == record::Operation::remove) {
+    return std::optional<RowOrigin>{};
+  }
+  return std::optional{RowOrigin{found->entry->position, found->change->ordinal}};
 }
 
 }  // namespace kimberlite::projection

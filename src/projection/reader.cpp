@@ -4,9 +4,12 @@
 
 #include "authorizer.hpp"
 #include "base/assert.hpp"
+#include "compare.hpp"
 #include "context.hpp"
+#include "kept_rows.hpp"
 #include "log_tables.hpp"
 #include "lookups.hpp"
+#include "row_check.hpp"
 #include "statement_cache.hpp"
 
 namespace kimberlite::projection {
@@ -18,6 +21,17 @@ std::size_t size_of(const ValueView& value) {
   if (const auto* text = std::get_if<std::string_view>(&value)) return text->size();
   if (const auto* bytes = std::get_if<Bytes>(&value)) return bytes->size();
   return sizeof(std::int64_t);
+}
+
+// What a VERIFY SELECT says of each table behind the columns asked for: where the record stands
+// that says the row. (SqliteCursor::verify_row gives the values.)
+void add_proof_columns(Compiled& compiled) {
+  const std::vector<sql::VerifiedTable>& tables = compiled.door.verified;
+  for (const sql::VerifiedTable& table : tables) {
+    const std::string prefix = tables.size() == 1 ? "" : table.called + ".";
+    compiled.columns.push_back(
+        {prefix + "__position", catalog::Type{catalog::TypeKind::bigint, 0, 0}});
+  }
 }
 
 class SqliteReader;
@@ -43,6 +57,7 @@ class SqliteCursor final : public Cursor {
  private:
   [[nodiscard]] Result<bool> step();
   [[nodiscard]] Status hand_out();
+  [[nodiscard]] Status verify_row();
 
   SqliteReader& reader_;
   std::shared_ptr<Compiled> compiled_;
@@ -50,6 +65,7 @@ class SqliteCursor final : public Cursor {
   std::optional<Position> as_of_;
   At head_;
   std::vector<ValueView> row_;
+  std::vector<ValueView> read_;  // what a verified row was read as
   std::uint64_t rows_ = 0;
   std::uint64_t bytes_ = 0;
   bool stepped_ = false;  // onto the first row, by `start`
@@ -59,7 +75,7 @@ class SqliteCursor final : public Cursor {
 class SqliteReader final : public Reader, private sql::TimeMap {
  public:
   SqliteReader(env::Env env, Location location)
-      : location_(std::move(location)), context_(env.clock) {}
+      : clock_(env.clock), location_(std::move(location)), context_(env.clock) {}
   ~SqliteReader() override {
     KIMBERLITE_ASSERT(!open_);
     context_.release();
@@ -79,6 +95,10 @@ class SqliteReader final : public Reader, private sql::TimeMap {
     return lookups_.find_stream(name);
   }
   [[nodiscard]] Result<std::shared_ptr<const catalog::Catalog>> catalog() override;
+  [[nodiscard]] Result<TableCheck> check_table(ObjectId table, Position at, Projection& derived,
+                                               const Budget& budget) override;
+  [[nodiscard]] Result<std::vector<OwnTableCheck>> check_own_tables(Projection& derived,
+                                                                    const Budget& budget) override;
 
  private:
   friend class SqliteCursor;
@@ -91,6 +111,8 @@ class SqliteReader final : public Reader, private sql::TimeMap {
   // A transaction: what is compiled, looked up and read in it is one snapshot.
   [[nodiscard]] Status open_snapshot();
   void close_snapshot();
+  [[nodiscard]] Result<TableCheck> check_in_snapshot(ObjectId table, Position at,
+                                                     Projection& derived, const Budget& budget);
   [[nodiscard]] Status load_catalog();
   // True if `compiled` is now what the text means with these parameters and session: it always was,
   // or it is a rewriting for another position, which is moved to the one asked for.
@@ -99,10 +121,12 @@ class SqliteReader final : public Reader, private sql::TimeMap {
   // The head of the snapshot that is open, or was until a moment ago; nothing if that is not known.
   [[nodiscard]] Result<std::optional<At>> snapshot_head(bool still_open);
 
+  env::Clock& clock_;
   Location location_;
   Context context_;
   Connection connection_;
   Lookups lookups_{connection_};
+  RowCheck check_{connection_, context_};
   Guard guard_;
   // By text (and what else it depends on).
   StatementCache<Compiled> by_text_{cached_statements};
@@ -202,8 +226,8 @@ Result<std::unique_ptr<Cursor>> SqliteReader::query(const Query& query,
   context_.position = context.as_of.value_or(Position{});
   std::string_view text = own_text(query);
   std::string qualified;
-  if (query.explain || context.as_of) {
-    qualified = std::string{query.explain ? "explain/" : "/"};
+  if (query.explain || query.verify || context.as_of) {
+    qualified = std::string{query.explain ? "explain/" : query.verify ? "verify/" : "/"};
     // Positions under today's schema share a rewriting, if it moves.
     const bool today =
         context.as_of && catalog_ != nullptr && *context.as_of >= catalog_->last_change();
@@ -258,6 +282,7 @@ Result<std::shared_ptr<Compiled>> SqliteReader::compile(std::string_view text, c
   door.now = context.now;
   door.times = this;
   door.session_as_of = context.as_of;
+  door.verify = query.verify;
   door.parameters = parameters;
   auto compiled = std::make_shared<Compiled>();
   KIMBERLITE_TRY(compiled->door, sql::rewrite(query.text, query.tokens, door));
@@ -286,6 +311,7 @@ Result<std::shared_ptr<Compiled>> SqliteReader::compile(std::string_view text, c
     for (const sql::OutputColumn& column : compiled->door.columns) {
       compiled->columns.push_back({column.name, column.type});
     }
+    add_proof_columns(*compiled);
   }
   compiled->as_of = context.as_of;
   const bool by_text = compiled->door.cacheable || compiled->door.moving;
@@ -330,12 +356,72 @@ Result<std::vector<Reader::StreamPlace>> SqliteReader::stream_places(StreamId st
   }
 }
 
+// ---- Against another projection -------------------------------------------------------------
+
+Result<TableCheck> SqliteReader::check_table(ObjectId table, Position at, Projection& derived,
+                                             const Budget& budget) {
+  KIMBERLITE_ASSERT(!open_ && derived.applied() == at);
+  const Status opened = open_snapshot();
+  Result<TableCheck> checked =
+      opened ? check_in_snapshot(table, at, derived, budget) : Result<TableCheck>{opened.error()};
+  close_snapshot();
+  return checked;
+}
+
+Result<TableCheck> SqliteReader::check_in_snapshot(ObjectId table, Position at, Projection& derived,
+                                                   const Budget& budget) {
+  TableCheck check;
+  const catalog::Table* shown = catalog_->table_at(table, at);
+  const catalog::Table* said = derived.catalog()->table_at(table, at);
+  if ((shown == nullptr) != (said == nullptr) || (shown != nullptr && !(*shown == *said))) {
+    check.differences = 1;
+    check.first = Difference{"its definition is not what the log says it is",
+                             derived.catalog()->last_change(),
+                             std::nullopt,
+                             {}};
+    return check;
+  }
+  crypto::Sha256 digest;
+  for (const Kept kept : {Kept::rows, Kept::versions}) {
+    KIMBERLITE_TRY(const auto ours, open_kept_rows(connection_, *catalog_, table, at, kept));
+    KIMBERLITE_TRY(const auto theirs, derived.kept_rows(table, at, kept));
+    Walk how;
+    how.noun = kept == Kept::rows ? Noun::row : Noun::version;
+    how.origin = [&](Bytes key, Position from) { return derived.origin_of(table, key, from); };
+    how.progress = [&] { return go_on(budget, clock_); };
+    how.digest = kept == Kept::rows ? &digest : nullptr;
+    KIMBERLITE_TRY(Walked walked, walk(*ours, *theirs, how));
+    (kept == Kept::rows ? check.rows : check.versions) = walked.rows;
+    check.differences += walked.differences;
+    if (!check.first) check.first = std::move(walked.first);
+  }
+  check.digest = digest.finish();
+  return check;
+}
+
+Result<std::vector<OwnTableCheck>> SqliteReader::check_own_tables(Projection& derived,
+                                                                  const Budget& budget) {
+  KIMBERLITE_ASSERT(!open_);
+  std::vector<OwnTableCheck> different;
+  for (const Kept kept : {Kept::records, Kept::streams, Kept::appends, Kept::schema_changes}) {
+    KIMBERLITE_TRY(const auto ours, open_own_rows(connection_, kept));
+    KIMBERLITE_TRY(const auto theirs, derived.kept_rows({}, derived.applied(), kept));
+    Walk how;
+    how.progress = [&] { return go_on(budget, clock_); };
+    KIMBERLITE_TRY(Walked walked, walk(*ours, *theirs, how));
+    if (walked.differences == 0) continue;
+    different.push_back({own_table_name(kept), walked.differences, std::move(walked.first)});
+  }
+  return different;
+}
+
 // ---- Cursors --------------------------------------------------------------------------------
 
 SqliteCursor::~SqliteCursor() {
   compiled_->statement.reset();
   sqlite3_clear_bindings(compiled_->statement.get());
   reader_.context_.forget();
+  reader_.check_.forget();
   reader_.close_snapshot();
   reader_.open_ = false;
 }
@@ -389,12 +475,38 @@ Result<bool> SqliteCursor::next() {
   return true;
 }
 
+// Each table's row against the log; behind the answer's columns comes, for each table, what
+// `add_proof_columns` announced.
+Status SqliteCursor::verify_row() {
+  KIMBERLITE_CHECK(go_on(budget_, reader_.clock_));
+  std::size_t at = compiled_->door.columns.size();
+  for (const sql::VerifiedTable& table : compiled_->door.verified) {
+    read_.clear();
+    for (std::size_t i = 0; i < table.width(); ++i) {
+      read_.push_back(compiled_->statement.column(static_cast<int>(at++)));
+    }
+    KIMBERLITE_TRY(const auto position, reader_.check_.check(reader_.catalog_, table, read_));
+    row_.push_back(position ? ValueView{static_cast<std::int64_t>(position->value())}
+                            : ValueView{Null{}});
+    // A receipt of that record would be the next column.
+  }
+  return {};
+}
+
 Status SqliteCursor::hand_out() {
-  const int columns = compiled_->statement.columns();
-  row_.resize(static_cast<std::size_t>(columns));
-  for (int i = 0; i < columns; ++i) {
-    row_[static_cast<std::size_t>(i)] = compiled_->statement.column(i);
-    bytes_ += size_of(row_[static_cast<std::size_t>(i)]);
+  const std::size_t columns = compiled_->door.verified.empty()
+                                  ? static_cast<std::size_t>(compiled_->statement.columns())
+                                  : compiled_->door.columns.size();
+  row_.resize(columns);
+  for (std::size_t i = 0; i < columns; ++i) {
+    row_[i] = compiled_->statement.column(static_cast<int>(i));
+    bytes_ += size_of(row_[i]);
+  }
+  if (!compiled_->door.verified.empty()) {
+    if (Status proved = verify_row(); !proved) {
+      done_ = true;
+      return proved;
+    }
   }
   ++rows_;
   if (budget_.rows_max != 0 && rows_ > budget_.rows_max) {

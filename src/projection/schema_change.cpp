@@ -1,6 +1,7 @@
 // DDL in the projection: the same physical steps on the leader, on a replica and in a rebuild.
 #include <fmt/format.h>
 
+#include "added_default.hpp"
 #include "base/assert.hpp"
 #include "sql/types.hpp"
 #include "sqlite_projection.hpp"
@@ -19,17 +20,6 @@ std::string literal_of(const ValueView& value) {
   if (const auto* text = std::get_if<std::string_view>(&value)) return quoted_text(*text);
   if (const auto* bytes = std::get_if<Bytes>(&value)) return fmt::format("x'{}'", to_hex(*bytes));
   return "NULL";
-}
-
-// Whatever calls a function may answer otherwise tomorrow, or on another machine.
-bool calls_function(std::string_view expression) {
-  const Result<std::vector<sql::Token>> tokens = sql::tokenize(expression);
-  if (!tokens) return true;
-  for (std::size_t i = 1; i < tokens->size(); ++i) {
-    if ((*tokens)[i].is(sql::TokenKind::left_parenthesis) && (*tokens)[i - 1].is_name())
-      return true;
-  }
-  return false;
 }
 
 }  // namespace
@@ -77,7 +67,7 @@ Result<Script> SqliteProjection::script_of(const catalog::Change& change,
           },
           [&](const catalog::AddColumn& c) -> Result<Script> {
             const catalog::Table& table = *after.table(c.table);
-            KIMBERLITE_TRY(Value given, added_default(table, c.column));
+            KIMBERLITE_TRY(Value given, added_default(connection_, table, c.column));
             const std::string literal = is_null(given) ? std::string{} : literal_of(view(given));
             capture_.know_default(c.table, c.column.id, std::move(given));
             return add_column(after, table, c, literal);
@@ -104,34 +94,13 @@ Result<Script> SqliteProjection::script_of(const catalog::Change& change,
       change);
 }
 
-// SQLite gives rows that are there the default as it is spelled, without any of our rules: so it is
-// computed here, once, and must be the same everywhere.
-Result<Value> SqliteProjection::added_default(const catalog::Table& table,
-                                              const catalog::Column& column) {
-  if (!column.default_value || column.generated) return Value{Null{}};
-  if (calls_function(*column.default_value)) {
-    return Error{Code::sql_unsupported,
-                 "the default of an added column must be a constant: it is given to the rows that "
-                 "are there"}
-        .where("column {}.{}", table.name, column.name)
-        .next("add the column with a constant default, then UPDATE");
-  }
-  KIMBERLITE_TRY(const std::string expression,
-                 sql::rewrite_expression(*column.default_value, table));
-  KIMBERLITE_TRY(Prepared compute, connection_.prepare(fmt::format("SELECT ({})", expression)));
-  KIMBERLITE_TRY(const bool row, compute.step());
-  KIMBERLITE_ASSERT(row);
-  const Running running{compute};
-  return sql::canonicalise(compute.column(0), column.type);
-}
-
 Status SqliteProjection::know_defaults() {
   for (const catalog::Table* table : catalog_->tables()) {
     const Layout layout = layout_of(*catalog_, *table);
     for (const ColumnLayout& added : layout.image) {
       const catalog::Column& column = *catalog::Catalog::column(*table, added.id);
       if (added.added_at.value() == 0 || !column.default_value) continue;
-      KIMBERLITE_TRY(Value given, added_default(*table, column));
+      KIMBERLITE_TRY(Value given, added_default(connection_, *table, column));
       capture_.know_default(table->id, column.id, std::move(given));
     }
   }

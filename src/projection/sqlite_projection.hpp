@@ -18,6 +18,7 @@
 #include "capture.hpp"
 #include "context.hpp"
 #include "lookups.hpp"
+#include "origins.hpp"
 #include "statement_cache.hpp"
 #include "versions.hpp"
 
@@ -62,6 +63,10 @@ class SqliteProjection final : public Projection, private sql::TimeMap {
 
   [[nodiscard]] Result<std::string> dump(Position position) override;
   [[nodiscard]] Result<std::vector<Sum>> sums() override;
+  [[nodiscard]] Result<std::unique_ptr<KeptRows>> kept_rows(ObjectId table, Position at,
+                                                            Kept kept) override;
+  [[nodiscard]] Result<std::optional<RowOrigin>> origin_of(ObjectId table, Bytes key,
+                                                           Position from) override;
 
  private:
   enum class State : std::uint8_t { idle, batch, request, replay };
@@ -104,9 +109,6 @@ class SqliteProjection final : public Projection, private sql::TimeMap {
   [[nodiscard]] Status change_schema(const catalog::Change& change, Position position);
   [[nodiscard]] Result<Script> script_of(const catalog::Change& change,
                                          const catalog::Catalog& after);
-  // Of a column that is, or was, added to a table with rows; NULL if it has no default.
-  [[nodiscard]] Result<Value> added_default(const catalog::Table& table,
-                                            const catalog::Column& column);
   [[nodiscard]] Status know_defaults();
   [[nodiscard]] Status check_view(const catalog::View& view);
   [[nodiscard]] Status save_catalog();
@@ -118,6 +120,7 @@ class SqliteProjection final : public Projection, private sql::TimeMap {
   Capture capture_;
   Applier applier_{connection_, context_, capture_};
   Versions versions_{connection_};
+  Origins origins_{connection_, context_};
   StatementCache<Compiled> statements_{cached_statements};
   static constexpr std::size_t cached_statements = 256;
 

@@ -35,6 +35,10 @@ class LogSource {
   virtual ~LogSource() = default;
   // `not_found.position` beyond the head.
   [[nodiscard]] virtual Result<OpenedRecord> read(Position position) = 0;
+  // The same, and all of the record is proved on the way: the frame's checksum, the commitment of
+  // every item, the body commitment, the entry's leaf, and that this leaf is in the log's tree. An
+  // `integrity.*` that names what is not so.
+  [[nodiscard]] virtual Result<OpenedRecord> read_proved(Position position) = 0;
   // How an actor, and a record's kind, are shown; an unknown one by its id or number.
   [[nodiscard]] virtual std::string actor_name(const Id128& actor) = 0;
   [[nodiscard]] virtual std::string_view kind_name(std::uint16_t kind) = 0;

@@ -40,6 +40,7 @@
 #include "catalog/catalog.hpp"
 #include "env/env.hpp"
 #include "projection/log_source.hpp"
+#include "projection/table_check.hpp"
 #include "projection/vfs.hpp"
 #include "record/entry.hpp"
 #include "record/items.hpp"
@@ -63,8 +64,10 @@ struct Query {
   std::span<const sql::Token> tokens;
   std::uint32_t parameters = 0;  // values the caller must give
   bool explain = false;          // the plan of it, in a reader
+  bool verify = false;           // its rows are held against the log, in a reader
   [[nodiscard]] static Query of(const sql::Statement& statement) {
-    return {statement.text, statement.tokens, statement.parameters.count, statement.explain};
+    return {statement.text, statement.tokens, statement.parameters.count, statement.explain,
+            statement.verify};
   }
 };
 
@@ -112,6 +115,9 @@ struct Budget {
   std::uint64_t memory_max = base::statement_memory_max;
   const std::atomic<bool>* interrupt = nullptr;  // true: stop with `interrupted.signal`
 };
+
+// `interrupted.signal` or `timeout.statement` if one of the bounds says so.
+[[nodiscard]] Status go_on(const Budget& budget, env::Clock& clock);
 
 // A committed record of this batch, once its entry (with the time) is known. `digest` is the
 // request's, for idempotency; empty: none.
@@ -221,6 +227,14 @@ class Projection {
     friend bool operator==(const Sum&, const Sum&) = default;
   };
   [[nodiscard]] virtual Result<std::vector<Sum>> sums() = 0;
+  // What a reader of another projection is held against (Reader::check_table); ends before this
+  // projection is written to again. `at` is of no account for the own tables.
+  [[nodiscard]] virtual Result<std::unique_ptr<KeptRows>> kept_rows(ObjectId table, Position at,
+                                                                    Kept kept) = 0;
+  // What made the version of the row that begins at `from`; nothing if no record did. `key` is a
+  // value list.
+  [[nodiscard]] virtual Result<std::optional<RowOrigin>> origin_of(ObjectId table, Bytes key,
+                                                                   Position from) = 0;
 
  protected:
   Projection() = default;

@@ -66,6 +66,17 @@ class Reader {
   // As of the latest snapshot.
   [[nodiscard]] virtual Result<std::shared_ptr<const catalog::Catalog>> catalog() = 0;
 
+  // A table as of `at`, and every version superseded by then, held against `derived`: a projection
+  // of the same log whose last record is `at`, with the changes of this table at least. Not beyond
+  // the head.
+  [[nodiscard]] virtual Result<TableCheck> check_table(ObjectId table, Position at,
+                                                       Projection& derived,
+                                                       const Budget& budget) = 0;
+  // The projection's own tables held against those of `derived`, whose last record is this one's
+  // too. Only those that differ.
+  [[nodiscard]] virtual Result<std::vector<OwnTableCheck>> check_own_tables(
+      Projection& derived, const Budget& budget) = 0;
+
  protected:
   Reader() = default;
 };

@@ -45,10 +45,12 @@ class ReaderCursor final : public Cursor {
   std::vector<ColumnInfo> columns_;
 };
 
-// Rows that are all here already: a read inside a transaction.
+// Rows that are all here already: a read inside a transaction, which is of no position, or what
+// VERIFY TABLE says.
 class RowsCursor final : public Cursor {
  public:
-  explicit RowsCursor(projection::Evaluated&& evaluated) : rows_(std::move(evaluated.rows)) {
+  explicit RowsCursor(projection::Evaluated&& evaluated, const projection::At& at = {})
+      : rows_(std::move(evaluated.rows)), at_(at) {
     for (projection::ResultColumn& column : evaluated.columns) {
       columns_.push_back({std::move(column.name), column.type});
     }
@@ -62,12 +64,13 @@ class RowsCursor final : public Cursor {
     return true;
   }
   std::span<const ValueView> row() const override { return views_; }
-  Position position() const override { return {}; }
-  TimestampUs timestamp() const override { return {}; }
+  Position position() const override { return at_.position; }
+  TimestampUs timestamp() const override { return at_.now; }
 
  private:
   std::vector<ColumnInfo> columns_;
   std::vector<Row> rows_;
+  projection::At at_;
   std::vector<ValueView> views_;
   std::size_t next_ = 0;
 };
@@ -111,6 +114,11 @@ Status check_values(std::span<const Value> parameters) {
 Error not_in_transaction_only(std::string_view what) {
   return Error{Code::sql_transaction, "{} cannot stand inside a transaction", what}.next(
       "COMMIT or ROLLBACK first");
+}
+
+// It holds rows against records, and the transaction's own are in none yet.
+bool verifies(const sql::Statement& statement) {
+  return statement.verify || statement.kind == sql::StatementKind::verify_table;
 }
 
 }  // namespace
@@ -465,6 +473,12 @@ Result<std::unique_ptr<Cursor>> LocalSession::read_rows(const ParsedPtr& parsed,
   if (kind == sql::StatementKind::show_tables || kind == sql::StatementKind::show_columns) {
     return show(parsed->statement, as_of, limits);
   }
+  if (kind == sql::StatementKind::verify_table) {
+    projection::At at;
+    KIMBERLITE_TRY(projection::Evaluated verdict,
+                   verify_table(*parsed, statement, as_of, limits, at));
+    return std::make_unique<RowsCursor>(std::move(verdict), at);
+  }
   return query_rows(parsed, statement, as_of, limits);
 }
 
@@ -515,6 +529,7 @@ Result<std::unique_ptr<Cursor>> LocalSession::query(const Statement& statement, 
     return Error{Code::sql_misuse, "this statement writes; query() reads"}.next("use execute()");
   }
   const bool past = !std::holds_alternative<std::monostate>(as_of);
+  if (transaction_ && verifies(parsed->statement)) return not_in_transaction_only("VERIFY");
   if (transaction_ && !past) {
     KIMBERLITE_TRY(Reply reply, within(parsed, statement, limits));
     if (reply.cursor) return std::move(reply.cursor);
@@ -609,6 +624,7 @@ Result<Reply> LocalSession::run(const Statement& statement, const Why& why,
       break;
   }
   const bool writes = sql::is_write(parsed->statement.kind) && !parsed->statement.explain;
+  if (transaction_ && verifies(parsed->statement)) return not_in_transaction_only("VERIFY");
   if (transaction_) {
     if (writes && parsed->statement.kind == sql::StatementKind::ddl) {
       return not_in_transaction_only("a change of the schema");

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/database.hpp"
+#include "rebuilt.hpp"
 #include "request.hpp"
 #include "tenant.hpp"
 
@@ -88,6 +89,17 @@ class LocalSession final : public Session {
                                                            const ReadLimits& limits);
   [[nodiscard]] Result<std::unique_ptr<Cursor>> show(const sql::Statement& statement,
                                                      const AsOf& as_of, const ReadLimits& limits);
+  // VERIFY TABLE: session_verify.cpp.
+  [[nodiscard]] Result<projection::Evaluated> verify_table(const Parsed& parsed,
+                                                           const Statement& statement,
+                                                           const AsOf& as_of,
+                                                           const ReadLimits& limits,
+                                                           projection::At& answered);
+  [[nodiscard]] Result<projection::At> verified_position(projection::Reader& reader,
+                                                         const sql::Statement& statement,
+                                                         std::span<const ValueView> parameters,
+                                                         const AsOf& as_of);
+  [[nodiscard]] Status rebuild(Rebuilt& rebuilt, Position to, const projection::Budget& budget);
   [[nodiscard]] Result<Reply> set_as_of(const Parsed& parsed, const Statement& statement);
   [[nodiscard]] Result<Position> resolve(projection::Reader& reader,
                                          const sql::Statement& statement,

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
+#include <map>
 #include <optional>
 #include <set>
 
@@ -14,6 +16,7 @@
 #include "keystore/keystore.hpp"
 #include "log/verify.hpp"
 #include "projection/vfs.hpp"
+#include "projection_check.hpp"
 #include "snapshot_file.hpp"
 #include "state_rebuild.hpp"
 #include "tenant_files.hpp"
@@ -149,6 +152,9 @@ class Verifier {
       KIMBERLITE_TRY(log::VerifyReport log,
                      log::verify(storage_, {tenant, static_cast<std::uint16_t>(lane)}, options));
       report_.findings_total += log.findings_total - log.findings.size();
+      if (lane == kernel::Lane::data) {
+        data_logs_.insert_or_assign(tenant, DataLog{log.log_id, log.head, log.findings.empty()});
+      }
       for (log::Finding& finding : log.findings) {
         // What is stored of a head is no record, and the journal makes none again; only the records
         // it is held against may still be there.
@@ -349,7 +355,35 @@ class Verifier {
         report_.notes.push_back(fmt::format("{}: {}; the next open mends it", suspect.error.where(),
                                             suspect.error.what()));
       }
+      if (scrub->damaged.empty()) KIMBERLITE_CHECK(rows(tenant, keys));
+      if (report_.cancelled) return {};
     }
+    return {};
+  }
+
+  // The rows of a projection whose pages are whole against a log that is.
+  Status rows(TenantId tenant, const keystore::Keystore& keys) {
+    const auto log = data_logs_.find(tenant);
+    if (log == data_logs_.end() || log->second.head.position.value() == 0) return {};
+    if (!log->second.whole) {
+      report_.notes.push_back(fmt::format("{}: not compared with its log, which is not whole",
+                                          projection_path(tenant)));
+      return {};
+    }
+    const auto progress = [this](std::uint64_t records) {
+      return !options_.progress || options_.progress({.records = records});
+    };
+    KIMBERLITE_TRY(ProjectionCheck check, check_projection({.storage = storage_,
+                                                            .keys = keys,
+                                                            .tenant = tenant,
+                                                            .log_id = log->second.log_id,
+                                                            .head = log->second.head,
+                                                            .journal_goes_on = journal_goes_on_,
+                                                            .progress = progress}));
+    for (VerifyFinding& finding : check.findings) add(std::move(finding));
+    std::ranges::move(check.notes, std::back_inserter(report_.notes));
+    report_.rows += check.rows;
+    report_.cancelled = check.cancelled;
     return {};
   }
 
@@ -359,9 +393,15 @@ class Verifier {
   std::optional<consensus::Superblock> superblock_;
   std::set<std::string> keys_met_;  // origins of logs that are here
   std::uint64_t pinned_ = 0;        // heads signed by a key that was given
-  std::set<TenantId> tenants_;      // with a directory
-  bool keystore_sound_ = false;     // it is the one the superblock names
-  bool journal_goes_on_ = false;    // the journal holds prepares behind the checkpoint
+  struct DataLog {
+    Id128 log_id{};
+    record::Head head;
+    bool whole = false;
+  };
+  std::map<TenantId, DataLog> data_logs_;
+  std::set<TenantId> tenants_;    // with a directory
+  bool keystore_sound_ = false;   // it is the one the superblock names
+  bool journal_goes_on_ = false;  // the journal holds prepares behind the checkpoint
 };
 
 }  // namespace

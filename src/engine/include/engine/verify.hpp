@@ -4,12 +4,14 @@
 // `verify` needs no key: superblock copies, journal, keystore and snapshot files against what the
 // superblock names, every log from bytes to root, and the heads of all logs against the digest the
 // last checkpoint recorded. With the master key it also authenticates every page of the
-// projections. A finding names file, byte and position. Thread rule: no other process may hold the
+// projections, derives each again in memory, and holds all rows and all their versions against what
+// the log says. A finding names file, byte and position. Thread rule: no other process may hold the
 // directory; `verify` takes its lock.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,7 +38,7 @@ struct VerifyOptions {
   std::vector<record::VerifierKey> log_keys;
   // Heads that were checked: of their logs, what was verified then is not read again.
   std::vector<record::TreeHead> since;
-  bool projection = false;         // authenticate the pages of every projection too
+  bool projection = false;         // every projection too: its pages and its rows
   std::size_t findings_max = 100;  // later ones are only counted
   std::function<bool(const VerifyProgress&)> progress;  // false stops: nothing is then proved
 };
@@ -49,6 +51,9 @@ struct VerifyFinding {
   std::string what;
   std::string expected;  // both empty where there is nothing to compare
   std::string found;
+  // Of a row of a projection that is not what the log says; `position` is then its record's.
+  std::string table;
+  std::optional<std::uint32_t> change;
 };
 
 struct VerifiedLog {
@@ -74,6 +79,7 @@ struct VerifyReport {
   std::uint64_t findings_total = 0;
   std::vector<std::string> notes;  // what a crash left behind, and the next open clears up
   std::uint64_t pages = 0;         // of projections, authenticated
+  std::uint64_t rows = 0;          // of projections and their history, held against the log
   bool cancelled = false;
 
   [[nodiscard]] bool clean() const { return findings_total == 0 && !cancelled; }

@@ -17,8 +17,11 @@ constexpr int exit_interrupted = 9;
 
 Error error_of(const engine::VerifyFinding& finding, std::string_view root) {
   Error error{finding.code, "{}", finding.what};
-  std::string where = fmt::format("{}/{}, byte {}", root, finding.file, finding.offset);
+  std::string where = fmt::format("{}/{}", root, finding.file);
+  // A row is no byte of a file.
+  if (finding.table.empty()) where += fmt::format(", byte {}", finding.offset);
   if (finding.position.value() != 0) where += fmt::format(", record {}", finding.position.value());
+  if (finding.change) where += fmt::format(", change {}", *finding.change);
   std::string why;
   if (!finding.expected.empty() || !finding.found.empty()) {
     why = fmt::format("{} is expected, {} was found", finding.expected, finding.found);
@@ -26,7 +29,10 @@ Error error_of(const engine::VerifyFinding& finding, std::string_view root) {
   return std::move(error)
       .where("{}", where)
       .why("{}", why)
-      .next("restore it from a backup; nothing was changed or cut off");
+      .next("{}", finding.table.empty()
+                      ? "restore it from a backup; nothing was changed or cut off"
+                      : "remove the file: it is derived, and the next open makes it again from the "
+                        "log; nothing was changed");
 }
 
 void append_finding(std::string& text, const engine::VerifyFinding& finding) {
@@ -38,6 +44,13 @@ void append_finding(std::string& text, const engine::VerifyFinding& finding) {
   object.text("what", finding.what);
   object.text("expected", finding.expected);
   object.text("found", finding.found);
+  if (finding.table.empty()) return;
+  object.text("table", finding.table);
+  if (finding.change) {
+    object.number("change", *finding.change);
+  } else {
+    object.null("change");
+  }
 }
 
 void append_report(std::string& text, const engine::VerifyReport& report,
@@ -47,6 +60,7 @@ void append_report(std::string& text, const engine::VerifyReport& report,
   object.boolean("interrupted", report.cancelled);
   object.number("findings_total", report.findings_total);
   object.number("pages", report.pages);
+  object.number("rows", report.rows);
   object.number("elapsed_us", elapsed_us);
   object.member("logs");
   text += '[';
@@ -135,6 +149,7 @@ Status print_report(App& app, const engine::VerifyReport& report, std::string_vi
       fmt::format("ok  {}, {}, {}, {}, chain, tree", plural(report.logs.size(), "log"),
                   plural(records, "record"), plural(items, "item"), plural(segments, "segment"));
   if (report.pages > 0) line += ", " + plural(report.pages, "page");
+  if (report.rows > 0) line += ", " + plural(report.rows, "row");
   line += fmt::format(", {}{}, 0 anchors   {:.2f} s\n", plural(heads, "signature"),
                       heads == 0        ? ""
                       : pinned == 0     ? " (self)"
@@ -288,7 +303,7 @@ Result<int> run_doctor(App& app, const DoctorOptions& /*options*/) {
   KIMBERLITE_TRY(const engine::VerifyReport report, engine::verify(storage, options));
   add("verify", report.clean(),
       report.clean()
-          ? std::string{"every byte is as it was written"}
+          ? std::string{"every byte is as it was written, every row as the log says"}
           : fmt::format("{} findings: kimberlite verify shows them", report.findings_total));
   const std::optional<catalog::Type> text{catalog::Type{catalog::TypeKind::text}};
   KIMBERLITE_CHECK(write_facts(app, {{"check", text}, {"result", text}, {"detail", text}}, rows));

@@ -230,7 +230,8 @@ void CommandLine::add_evidence() {
                     "the log's public key, that its heads must be signed by: a line or its file");
   last().add_option("--since", verify.since,
                     "the file of a signed head: go on from it, and check that the log extends it");
-  last().add_flag("--projection", verify.projection, "also that the tables are what the log says");
+  last().add_flag("--projection", verify.projection,
+                  "also that all rows, past ones too, are what the log says");
   examples(
       "Exits 0 only if all of it was checked and is right.\n\n"
       "  kimberlite verify clinic --log-key clinic.vkey\n"

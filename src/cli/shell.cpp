@@ -103,10 +103,10 @@ class Shell {
     const auto catalog = session_.catalog();
     if (!catalog) return;
     std::vector<std::string>& words = completion_words();
-    words = {"SELECT",          "INSERT INTO", "UPDATE",     "DELETE FROM", "CREATE TABLE",
-             "ALTER TABLE",     "FROM",        "WHERE",      "ORDER BY",    "AS OF POSITION",
-             "AS OF TIMESTAMP", "HISTORY(",    "DIFF(",      "WITH REASON", "BEGIN",
-             "COMMIT",          "ROLLBACK",    "SHOW TABLES"};
+    words = {"SELECT",          "INSERT INTO", "UPDATE",      "DELETE FROM",   "CREATE TABLE",
+             "ALTER TABLE",     "FROM",        "WHERE",       "ORDER BY",      "AS OF POSITION",
+             "AS OF TIMESTAMP", "HISTORY(",    "DIFF(",       "WITH REASON",   "BEGIN",
+             "COMMIT",          "ROLLBACK",    "SHOW TABLES", "VERIFY SELECT", "VERIFY TABLE"};
     for (const catalog::Table* table : (*catalog)->tables()) {
       words.push_back(table->name);
       for (const catalog::Column& column : table->columns) words.push_back(column.name);

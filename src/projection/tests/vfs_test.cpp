@@ -34,12 +34,12 @@ TEST(Vfs, ADatabaseIsBornInWalModeAndKeepsItsRows) {
   SimEnv world{1};
   const auto vfs = test_vfs(world.env());
   {
-    Connection db{vfs.get()};
+    SealedConnection db{vfs.get()};
     EXPECT_EQ(db.query("PRAGMA journal_mode"), "wal\n");
     EXPECT_EQ(db.query("PRAGMA page_size"), "4096\n");
     EXPECT_EQ(db.run("CREATE TABLE t(a); INSERT INTO t VALUES('one'), ('two')"), SQLITE_OK);
   }
-  Connection again{vfs.get(), SQLITE_OPEN_READWRITE};
+  SealedConnection again{vfs.get(), SQLITE_OPEN_READWRITE};
   EXPECT_EQ(again.query("SELECT a FROM t"), "one\ntwo\n");
   EXPECT_EQ(again.query("PRAGMA integrity_check"), "ok\n");
   EXPECT_FALSE(vfs->take_error());
@@ -48,7 +48,7 @@ TEST(Vfs, ADatabaseIsBornInWalModeAndKeepsItsRows) {
 TEST(Vfs, WithoutCreateThereMustBeADatabase) {
   SimEnv world{1};
   const auto vfs = test_vfs(world.env());
-  const Connection db{vfs.get(), SQLITE_OPEN_READWRITE};
+  const SealedConnection db{vfs.get(), SQLITE_OPEN_READWRITE};
   EXPECT_EQ(db.opened(), SQLITE_CANTOPEN);
   EXPECT_EQ(vfs->take_error()->code(), Code::not_found_file);
 }
@@ -56,7 +56,7 @@ TEST(Vfs, WithoutCreateThereMustBeADatabase) {
 TEST(Vfs, RefusesEveryFileButItsTwo) {
   SimEnv world{1};
   const auto vfs = test_vfs(world.env());
-  Connection db{vfs.get()};
+  SealedConnection db{vfs.get()};
   ASSERT_EQ(db.run("CREATE TABLE t(a)"), SQLITE_OK);
   EXPECT_FALSE(vfs->take_error());
   EXPECT_NE(db.run("ATTACH 'other.db' AS o"), SQLITE_OK);
@@ -125,9 +125,9 @@ TEST(Vfs, EqualsPlainSqliteUnderARandomWorkload) {
   for (std::uint64_t seed = 0; seed < 6; seed += sampled(2)) {
     SimEnv world{seed};
     const auto vfs = test_vfs(world.env());
-    Connection plain{nullptr};
+    SealedConnection plain{nullptr};
     ASSERT_EQ(plain.run(two_tables), SQLITE_OK);
-    auto sealed = std::make_unique<Connection>(vfs.get());
+    auto sealed = std::make_unique<SealedConnection>(vfs.get());
     ASSERT_EQ(sealed->run("PRAGMA cache_size=10; PRAGMA wal_autocheckpoint=50"), SQLITE_OK);
     ASSERT_EQ(sealed->run(two_tables), SQLITE_OK);
     Prng prng{seed, 9};
@@ -147,7 +147,7 @@ TEST(Vfs, EqualsPlainSqliteUnderARandomWorkload) {
       }
       if (step % 100 == 99) {
         plain.run("ROLLBACK");
-        sealed = std::make_unique<Connection>(vfs.get());
+        sealed = std::make_unique<SealedConnection>(vfs.get());
         ASSERT_EQ(sealed->run("PRAGMA cache_size=10; PRAGMA wal_autocheckpoint=50"), SQLITE_OK);
         ASSERT_TRUE(sealed->query(dump_all) == plain.query(dump_all)) << "seed " << seed;
         ASSERT_EQ(sealed->query("PRAGMA integrity_check"), "ok\n");
@@ -162,9 +162,9 @@ TEST(Vfs, AKilledProcessLosesNoCommit) {
   for (std::uint64_t seed = 0; seed < 12; seed += sampled(3)) {
     SimEnv world{seed};
     const auto vfs = test_vfs(world.env());
-    Connection plain{nullptr};
+    SealedConnection plain{nullptr};
     ASSERT_EQ(plain.run(two_tables), SQLITE_OK);
-    Connection sealed{vfs.get()};
+    SealedConnection sealed{vfs.get()};
     ASSERT_EQ(sealed.run("PRAGMA cache_size=10; PRAGMA wal_autocheckpoint=50"), SQLITE_OK);
     ASSERT_EQ(sealed.run(two_tables), SQLITE_OK);
     Prng prng{seed, 9};
@@ -181,7 +181,7 @@ TEST(Vfs, AKilledProcessLosesNoCommit) {
     ASSERT_TRUE(found);
     EXPECT_TRUE(found->damaged.empty() && found->suspect.empty());
     const auto vfs_after = test_vfs(after.env());
-    Connection again{vfs_after.get()};
+    SealedConnection again{vfs_after.get()};
     ASSERT_TRUE(again.query(dump_all) == plain.query(dump_all)) << "seed " << seed;
     ASSERT_EQ(again.query("PRAGMA integrity_check"), "ok\n");
   }
@@ -190,7 +190,7 @@ TEST(Vfs, AKilledProcessLosesNoCommit) {
 TEST(Vfs, NoTextOfTheUserReachesTheDisk) {
   SimEnv world{1};
   const auto vfs = test_vfs(world.env());
-  Connection db{vfs.get()};
+  SealedConnection db{vfs.get()};
   ASSERT_EQ(db.run("CREATE TABLE canary_table(canary_column TEXT)"), SQLITE_OK);
   for (int i = 0; i < 300; ++i) {
     ASSERT_EQ(db.run("INSERT INTO canary_table VALUES('canary value')"), SQLITE_OK);
@@ -212,12 +212,12 @@ TEST(Vfs, NoTextOfTheUserReachesTheDisk) {
 DiskImage small_database(bool with_wal, std::string* dump) {
   SimEnv world{1};
   const auto vfs = test_vfs(world.env());
-  Connection db{vfs.get()};
+  SealedConnection db{vfs.get()};
   EXPECT_EQ(db.run(two_tables), SQLITE_OK);
   EXPECT_EQ(db.run("INSERT INTO t VALUES(1, 'one'), (2, 'two')"), SQLITE_OK);
   if (with_wal) {
     // A reader of this state keeps the checkpoint from what comes after it.
-    Connection reader{vfs.get()};
+    SealedConnection reader{vfs.get()};
     EXPECT_EQ(reader.run("BEGIN; SELECT * FROM t"), SQLITE_OK);
     EXPECT_EQ(db.run("INSERT INTO t VALUES(3, 'three')"), SQLITE_OK);
     EXPECT_EQ(db.run("INSERT INTO u VALUES(3, 'three')"), SQLITE_OK);
@@ -254,7 +254,7 @@ Scrub scrub_of(const DiskImage& image) {
 std::string read_all(const DiskImage& image) {
   SimEnv world{2, image};
   const auto vfs = test_vfs(world.env());
-  Connection db{vfs.get(), SQLITE_OPEN_READWRITE};
+  SealedConnection db{vfs.get(), SQLITE_OPEN_READWRITE};
   if (db.opened() == SQLITE_OK) {
     const std::string rows = db.query(dump_all);
     if (sqlite3_errcode(db.get()) == SQLITE_OK || rows == "no such table: t") return rows;
@@ -355,17 +355,17 @@ TEST(VfsDamage, MissingCutSwappedAndForeignFilesAreFound) {
 
   SimEnv world{2, whole};
   const auto wrong_key = test_vfs(world.env(), std::byte{2});
-  EXPECT_EQ(Connection(wrong_key.get()).opened(), SQLITE_IOERR);
+  EXPECT_EQ(SealedConnection(wrong_key.get()).opened(), SQLITE_IOERR);
   EXPECT_EQ(wrong_key->take_error()->code(), Code::integrity_projection);
   const auto wrong_id =
       Vfs::make(world.env(), test_path, test_key(std::byte{1}), Id128{std::byte{8}});
-  EXPECT_EQ(Connection(wrong_id->get()).opened(), SQLITE_IOERR);
+  EXPECT_EQ(SealedConnection(wrong_id->get()).opened(), SQLITE_IOERR);
 }
 
 TEST(VfsDamage, APageThatGoesBadWhileOpenIsNeverHandedOver) {
   SimEnv world{1};
   const auto vfs = test_vfs(world.env());
-  Connection writer{vfs.get()};
+  SealedConnection writer{vfs.get()};
   ASSERT_EQ(writer.run("CREATE TABLE t(k INTEGER PRIMARY KEY, v)"), SQLITE_OK);
   ASSERT_EQ(writer.run("INSERT INTO t VALUES(1, 'one')"), SQLITE_OK);
   for (const std::string_view file : {test_path, wal_name}) {
@@ -378,7 +378,7 @@ TEST(VfsDamage, APageThatGoesBadWhileOpenIsNeverHandedOver) {
     ASSERT_TRUE((*on_disk)->read_at(at, byte));
     byte[0] ^= std::byte{4};
     ASSERT_TRUE((*on_disk)->write_at(at, byte));
-    Connection reader{vfs.get()};
+    SealedConnection reader{vfs.get()};
     EXPECT_EQ(reader.run("SELECT * FROM t"), SQLITE_IOERR_DATA);
     const auto error = vfs->take_error();
     ASSERT_TRUE(error);
@@ -401,7 +401,7 @@ struct Progress {
 Progress crash_workload(SimEnv& world, bool full_sync) {
   Progress progress;
   const auto vfs = test_vfs(world.env());
-  auto db = std::make_unique<Connection>(vfs.get());
+  auto db = std::make_unique<SealedConnection>(vfs.get());
   const auto commit = [&](const std::string& sql) {
     const int code = db->run(sql);
     if (world.storage().frozen()) return false;
@@ -433,7 +433,7 @@ Progress crash_workload(SimEnv& world, bool full_sync) {
     }
     if (round == 9) {
       db.reset();  // the last connection checkpoints
-      db = std::make_unique<Connection>(vfs.get());
+      db = std::make_unique<SealedConnection>(vfs.get());
       settings();
       if (world.storage().frozen()) return progress;
       progress.synced = progress.states.size() - 1;
@@ -461,7 +461,7 @@ void crash_everywhere(bool full_sync) {
     torn += found.suspect.size();
     SimEnv after{4, left};
     const auto vfs = test_vfs(after.env());
-    Connection db{vfs.get()};
+    SealedConnection db{vfs.get()};
     ASSERT_EQ(db.opened(), SQLITE_OK) << "call " << n << ": " << to_string(*vfs->take_error());
     ASSERT_EQ(db.query("PRAGMA integrity_check"), "ok\n") << "call " << n;
     const std::string state = db.query(dump_all);
@@ -492,7 +492,7 @@ TEST(VfsCrash, TheSameSeedGivesTheSameBytes) {
   for (Hash& digest : digests) {
     SimEnv world{3};
     const auto vfs = test_vfs(world.env());
-    Connection db{vfs.get()};
+    SealedConnection db{vfs.get()};
     ASSERT_EQ(sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, 42, nullptr), SQLITE_OK);
     ASSERT_EQ(db.run("CREATE TABLE t(a); INSERT INTO t VALUES(randomblob(100))"), SQLITE_OK);
     digest = world.storage().image().digest();
@@ -509,7 +509,7 @@ TEST(VfsCrash, AFullDiskAndAFailingOneAreErrorsThatLoseNothing) {
       std::string last;
       {
         const auto vfs = test_vfs(world.env());
-        Connection db{vfs.get()};
+        SealedConnection db{vfs.get()};
         if (db.opened() != SQLITE_OK) {
           ASSERT_TRUE(vfs->take_error());
           continue;
@@ -529,7 +529,7 @@ TEST(VfsCrash, AFullDiskAndAFailingOneAreErrorsThatLoseNothing) {
       }
       SimEnv after{4, world.storage().image()};
       const auto vfs = test_vfs(after.env());
-      Connection again{vfs.get()};
+      SealedConnection again{vfs.get()};
       ASSERT_TRUE(again.query(dump_all) == last) << "call " << n;
     }
   }
@@ -540,7 +540,7 @@ TEST(VfsCrash, AFullDiskAndAFailingOneAreErrorsThatLoseNothing) {
 TEST(VfsThreads, ReadersSeeWholeTransactionsWhileOneWrites) {
   platform::MemoryEnv world{{}};
   const auto vfs = test_vfs(world.env());
-  Connection writer{vfs.get()};
+  SealedConnection writer{vfs.get()};
   ASSERT_EQ(writer.run("CREATE TABLE t(k INTEGER PRIMARY KEY, v INTEGER)"), SQLITE_OK);
   ASSERT_EQ(writer.run("INSERT INTO t VALUES(1, 0), (2, 0), (3, 0)"), SQLITE_OK);
   ASSERT_EQ(writer.run("PRAGMA wal_autocheckpoint=20; PRAGMA busy_timeout=10000"), SQLITE_OK);
@@ -552,7 +552,7 @@ TEST(VfsThreads, ReadersSeeWholeTransactionsWhileOneWrites) {
   for (int r = 0; r < 3; ++r) {
     readers.emplace_back([&] {
       while (!stop) {
-        Connection reader{vfs.get(), SQLITE_OPEN_READONLY};
+        SealedConnection reader{vfs.get(), SQLITE_OPEN_READONLY};
         reader.run("PRAGMA busy_timeout=10000");
         for (int i = 0; i < 20; ++i) {
           const std::string seen = reader.query("SELECT count(DISTINCT v), count(*) FROM t");

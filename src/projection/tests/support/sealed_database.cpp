@@ -15,7 +15,7 @@ std::unique_ptr<Vfs> test_vfs(env::Env env, std::byte key) {
   return Vfs::make(env, test_path, test_key(key), test_file_id).value();
 }
 
-Connection::Connection(const Vfs* vfs, int flags) {
+SealedConnection::SealedConnection(const Vfs* vfs, int flags) {
   opened_ =
       sqlite3_open_v2(vfs == nullptr ? ":memory:" : vfs->path().c_str(), &database_,
                       flags | SQLITE_OPEN_NOMUTEX, vfs == nullptr ? nullptr : vfs->name().c_str());
@@ -23,13 +23,13 @@ Connection::Connection(const Vfs* vfs, int flags) {
   if (opened_ == SQLITE_OK) opened_ = run("PRAGMA temp_store=MEMORY; PRAGMA synchronous=NORMAL");
 }
 
-Connection::~Connection() { sqlite3_close(database_); }
+SealedConnection::~SealedConnection() { sqlite3_close(database_); }
 
-int Connection::run(const std::string& sql) {
+int SealedConnection::run(const std::string& sql) {
   return sqlite3_exec(database_, sql.c_str(), nullptr, nullptr, nullptr);
 }
 
-std::string Connection::query(const std::string& sql) {
+std::string SealedConnection::query(const std::string& sql) {
   std::string text;
   const auto add_row = [](void* to, int count, char** values, char** /*names*/) {
     auto& out = *static_cast<std::string*>(to);

@@ -17,13 +17,13 @@ inline constexpr const char* test_path = "tenants/1/projection.db";
 [[nodiscard]] crypto::Key256 test_key(std::byte fill);
 inline constexpr Id128 test_file_id{std::byte{7}};
 
-class Connection {
+class SealedConnection {
  public:
   // Plain SQLite in memory if `vfs` is null.
-  explicit Connection(const Vfs* vfs, int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
-  ~Connection();
-  Connection(const Connection&) = delete;
-  Connection& operator=(const Connection&) = delete;
+  explicit SealedConnection(const Vfs* vfs, int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+  ~SealedConnection();
+  SealedConnection(const SealedConnection&) = delete;
+  SealedConnection& operator=(const SealedConnection&) = delete;
 
   // The extended result code.
   int run(const std::string& sql);

@@ -50,7 +50,7 @@ class Checker {
   Result<ProjectionCheck> run(crypto::Key256 page_key) {
     const Status opened = open(std::move(page_key));
     if (!opened) {
-      if (class_of(opened.error().code()) != ErrorClass::integrity) return opened.error();
+      if (!of_the_projection(opened.error())) return opened.error();
       add(opened.error());
       return std::move(check_);
     }
@@ -62,12 +62,27 @@ class Checker {
   }
 
  private:
-  void add(const Error& error) {
-    check_.findings.push_back({.code = error.code(),
+  // Not of the disk or of a bound: what is there cannot be read as what it should be.
+  static bool of_the_projection(const Error& error) {
+    switch (class_of(error.code())) {
+      case ErrorClass::unavailable:
+      case ErrorClass::limit:
+      case ErrorClass::timeout:
+      case ErrorClass::interrupted:
+        return false;
+      default:
+        return true;
+    }
+  }
+
+  void add(const Error& error, std::string_view table = {}) {
+    std::string what = table.empty() ? "" : fmt::format("table {}: ", table);
+    what += error.what();
+    if (!error.why().empty()) what += ": " + error.why();
+    check_.findings.push_back({.code = Code::integrity_projection,
                                .file = path_,
-                               .what = error.why().empty()
-                                           ? error.what()
-                                           : fmt::format("{}: {}", error.what(), error.why())});
+                               .what = std::move(what),
+                               .table = std::string{table}});
   }
 
   Status open(crypto::Key256 page_key) {
@@ -149,8 +164,8 @@ class Checker {
       }
       Result<projection::TableCheck> checked = reader_->check_table(id, at, derived, {});
       if (!checked) {
-        if (class_of(checked.error().code()) != ErrorClass::integrity) return checked.error();
-        add(checked.error());
+        if (!of_the_projection(checked.error())) return checked.error();
+        add(checked.error(), versions.back().object.name);
         continue;
       }
       check_.rows += checked->rows + checked->versions;

@@ -72,6 +72,8 @@ Result<std::vector<Projection::Sum>> SqliteProjection::sums() {
       const Layout layout = layout_of(*catalog_, *table);
       std::vector<std::string> columns;
       std::vector<std::string> key;
+      columns.reserve(layout.image.size() + 1);
+      key.reserve(layout.key.size() + 1);
       for (const ColumnLayout& column : layout.image) columns.push_back(quoted(column.name));
       for (const std::size_t i : layout.key) key.push_back(columns[i]);
       if (layout.hidden_key) {

@@ -113,7 +113,7 @@ std::string rows_text(const catalog::Catalog& catalog, ObjectId table, Reading& 
     if (column == nullptr) today = nullptr;
     if (column != nullptr) read.current = column->name;
   }
-  const std::string past =
+  std::string past =
       fmt::format("SELECT __from AS f, NULL AS t{} FROM main.{} WHERE __from <= ?1 AND ?1 < __to",
                   listed(reading, true), quoted(history_name(table)));
   if (today == nullptr) return past;
@@ -121,6 +121,8 @@ std::string rows_text(const catalog::Catalog& catalog, ObjectId table, Reading& 
                      listed(reading, false), quoted(today->name), past);
 }
 
+// Of the schema the texts of triggers alone: those are as this program wrote them, while SQLite
+// edits the others when a table or column is renamed, each of its versions in its own way.
 struct OwnTable {
   Kept kept;
   std::string_view name;
@@ -129,7 +131,7 @@ struct OwnTable {
   std::vector<std::string> columns;
 };
 const OwnTable& own_table(Kept kept) {
-  static const std::array<OwnTable, 4> all{
+  static const std::array<OwnTable, 5> all{
       {{Kept::records,
         "__records",
         "SELECT position, NULL, position, timestamp, kind, actor, request_id, digest FROM "
@@ -151,7 +153,13 @@ const OwnTable& own_table(Kept kept) {
         "__schema_changes",
         "SELECT position, NULL, position FROM main.__schema_changes ORDER BY position",
         1,
-        {}}}};
+        {}},
+       {Kept::schema,
+        "sqlite_schema",
+        "SELECT NULL, NULL, type, name, tbl_name, CASE type WHEN 'trigger' THEN sql END FROM "
+        "main.sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY type, name",
+        2,
+        {"tbl_name", "sql"}}}};
   return *std::ranges::find(all, kept, &OwnTable::kept);
 }
 

@@ -403,7 +403,8 @@ Result<std::vector<OwnTableCheck>> SqliteReader::check_own_tables(Projection& de
                                                                   const Budget& budget) {
   KIMBERLITE_ASSERT(!open_);
   std::vector<OwnTableCheck> different;
-  for (const Kept kept : {Kept::records, Kept::streams, Kept::appends, Kept::schema_changes}) {
+  for (const Kept kept :
+       {Kept::records, Kept::streams, Kept::appends, Kept::schema_changes, Kept::schema}) {
     KIMBERLITE_TRY(const auto ours, open_own_rows(connection_, kept));
     KIMBERLITE_TRY(const auto theirs, derived.kept_rows({}, derived.applied(), kept));
     Walk how;

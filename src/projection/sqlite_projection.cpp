@@ -10,7 +10,9 @@
 namespace kimberlite::projection {
 namespace {
 
-constexpr std::int64_t format = 1;  // of the tables of schema.cpp, `system_tables`
+// Of the tables of schema.cpp, `system_tables`, and of the triggers there, whose texts `verify`
+// compares: another one is made anew from the log.
+constexpr std::int64_t format = 1;
 
 Error damaged(std::string_view why) {
   return Error{Code::integrity_projection,

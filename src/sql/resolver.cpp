@@ -142,7 +142,7 @@ Status Resolver::type() {
       return unsupported(unit_, typing.top_aggregate(), "an aggregate in VERIFY SELECT",
                          "VERIFY TABLE proves all rows of a table at once");
     }
-    put_verified();
+    KIMBERLITE_CHECK(put_verified());
   }
   return typing.check_literals();
 }

@@ -52,7 +52,7 @@ class Resolver {
   // ---- VERIFY SELECT: resolver_verify.cpp
   [[nodiscard]] Status check_verified() const;
   [[nodiscard]] Status check_verified(const Source& source) const;
-  void put_verified();
+  [[nodiscard]] Status put_verified();
 
   // ---- DML: resolver_dml.cpp
   [[nodiscard]] Status bind_target();

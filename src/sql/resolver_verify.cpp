@@ -1,9 +1,12 @@
 // VERIFY SELECT: what can be proved row by row, and what comes with each row for it.
+#include <algorithm>
+
 #include "resolver.hpp"
 
 namespace kimberlite::sql {
 namespace {
 
+constexpr std::size_t columns_max = 2000;  // of a result, as SQLite is set
 constexpr std::string_view whole_table = "VERIFY TABLE proves all rows of a table at once";
 
 // Outside the parentheses of the range.
@@ -83,15 +86,27 @@ Status Resolver::check_verified(const Source& source) const {
 }
 
 // Behind the last of the user's columns, whose places ORDER BY may name.
-void Resolver::put_verified() {
+Status Resolver::put_verified() {
   std::string list;
+  std::size_t columns = shape_.scopes[0].facts.size();
   const std::vector<VerifiedTable>& tables = door_.result().verified;
   for (std::size_t t = 0; t < tables.size(); ++t) {
+    columns += tables[t].width();
     for (std::size_t i = 0; i < tables[t].width(); ++i) {
       list += fmt::format(", {}", verified_name(t + 1, i));
     }
   }
-  unit_.edits.after(shape_.scopes[0].cores[0].items.back().range.end - 1, std::move(list));
+  const bool wide = std::ranges::any_of(
+      tables, [](const VerifiedTable& table) { return 2 * table.width() > columns_max; });
+  const Core& core = shape_.scopes[0].cores[0];
+  if (wide || columns > columns_max) {
+    return fault(unit_, core.range.first, Code::limit_columns,
+                 "the tables of this VERIFY SELECT have too many columns")
+        .why("each is read twice, to be shown and to be compared; {} are allowed", columns_max)
+        .next("{}", whole_table);
+  }
+  unit_.edits.after(core.items.back().range.end - 1, std::move(list));
+  return {};
 }
 
 }  // namespace kimberlite::sql

@@ -263,6 +263,11 @@ TEST_F(VerifyRows, AChangedPast) {
             "integrity.projection: table patients, position 3, change 0, column name");
 }
 
+TEST_F(VerifyRows, ATableThatIsGone) {
+  tamper("DELETE FROM notes; DROP TABLE notes");
+  EXPECT_EQ(verified(), "integrity.projection notes 0 -; integrity.projection sqlite_schema 0 -; ");
+}
+
 TEST_F(VerifyRows, ItsOwnTablesAndItsSchema) {
   tamper("UPDATE __records SET timestamp = timestamp - 1 WHERE position = 4");
   EXPECT_EQ(verified(), "integrity.projection __records 4 -; ");

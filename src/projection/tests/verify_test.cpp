@@ -283,6 +283,25 @@ TEST_F(Patients, HistoryIsCompared) {
   EXPECT_EQ(found("patients"), "2: a superseded version is missing, position 2, change 0");
 }
 
+TEST_F(Patients, AnErasedItemCannotBeCompared) {
+  world.log.erased.insert(Position{3});
+  EXPECT_EQ(verify("VERIFY SELECT name FROM patients WHERE id = 2"),
+            "erased.item: table patients, position 3");
+  EXPECT_EQ(verify("VERIFY SELECT name FROM patients WHERE id <> 2 ORDER BY id"), "Anna|6;Cleo|4");
+  EXPECT_EQ(verify("VERIFY SELECT name FROM patients AS OF POSITION 2 WHERE id = 2"), "Bob|2");
+}
+
+TEST_F(Verifying, MoreColumnsThanCanBeReadTwice) {
+  std::string columns = "id INTEGER PRIMARY KEY";
+  for (int i = 1; i < 1000; ++i) columns += fmt::format(", c{} SMALLINT", i);
+  world.ddl(fmt::format("CREATE TABLE wide ({})", columns));
+  world.ddl("CREATE TABLE slim (id INTEGER PRIMARY KEY)");
+  world.run("INSERT INTO wide (id) VALUES (1)");
+  EXPECT_EQ(verify("VERIFY SELECT id FROM wide"), "limit.columns: line 1, column 8");
+  EXPECT_EQ(found("wide"), "same");
+  EXPECT_EQ(verify("VERIFY SELECT id FROM slim"), "");
+}
+
 TEST_F(Patients, RefusedByName) {
   world.ddl("CREATE VIEW v AS SELECT id FROM patients");
   const auto refused = [&](std::string_view sql) {
@@ -430,6 +449,12 @@ TEST_F(Patients, ItsOwnTablesAreCompared) {
   EXPECT_EQ(own(), "__records 4 timestamp; __streams 0 name; ");
   tamper(world, "DELETE FROM __appends");
   EXPECT_EQ(own(), "__records 4 timestamp; __streams 0 name; __appends 7 ; ");
+  tamper(world,
+         "UPDATE __records SET timestamp = timestamp - 1 WHERE position = 4;"
+         "UPDATE __streams SET name = 'orders';"
+         "INSERT INTO __appends VALUES (1, 0, 7);"
+         "CREATE TRIGGER sly AFTER INSERT ON patients BEGIN DELETE FROM patients; END");
+  EXPECT_EQ(own(), "sqlite_schema 0 ; ");
 }
 
 }  // namespace

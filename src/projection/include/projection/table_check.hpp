@@ -29,6 +29,7 @@ enum class Kept : std::uint8_t {
   streams,
   appends,
   schema_changes,
+  schema,  // SQLite's own: tables, triggers and indexes
 };
 
 // One side: what is kept, in the order of its keys and of the positions it begins at.

@@ -32,6 +32,11 @@ Result<OpenedRecord> Log::read(Position position) {
   record.storage.push_back(kept.plaintext);
   OpenedItem item;
   item.header = kept.header;
+  if (erased.contains(position)) {
+    item.erased = true;
+    record.items.push_back(std::move(item));
+    return record;
+  }
   KIMBERLITE_TRY(item.plaintext, record::decode_plaintext(kept.header, record.storage.back()));
   record.items.push_back(std::move(item));
   return record;

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,6 +45,7 @@ class Log final : public LogSource {
 
   std::deque<Kept> records;  // of positions 1, 2, …
   std::uint64_t reads = 0;
+  std::set<Position> erased;  // the key of their item is gone
 };
 
 // A sealed database of its own, in memory.

@@ -49,11 +49,10 @@ Result<const catalog::Table*> find_table(const catalog::Catalog& catalog,
 }
 
 Error differs(const std::string& table, const projection::TableCheck& check) {
-  return Error{Code::integrity_projection, "a table is not what the log says it is: {}",
-               check.first->what}
+  return Error{Code::integrity_projection, "{}", check.first->what}
       .where("table {}, {}", table, place_of(*check.first))
-      .why("{} row{} differ{}, this the first by key", check.differences,
-           check.differences == 1 ? "" : "s", check.differences == 1 ? "s" : "")
+      .why("{} difference{}, this the first by key", check.differences,
+           check.differences == 1 ? "" : "s")
       .next(
           "kimberlite verify --projection looks at all tables; the projection is derived: it can "
           "be deleted and is rebuilt from the log");

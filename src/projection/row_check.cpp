@@ -10,7 +10,7 @@ namespace kimberlite::projection {
 namespace {
 
 constexpr std::string_view next_step =
-    "kimberlite verify --projection lists all differences; the projection is derived: it can be "
+    "kimberlite verify --projection looks at all tables; the projection is derived: it can be "
     "deleted and is rebuilt from the log";
 
 std::string column_name(const catalog::Catalog& catalog, ObjectId table, ColumnId id) {

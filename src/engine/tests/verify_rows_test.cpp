@@ -155,6 +155,12 @@ class VerifyRows : public ::testing::Test {
 TEST_F(VerifyRows, WhatIsAsWrittenIsAccepted) {
   EXPECT_EQ(ask("VERIFY SELECT * FROM patients ORDER BY id"), "1|Anna|Lynn|7;2|Bob|Boston|4");
   EXPECT_EQ(ask("VERIFY SELECT name FROM patients ORDER BY id", Position{3}), "Ann|3;Bob|3");
+  EXPECT_EQ(ask("VERIFY SELECT city FROM patients AS OF TIMESTAMP NOW() WHERE id = 2"), "Boston|4");
+  ASSERT_TRUE(session_->run({"SET AS OF POSITION 3", {}}, {}, {}));
+  EXPECT_EQ(ask("VERIFY SELECT city FROM patients WHERE id = 2"), "Salem|3");
+  EXPECT_TRUE(ask("VERIFY TABLE patients").starts_with("patients|3|2|3|"));
+  EXPECT_EQ(ask("VERIFY SELECT city FROM patients AS OF LATEST WHERE id = 2"), "Boston|4");
+  ASSERT_TRUE(session_->run({"SET AS OF LATEST", {}}, {}, {}));
   const std::string now = ask("VERIFY TABLE patients");
   EXPECT_TRUE(now.starts_with("patients|7|2|7|")) << now;
   EXPECT_EQ(now.size(), std::string_view{"patients|7|2|7|"}.size() + 64);

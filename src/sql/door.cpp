@@ -286,6 +286,7 @@ Result<std::string> Door::rows_as_of(const Table& then, std::uint32_t bind, bool
   std::string past_copies;
   std::size_t copies = 0;
   const auto copy = [&](std::string_view from_current, std::string_view from_past) {
+    if (verified == 0) return;
     const std::string as = verified_name(verified, copies++);
     append_listed(current_copies, fmt::format("{} AS {}", from_current, as));
     append_listed(past_copies, fmt::format("{} AS {}", from_past, as));
@@ -312,7 +313,7 @@ Result<std::string> Door::rows_as_of(const Table& then, std::uint32_t bind, bool
     append_listed(current, "\"__row\"");
     append_listed(past, "\"__row\"");
   }
-  if (verified != 0) {
+  if (copies > 0) {
     append_listed(current, current_copies);
     append_listed(past, past_copies);
   }

@@ -76,8 +76,8 @@ struct Aggregate {
 // The names a user may call (in lower case; table-valued json_each, json_tree included). The
 // authoriser allows these and all that start with `kmb_`, which a user's text cannot spell.
 [[nodiscard]] bool is_allowed_function(std::string_view lower_case_name);
-// Always makes one value of many rows; in any case of letters. `min` and `max`, which do so with one
-// argument, are not among them.
+// Always makes one value of many rows; in any case of letters. `min` and `max`, which do so with
+// one argument, are not among them.
 [[nodiscard]] bool is_aggregate(std::string_view name);
 
 }  // namespace kimberlite::sql

@@ -146,6 +146,8 @@ std::string_view name(Code code) {
       return "integrity.receipt";
     case Code::integrity_inclusion:
       return "integrity.inclusion";
+    case Code::integrity_backup:
+      return "integrity.backup";
     case Code::integrity_consistency:
       return "integrity.consistency";
     case Code::unavailable_in_use:
@@ -172,6 +174,8 @@ std::string_view name(Code code) {
       return "unavailable.lease";
     case Code::unavailable_busy:
       return "unavailable.busy";
+    case Code::unavailable_escrow:
+      return "unavailable.escrow";
     case Code::unavailable_permission:
       return "unavailable.permission";
     case Code::limit_request:

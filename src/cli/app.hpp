@@ -125,6 +125,17 @@ class App {
 [[nodiscard]] Status write_proof(App& app, const std::optional<std::string>& output,
                                  std::string_view proof);
 
+// Where the key line of a directory's log is put: beside it, under its name.
+[[nodiscard]] std::string vkey_path(std::string_view directory);
+// `usage.not_empty` if there is such a file: what the heads of an older database of this name are
+// checked with is not to be lost.
+[[nodiscard]] Status check_vkey(App& app, const std::string& path);
+// Runs a verification with a progress line, and reports it; the exit status. `how` gets the rest of
+// its options.
+[[nodiscard]] Result<int> verify_with_progress(
+    App& app, std::string_view root, engine::VerifyOptions how,
+    const std::function<Result<engine::VerifyReport>(const engine::VerifyOptions&)>& run);
+
 // The commands, one file each.
 [[nodiscard]] Result<int> run_init(App& app, const InitOptions& options);
 [[nodiscard]] Result<int> run_sql(App& app, const SqlOptions& options);
@@ -134,6 +145,9 @@ class App {
 [[nodiscard]] Result<int> run_history(App& app, const HistoryOptions& options);
 [[nodiscard]] Result<int> run_verify(App& app, const VerifyOptions& options);
 [[nodiscard]] Result<int> run_audit(App& app, const AuditOptions& options);
+[[nodiscard]] Result<int> run_backup(App& app, const BackupOptions& options);
+[[nodiscard]] Result<int> run_restore(App& app, const RestoreOptions& options);
+[[nodiscard]] Result<int> run_escrow(App& app, const KeyOptions& options);
 [[nodiscard]] Result<int> run_head(App& app, const HeadOptions& options);
 [[nodiscard]] Result<int> run_inspect(App& app, const InspectOptions& options);
 [[nodiscard]] Result<int> run_receipt(App& app, const ReceiptOptions& options);

@@ -8,15 +8,18 @@
 #include "whole_text.hpp"
 
 namespace kimberlite::cli {
-namespace {
 
-// Beside the directory, under its name.
 std::string vkey_path(std::string_view directory) {
   while (directory.size() > 1 && directory.ends_with('/')) directory.remove_suffix(1);
   return fmt::format("{}.vkey", directory);
 }
 
-}  // namespace
+Status check_vkey(App& app, const std::string& path) {
+  if (!app.files().open(path, env::Open::read)) return {};
+  return Error{Code::usage_not_empty, "there is a log key of this name already"}
+      .where("{}", path)
+      .next("move it away; if the database it belongs to is gone, it may go too");
+}
 
 Result<int> run_init(App& app, const InitOptions& options) {
   platform::LinuxEnv world{options.directory, platform::ExecutorOptions{}};
@@ -31,13 +34,8 @@ Result<int> run_init(App& app, const InitOptions& options) {
     app.say(fmt::format("would create {}, tenant {}", options.directory, create.tenant));
     return 0;
   }
-  // What the heads of an older database of this name are checked with is not to be lost.
   const std::string key_line_path = vkey_path(options.directory);
-  if (app.files().open(key_line_path, env::Open::read)) {
-    return Error{Code::usage_not_empty, "there is a log key of this name already"}
-        .where("{}", key_line_path)
-        .next("move it away; if the database it belongs to is gone, it may go too");
-  }
+  KIMBERLITE_CHECK(check_vkey(app, key_line_path));
   env.random.fill(create.cluster.emplace());
   std::optional<std::string> asked;
   if (const SettingValue& set = app.configuration().get("key_file"); !set.value.empty())

@@ -86,10 +86,9 @@ Result<int> run_status(App& app, const StatusOptions& /*options*/) {
       add(label, fmt::format("{}: {} records, {}, {} tables, {} keys", log.lane,
                              grouped(log.position.value()), bytes_text(log.bytes), tenant.tables,
                              tenant.keys.size()));
-      add(label, newest
-                     ? fmt::format("{}: head of {} signed {}", log.lane, grouped(newest->tree.size),
-                                   timestamp_text(newest->signed_at))
-                     : fmt::format("{}: no head signed yet", log.lane));
+      add(label, newest ? fmt::format("{}: head of {} signed {}", log.lane,
+                                      grouped(newest->tree.size), timestamp_text(newest->signed_at))
+                        : fmt::format("{}: no head signed yet", log.lane));
     }
   }
   add("anchors", "none");
@@ -131,6 +130,7 @@ Result<int> run_tenant(App& app, const TenantOptions& options) {
 }
 
 Result<int> run_key(App& app, const KeyOptions& options) {
+  if (options.action == KeyAction::escrow) return run_escrow(app, options);
   KIMBERLITE_TRY(auto opened, app.open());
   if (options.action == KeyAction::rotate) {
     KIMBERLITE_TRY(const engine::Outcome outcome,

@@ -109,7 +109,8 @@ Status print_report(App& app, const engine::VerifyReport& report, std::string_vi
   if (app.format() == Format::json || app.format() == Format::jsonl) {
     std::string text;
     if (app.format() == Format::json) {
-      text = fmt::format(R"({{"version":1,"command":"verify","ok":{},"data":)", report.clean());
+      text = fmt::format(R"({{"version":1,"command":"{}","ok":{},"data":)",
+                         app.invocation().command, report.clean());
       append_report(text, report, elapsed_us);
       text += R"(,"error":)";
       if (report.findings.empty()) {
@@ -197,21 +198,13 @@ Status take_heads(App& app, const VerifyOptions& options, engine::VerifyOptions&
 
 }  // namespace
 
-Result<int> run_verify(App& app, const VerifyOptions& options) {
-  KIMBERLITE_TRY(const std::string root, app.directory());
-  platform::LinuxStorage storage{root};
-  std::unique_ptr<keystore::MasterKey> master;
-  if (options.projection) {
-    KIMBERLITE_TRY(master, app.master_key(storage));
-  }
-  engine::VerifyOptions engine_options;
-  KIMBERLITE_CHECK(take_heads(app, options, engine_options));
+Result<int> verify_with_progress(
+    App& app, std::string_view root, engine::VerifyOptions how,
+    const std::function<Result<engine::VerifyReport>(const engine::VerifyOptions&)>& run) {
   const std::uint64_t begun = app.clock().monotonic_ns();
   ProgressLine line{"verify", app.invocation().quiet ? 0 : app.terminal().width, begun};
-  engine_options.holder = app.holder();
-  engine_options.master = master.get();
-  engine_options.projection = options.projection;
-  engine_options.progress = [&](const engine::VerifyProgress& progress) {
+  how.holder = app.holder();
+  how.progress = [&](const engine::VerifyProgress& progress) {
     const std::uint64_t now = app.clock().monotonic_ns();
     if (line.due(now)) {
       static_cast<void>(
@@ -221,7 +214,7 @@ Result<int> run_verify(App& app, const VerifyOptions& options) {
     }
     return !interrupted();
   };
-  Result<engine::VerifyReport> report = engine::verify(storage, engine_options);
+  const Result<engine::VerifyReport> report = run(how);
   static_cast<void>(app.messages().write(line.clear()).has_value());
   if (!report) return report.error();
   const std::uint64_t elapsed_us = (app.clock().monotonic_ns() - begun) / 1000;
@@ -231,6 +224,22 @@ Result<int> run_verify(App& app, const VerifyOptions& options) {
     return exit_interrupted;
   }
   return report->clean() ? 0 : exit_integrity;
+}
+
+Result<int> run_verify(App& app, const VerifyOptions& options) {
+  KIMBERLITE_TRY(const std::string root, app.directory());
+  platform::LinuxStorage storage{root};
+  std::unique_ptr<keystore::MasterKey> master;
+  if (options.projection) {
+    KIMBERLITE_TRY(master, app.master_key(storage));
+  }
+  engine::VerifyOptions how;
+  KIMBERLITE_CHECK(take_heads(app, options, how));
+  how.master = master.get();
+  how.projection = options.projection;
+  return verify_with_progress(app, root, std::move(how), [&](const engine::VerifyOptions& checked) {
+    return engine::verify(storage, checked);
+  });
 }
 
 Result<int> run_inspect(App& app, const InspectOptions& options) {

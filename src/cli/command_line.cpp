@@ -309,6 +309,8 @@ void CommandLine::add_operation() {
   add<TenantOptions>(*tenant, "show", "NAME: one tenant", {0, 1, "[TARGET] NAME", ""}).action =
       TenantAction::show;
 
+  add_backups();
+
   CLI::App* key = app_.add_subcommand("key", "encryption keys: never their material");
   key->require_subcommand(1);
   add<KeyOptions>(*key, "status", "keys, their age and use", {0, 0, "[TARGET]", ""}).action =
@@ -317,6 +319,13 @@ void CommandLine::add_operation() {
                   {0, 0, "[TARGET]", ""})
       .action = KeyAction::rotate;
   examples("  kimberlite key rotate clinic");
+  auto& escrow = add<KeyOptions>(*key, "escrow", "all keys, sealed to the master key, as a file",
+                                 {0, 0, "[TARGET]", ""});
+  escrow.action = KeyAction::escrow;
+  last().add_option("-o,--output", escrow.output, "the file; replaced")->required();
+  examples(
+      "A restore needs it beside the backup and the master key.\n\n"
+      "  kimberlite key escrow clinic -o /safe/clinic.escrow");
 
   add<StatusOptions>(app_, "status", "tenants, heads, sizes, keys", {0, 0, "[TARGET]", ""});
   add<DoctorOptions>(app_, "doctor", "look for what is wrong, and say what to do",
@@ -340,6 +349,45 @@ void CommandLine::add_operation() {
       .add_option("--seconds", bench.seconds, "for each measurement (default: 5)")
       ->check(CLI::Range(1, 600));
   examples("Works in a directory of its own below the target, removed afterwards.");
+}
+
+void CommandLine::add_backups() {
+  CLI::App* backup = app_.add_subcommand("backup", "backups: taken, listed, checked, tried");
+  backup->require_subcommand(1);
+  add<BackupOptions>(*backup, "create", "REPOSITORY: what is new, into a directory of backups",
+                     {1, 1, "[TARGET] REPOSITORY", "the directory of the backups"})
+      .action = BackupAction::create;
+  examples("  kimberlite backup create clinic /mnt/backups/clinic");
+  add<BackupOptions>(*backup, "list", "REPOSITORY: the backups there are",
+                     {1, 1, "REPOSITORY", "the directory of the backups"})
+      .action = BackupAction::list;
+  auto& verify = add<BackupOptions>(*backup, "verify", "REPOSITORY: every byte; needs no key",
+                                    {1, 1, "REPOSITORY", "the directory of the backups"});
+  verify.action = BackupAction::verify;
+  last().add_option("--backup", verify.backup, "this one of the list (default: the newest)");
+  last().add_option("--log-key", verify.log_key,
+                    "the log's public key, that its heads must be signed by: a line or its file");
+  auto& drill = add<BackupOptions>(*backup, "drill",
+                                   "REPOSITORY: restore to a scratch directory, and compare",
+                                   {1, 1, "[TARGET] REPOSITORY", "the directory of the backups"});
+  drill.action = BackupAction::drill;
+  last().add_option("--backup", drill.backup, "this one of the list (default: the newest)");
+  last().add_option("--scratch", drill.scratch, "restore below this directory");
+  examples("  kimberlite backup drill clinic /mnt/backups/clinic");
+
+  auto& restore =
+      add<RestoreOptions>(app_, "restore", "REPOSITORY DIR: a backup into a new directory",
+                          {2, 2, "REPOSITORY DIR", "the backups, or the new directory"});
+  last()
+      .add_option("--escrow", restore.escrow, "the file of the keys: kimberlite key escrow")
+      ->required();
+  last().add_option("--backup", restore.backup, "this one of the list (default: the newest)");
+  last().add_option("--until", restore.until, "only up to this position of --tenant, or this time");
+  last().add_option("--reason", restore.reason, "why; it stands in the log");
+  examples(
+      "The restored logs go on under new names and keys, and say so in their first new record.\n\n"
+      "  kimberlite restore /mnt/backups/clinic clinic2 --escrow /safe/clinic.escrow\n"
+      "  kimberlite restore /mnt/backups/clinic before --escrow /safe/clinic.escrow --until 4711");
 }
 
 const CLI::App* CommandLine::deepest() const {

@@ -64,6 +64,7 @@ class CommandLine {
   void add_export_and_init();
   void add_evidence();
   void add_operation();
+  void add_backups();
 
   [[nodiscard]] const CLI::App* deepest() const;
   [[nodiscard]] const Leaf* leaf() const;

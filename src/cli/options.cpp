@@ -107,6 +107,15 @@ struct PlaceWords {
     if (!parsed.words.empty()) head.newer = take();
     return {};
   }
+  Status operator()(BackupOptions& backup) const {
+    backup.repository = take();
+    return {};
+  }
+  Status operator()(RestoreOptions& restore) const {
+    restore.repository = take();
+    restore.directory = take();
+    return {};
+  }
   Status operator()(TenantOptions& tenant) const {
     if (!parsed.words.empty()) tenant.name = take();
     if (tenant.action != TenantAction::list && !tenant.name) {

@@ -142,9 +142,11 @@ Superblock first_superblock(const Genesis& genesis) {
   superblock.members = genesis.members;
   superblock.voters = genesis.voters;
   superblock.replica = genesis.replica;
-  superblock.checkpoint = {.op = OpNumber{0},
-                           .header_checksum = root_prepare(genesis.cluster).checksum,
-                           .next_timestamp = TimestampUs{0},
+  superblock.checkpoint = {.op = genesis.op,
+                           .header_checksum = genesis.op == OpNumber{0}
+                                                  ? root_prepare(genesis.cluster).checksum
+                                                  : genesis.state,
+                           .next_timestamp = genesis.next_timestamp,
                            .ring_offset = 0,
                            .snapshot = genesis.snapshot,
                            .keystore = genesis.keystore,

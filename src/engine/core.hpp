@@ -26,6 +26,7 @@
 
 #include "consensus/replica.hpp"
 #include "driver.hpp"
+#include "engine/backup.hpp"
 #include "engine/database.hpp"
 #include "env/env.hpp"
 #include "journal_io.hpp"
@@ -109,6 +110,10 @@ class Core {
   [[nodiscard]] Buffer propose_tenant(TenantId tenant);
   [[nodiscard]] Status checkpoint();
   [[nodiscard]] Status close();
+  // Everything committed is in the segments; how far each log goes.
+  [[nodiscard]] Status cut_for_backup(BackupText& into);
+  // The keystore as it is now, as a file of its own.
+  [[nodiscard]] Buffer escrow();
   void status(StatusReport& into) const;
   [[nodiscard]] const std::optional<Error>& failed() const { return failed_; }
 

@@ -164,6 +164,11 @@ Status Core::close() {
   return failed_ ? Status{*failed_} : Status{};
 }
 
+Buffer Core::escrow() {
+  const std::scoped_lock lock{keys_mutex_};
+  return keystore_->encode(replica_->commit(), env_.random);
+}
+
 void Core::status(StatusReport& into) const {
   into.cluster = state_->cluster();
   into.view = replica_->view().value();

@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 
+#include "backup.hpp"
 #include "base/assert.hpp"
 #include "core.hpp"
 #include "crypto/blake3.hpp"
@@ -30,6 +31,8 @@ class LocalDatabase final : public Database {
   Result<Outcome> rotate_data_key(std::string_view name, const Why& why) override;
   Result<StatusReport> status() override;
   Result<std::optional<log::StoredHead>> newest_head(TenantId tenant, std::uint16_t lane) override;
+  Result<BackupReport> back_up(env::Storage& repository) override;
+  Result<Buffer> escrow() override;
   Result<std::string> dump(std::string_view name, Position position) override;
   Result<std::vector<ProjectionSum>> sums(std::string_view name) override;
   Status close() override;
@@ -173,6 +176,28 @@ Result<std::optional<log::StoredHead>> LocalDatabase::newest_head(TenantId tenan
                  core_->prover().list(tenant, static_cast<kernel::Lane>(lane), 1));
   if (newest.empty()) return std::optional<log::StoredHead>{};
   return std::optional{newest.front()};
+}
+
+Result<BackupReport> LocalDatabase::back_up(env::Storage& repository) {
+  // Not under the mutex: sessions are made and used meanwhile.
+  {
+    const std::scoped_lock lock{mutex_};
+    if (closed_) return closed_error();
+  }
+  return engine::back_up(*core_, repository, core_->options().holder);
+}
+
+Result<Buffer> LocalDatabase::escrow() {
+  const std::scoped_lock lock{mutex_};
+  if (closed_) return closed_error();
+  std::optional<Error> failed;
+  Buffer keys;
+  core_->run([&](Core& core) {
+    failed = core.failed();
+    if (!failed) keys = core.escrow();
+  });
+  if (failed) return *failed;
+  return keys;
 }
 
 Result<std::string> LocalDatabase::dump(std::string_view name, Position position) {

@@ -1,5 +1,6 @@
 #include "log_shelf.hpp"
 
+#include "files.hpp"
 #include "record/frame.hpp"
 #include "record/proof.hpp"
 

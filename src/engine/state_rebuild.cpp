@@ -44,6 +44,18 @@ Result<std::unique_ptr<Source>> open_source(env::Storage& storage, TenantId tena
   return source;
 }
 
+Status replay_one(kernel::State& state, const keystore::Keystore& keys, const Source& source) {
+  KIMBERLITE_TRY(const std::vector<record::ItemView> items, record::split_body(source.next.body));
+  std::vector<record::ItemHeader> headers;
+  headers.reserve(items.size());
+  for (const record::ItemView& item : items) headers.push_back(item.header);
+  KIMBERLITE_TRY(const std::optional<kernel::Control> control,
+                 control_of(keys, source.tenant, source.next.entry, items));
+  return kernel::replay(state, source.tenant, source.lane, source.next.entry, headers, control);
+}
+
+}  // namespace
+
 Result<std::optional<kernel::Control>> control_of(const keystore::Keystore& keys, TenantId tenant,
                                                   const record::Entry& entry,
                                                   const std::vector<record::ItemView>& items) {
@@ -62,18 +74,6 @@ Result<std::optional<kernel::Control>> control_of(const keystore::Keystore& keys
   }
   return std::optional<kernel::Control>{};
 }
-
-Status replay_one(kernel::State& state, const keystore::Keystore& keys, const Source& source) {
-  KIMBERLITE_TRY(const std::vector<record::ItemView> items, record::split_body(source.next.body));
-  std::vector<record::ItemHeader> headers;
-  headers.reserve(items.size());
-  for (const record::ItemView& item : items) headers.push_back(item.header);
-  KIMBERLITE_TRY(const std::optional<kernel::Control> control,
-                 control_of(keys, source.tenant, source.next.entry, items));
-  return kernel::replay(state, source.tenant, source.lane, source.next.entry, headers, control);
-}
-
-}  // namespace
 
 Result<std::vector<std::pair<TenantId, kernel::Lane>>> list_logs(env::Storage& storage) {
   std::vector<std::pair<TenantId, kernel::Lane>> logs;

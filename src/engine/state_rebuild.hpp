@@ -2,8 +2,12 @@
 // Apply(Initial, Log).
 #pragma once
 
+#include <optional>
+#include <vector>
+
 #include "base/result.hpp"
 #include "env/env.hpp"
+#include "kernel/command.hpp"
 #include "kernel/state.hpp"
 #include "keystore/keystore.hpp"
 
@@ -14,6 +18,11 @@ namespace kimberlite::engine {
 [[nodiscard]] Result<kernel::State> rebuild_state(env::Storage& storage,
                                                   const keystore::Keystore& keys,
                                                   const Id128& cluster, OpNumber last);
+
+// The control payload of a record, opened; nothing if it has none.
+[[nodiscard]] Result<std::optional<kernel::Control>> control_of(
+    const keystore::Keystore& keys, TenantId tenant, const record::Entry& entry,
+    const std::vector<record::ItemView>& items);
 
 // The logs there are files of, by tenant, then lane.
 [[nodiscard]] Result<std::vector<std::pair<TenantId, kernel::Lane>>> list_logs(

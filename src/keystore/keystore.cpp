@@ -333,6 +333,26 @@ Buffer Keystore::propose_tenant_key(TenantId tenant, env::Random& random) {
         wrap_key(impl_->cluster_key, impl_->name(tenant, KeyId{}), new_key(random), random)}});
 }
 
+void Keystore::cut_back(std::span<const TenantCut> tenants) {
+  const std::unique_lock lock{impl_->mutex};
+  std::erase_if(impl_->tenants, [&](const auto& entry) {
+    return std::ranges::find(tenants, entry.first, &TenantCut::tenant) == tenants.end();
+  });
+  for (const TenantCut& cut : tenants) {
+    Tenant* tenant = impl_->find(cut.tenant);
+    if (tenant == nullptr) continue;
+    const auto later = [&](const auto& entry) { return entry.first > cut.last_key; };
+    std::erase_if(tenant->wrapped_keys, later);
+    std::erase_if(tenant->item_keys, later);
+    tenant->proposed.clear();
+    tenant->last = std::min(tenant->last, cut.last_key);
+    std::erase_if(tenant->signing, [&](const auto& entry) {
+      const std::optional<LogEpoch> log = log_of_key(entry.first);
+      return !log || log->epoch > cut.epochs.at(log->lane);
+    });
+  }
+}
+
 namespace {
 
 // Opens a tenant key; of a tenant that is there, re-wraps its keys under the new one.
@@ -548,6 +568,13 @@ Result<crypto::Key256> Keystore::new_page_key(TenantId tenant_id, env::Random& r
   if (tenant == nullptr) return no_tenant(tenant_id);
   tenant->page = new_key(random);
   return tenant->page->duplicate();
+}
+
+std::optional<KeyId> Keystore::last_key(TenantId tenant_id) const {
+  const std::shared_lock lock{impl_->mutex};
+  const Tenant* tenant = impl_->find(tenant_id);
+  if (tenant == nullptr) return std::nullopt;
+  return tenant->last;
 }
 
 std::vector<TenantKeys> Keystore::list() const {

@@ -62,6 +62,8 @@ struct Dispatch {
   Result<int> operator()(const HistoryOptions& options) { return run_history(app, options); }
   Result<int> operator()(const VerifyOptions& options) { return run_verify(app, options); }
   Result<int> operator()(const AuditOptions& options) { return run_audit(app, options); }
+  Result<int> operator()(const BackupOptions& options) { return run_backup(app, options); }
+  Result<int> operator()(const RestoreOptions& options) { return run_restore(app, options); }
   Result<int> operator()(const HeadOptions& options) { return run_head(app, options); }
   Result<int> operator()(const InspectOptions& options) { return run_inspect(app, options); }
   Result<int> operator()(const ReceiptOptions& options) { return run_receipt(app, options); }

@@ -312,6 +312,35 @@ TEST_F(KeystoreTest, TakesNoKeyForAnother) {
   EXPECT_EQ(refused(tenant, encode_sidecar(signing)), Code::integrity_command) << "another lane";
 }
 
+TEST_F(KeystoreTest, CutsBackToWhatAnEarlierMomentHad) {
+  add_tenant();
+  const Sealed early = seal(*keys_, KeyId{3});
+  ASSERT_TRUE(keys_->apply_sidecar(tenant, propose(KeyId{4}), random_));
+  ASSERT_TRUE(keys_->apply_sidecar(
+      tenant, keys_->propose_signing_key(tenant, {0, 2}, random_).value(), random_));
+  ASSERT_TRUE(
+      keys_->apply_sidecar(cluster_tenant, keys_->propose_tenant(TenantId{2}, random_), random_));
+  const std::array cuts{Keystore::TenantCut{cluster_tenant, pseudonym_key, {1, 1}},
+                        Keystore::TenantCut{tenant, KeyId{3}, {1, 1}}};
+  keys_->cut_back(cuts);
+  const Keystore again = reload();
+  for (const Keystore* keys : std::initializer_list<const Keystore*>{&*keys_, &again}) {
+    EXPECT_EQ(keys->list().size(), 2U);
+    EXPECT_EQ(keys->last_key(tenant), KeyId{3});
+    EXPECT_EQ(keys->last_key(TenantId{2}), std::nullopt);
+    EXPECT_TRUE(opens(*keys, early));
+    EXPECT_EQ(keys->item_key(tenant, KeyId{4}).error().code(), Code::erased_item);
+    EXPECT_EQ(keys->signing_key(tenant, {0, 2}).error().code(), Code::not_found_object);
+    EXPECT_TRUE(keys->signing_key(tenant, {0, 1}));
+  }
+  // Their ids are free again.
+  EXPECT_TRUE(keys_->apply_sidecar(tenant, propose(KeyId{4}), random_));
+  EXPECT_TRUE(keys_->apply_sidecar(
+      tenant, keys_->propose_signing_key(tenant, {0, 2}, random_).value(), random_));
+  EXPECT_TRUE(
+      keys_->apply_sidecar(cluster_tenant, keys_->propose_tenant(TenantId{2}, random_), random_));
+}
+
 TEST_F(KeystoreTest, ChangesTheMasterKeyWithoutTouchingTheRest) {
   add_tenant();
   const Sealed made = seal(*keys_, KeyId{3});

@@ -106,6 +106,7 @@ enum class Code : std::uint16_t {
   integrity_head = 0x071A,       // a signed text that is no tree head
   integrity_receipt = 0x071B,
   integrity_inclusion = 0x071C,    // the path does not lead from the record to the signed root
+  integrity_backup = 0x0720,       // a backup's text, or another history's backup
   integrity_consistency = 0x071D,  // one tree is not the beginning of the other
   unavailable_in_use = 0x0801,     // another process holds the directory
   unavailable_disk_low = 0x0802,
@@ -120,6 +121,7 @@ enum class Code : std::uint16_t {
   unavailable_lease = 0x080B,  // an open transaction lost its lease
   unavailable_busy = 0x080C,
   unavailable_permission = 0x080D,
+  unavailable_escrow = 0x080E,  // keys that are not those of the backup, or older
   limit_request = 0x0901,
   limit_row = 0x0902,
   limit_event = 0x0903,

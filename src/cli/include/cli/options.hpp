@@ -110,8 +110,25 @@ struct TenantOptions {
   TenantAction action = TenantAction::list;
   std::optional<std::string> name;
 };
-enum class KeyAction : std::uint8_t { status, rotate };
+enum class BackupAction : std::uint8_t { create, list, verify, drill };
+struct BackupOptions {
+  BackupAction action = BackupAction::list;
+  std::string repository;
+  std::optional<std::uint64_t> backup;  // verify, drill; default the newest
+  std::optional<std::string> log_key;   // verify: a key line, or the file of one
+  std::optional<std::string> scratch;   // drill: a directory to restore below
+};
+struct RestoreOptions {
+  std::string repository;
+  std::string directory;
+  std::string escrow;                   // file
+  std::optional<std::uint64_t> backup;  // default the newest
+  std::optional<std::string> until;     // a position or a time
+  std::optional<std::string> reason;
+};
+enum class KeyAction : std::uint8_t { status, rotate, escrow };
 struct KeyOptions {
+  std::string output;  // escrow: a file
   KeyAction action = KeyAction::status;
 };
 struct StatusOptions {};
@@ -128,8 +145,8 @@ struct BenchOptions {
 using CommandOptions =
     std::variant<InitOptions, SqlOptions, ImportOptions, ExportOptions, LogOptions, HistoryOptions,
                  VerifyOptions, AuditOptions, HeadOptions, InspectOptions, ReceiptOptions,
-                 TenantOptions, KeyOptions, StatusOptions, DoctorOptions, ConfigOptions,
-                 CompletionOptions, VersionOptions, BenchOptions>;
+                 TenantOptions, BackupOptions, RestoreOptions, KeyOptions, StatusOptions,
+                 DoctorOptions, ConfigOptions, CompletionOptions, VersionOptions, BenchOptions>;
 
 struct Invocation {
   std::string command;  // "sql", "head show"

@@ -100,9 +100,13 @@ struct Genesis {
   Hash heads{};
   Hash state{};
   Id128 epoch_key{};
+  // Of a directory that is restored: what its logs hold already, and the earliest time that is left.
+  OpNumber op;
+  TimestampUs next_timestamp;
 };
 
-// The superblock of sequence 1: checkpoint 0, view 0, incarnation 0.
+// The superblock of sequence 1: checkpoint `op`, view 0, incarnation 0. The prepare that follows
+// names as its parent the cluster's root, or, behind a restore, a number of the restored state.
 [[nodiscard]] Superblock first_superblock(const Genesis& genesis);
 
 // All four copies, in order.

@@ -26,6 +26,7 @@
 #include "base/limits.hpp"
 #include "base/value.hpp"
 #include "catalog/catalog.hpp"
+#include "engine/backup.hpp"
 #include "env/env.hpp"
 #include "keystore/master_key.hpp"
 #include "log/head_file.hpp"
@@ -289,6 +290,12 @@ class Database {
   // however they came about. And the same of all the projection keeps, as hashes.
   [[nodiscard]] virtual Result<std::string> dump(std::string_view tenant, Position position) = 0;
   [[nodiscard]] virtual Result<std::vector<ProjectionSum>> sums(std::string_view tenant) = 0;
+  // Copies what came since the last backup there into `repository`, beside readers and writers
+  // (engine/backup.hpp).
+  [[nodiscard]] virtual Result<BackupReport> back_up(env::Storage& repository) = 0;
+  // All keys of the database, wrapped by the master key: what a restore needs beside a backup. Keep
+  // the newest one, away from both.
+  [[nodiscard]] virtual Result<Buffer> escrow() = 0;
   // Everything durable in its final place; also done, as far as possible, by the destructor.
   [[nodiscard]] virtual Status close() = 0;
 };

@@ -14,6 +14,7 @@
 // Source: storage.md, Keystore; tenancy.md and proofs.md, Keys.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -107,6 +108,15 @@ class Keystore {
   // `not_found.tenant`.
   [[nodiscard]] Result<Buffer> propose_signing_key(TenantId tenant, LogEpoch log,
                                                    env::Random& random);
+  // What a restored history has of a tenant: the highest key id, and the epoch of each of its logs.
+  struct TenantCut {
+    TenantId tenant;
+    KeyId last_key;
+    std::array<std::uint32_t, signed_lanes> epochs{};
+  };
+  // Forgets the tenants, keys and epochs that come later: they are another history's, and this one
+  // will give their ids to keys of its own. `tenants` names all that are kept.
+  void cut_back(std::span<const TenantCut> tenants);
   // The sidecar of an accepted command of `tenant`. `integrity.command`, nothing changed, unless it
   // is canonical, opens, and brings only keys that are new. `random` draws the nonces of re-wraps.
   [[nodiscard]] Status apply_sidecar(TenantId tenant, Bytes sidecar, env::Random& random);
@@ -134,6 +144,8 @@ class Keystore {
   // Replaces the one there is; in the file from the next checkpoint on. `not_found.tenant`.
   [[nodiscard]] Result<crypto::Key256> new_page_key(TenantId tenant, env::Random& random);
 
+  // The highest key id the tenant ever had; nothing if there is no such tenant.
+  [[nodiscard]] std::optional<KeyId> last_key(TenantId tenant) const;
   // For `key status`; proposed keys are not listed.
   [[nodiscard]] std::vector<TenantKeys> list() const;
 

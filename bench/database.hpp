@@ -25,6 +25,9 @@ struct Opened {
   return opened;
 }
 
+// Appends so many records of one event each, by many threads.
+[[nodiscard]] Status append_until(Database& database, std::uint64_t records);
+
 [[nodiscard]] inline Status execute(Session& session, Sql sql) {
   KIMBERLITE_TRY(const Commit done, session.execute({}, sql));
   static_cast<void>(done);

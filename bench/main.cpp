@@ -93,7 +93,8 @@ Status run(const Arguments& arguments) {
     return fill_and_wait(arguments.fill, arguments.settings.records);
   }
   std::size_t ran = 0;
-  for (const auto& cases : {write_cases(), read_cases(), log_cases(), process_cases()}) {
+  for (const auto& cases :
+       {write_cases(), read_cases(), log_cases(), proof_cases(), process_cases()}) {
     for (const NamedCase& named : cases) {
       if (!wanted(named.name, arguments.cases)) continue;
       if (Status done = run_case(named, arguments); !done) {

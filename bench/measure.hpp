@@ -74,6 +74,7 @@ struct NamedCase {
 [[nodiscard]] std::vector<NamedCase> write_cases();
 [[nodiscard]] std::vector<NamedCase> read_cases();
 [[nodiscard]] std::vector<NamedCase> log_cases();
+[[nodiscard]] std::vector<NamedCase> proof_cases();
 [[nodiscard]] std::vector<NamedCase> process_cases();
 
 // The child process of the open after a crash: fills `directory` and waits to be killed.

@@ -75,33 +75,7 @@ std::string own_program() { return std::filesystem::read_symlink("/proc/self/exe
 
 // ---- open after a crash -------------------------------------------------------------------------
 
-constexpr std::size_t fill_threads = 64;
 constexpr double ring_wanted = 0.45;  // a checkpoint comes at half the ring: shortly before it
-
-// Appends one-event records until there are `records`.
-Status append_until(Database& database, std::uint64_t records) {
-  std::atomic<std::uint64_t> begun = 0;
-  std::vector<Status> ends(fill_threads);
-  std::vector<std::thread> threads;
-  threads.reserve(fill_threads);
-  for (std::size_t i = 0; i < fill_threads; ++i) {
-    threads.emplace_back([&, i] {
-      ends[i] = [&]() -> Status {
-        KIMBERLITE_TRY(const auto session, database.local_session());
-        const std::vector<Event> events(1, Event{"reading", std::string(64, 'e')});
-        const std::string stream = fmt::format("sensor-{}", i);
-        while (begun.fetch_add(1) < records) {
-          KIMBERLITE_TRY(const Commit done, session->append(stream, Expect::any(), events));
-          static_cast<void>(done);
-        }
-        return {};
-      }();
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  for (Status& end : ends) KIMBERLITE_CHECK(std::move(end));
-  return {};
-}
 
 // Seconds to read the live part of the journal and one snapshot, and do nothing with them.
 Result<double> read_alone(const std::string& directory, std::uint64_t journal_bytes) {
@@ -258,6 +232,31 @@ Result<std::vector<Series>> import_memory(const Settings& settings) {
 }
 
 }  // namespace
+
+Status append_until(Database& database, std::uint64_t records) {
+  constexpr std::size_t writers = 64;
+  std::atomic<std::uint64_t> begun = 0;
+  std::vector<Status> ends(writers);
+  std::vector<std::thread> threads;
+  threads.reserve(writers);
+  for (std::size_t i = 0; i < writers; ++i) {
+    threads.emplace_back([&, i] {
+      ends[i] = [&]() -> Status {
+        KIMBERLITE_TRY(const auto session, database.local_session());
+        const std::vector<Event> events(1, Event{"reading", std::string(64, 'e')});
+        const std::string stream = fmt::format("sensor-{}", i);
+        while (begun.fetch_add(1) < records) {
+          KIMBERLITE_TRY(const Commit done, session->append(stream, Expect::any(), events));
+          static_cast<void>(done);
+        }
+        return {};
+      }();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (Status& end : ends) KIMBERLITE_CHECK(std::move(end));
+  return {};
+}
 
 Status fill_and_wait(const std::string& directory, std::uint64_t records) {
   KIMBERLITE_TRY(Opened ours, open_database(directory));

@@ -321,7 +321,8 @@ Result<Inspection> inspect(env::Storage& storage, std::string_view path,
   if (name.ends_with(".segment")) return inspect_segment(storage, path);
   if (name == log::heads_name) return inspect_heads(storage, path);
   if (name == "offsets") return inspect_fixed(storage, path, "offsets", 8, "offsets of records");
-  if (path.find("/tiles/") != std::string_view::npos) {
+  if (path.find("/tiles/") != std::string_view::npos ||
+      path.find("/nodes/") != std::string_view::npos) {
     return inspect_fixed(storage, path, "tiles", sizeof(Hash), "hashes of tiles");
   }
   if (name == "projection.db" || name == "projection.db-wal") {

@@ -76,17 +76,20 @@ Status FlatFile::cut() {
 
 Derived::Derived(env::Storage& storage, const std::string& directory)
     : offsets_(storage, fmt::format("{}/{}", directory, offsets_name), offset_size) {
-  for (std::uint32_t level = 0; level < record::tile_levels; ++level) {
-    tiles_.emplace_back(storage, fmt::format("{}/{}/{}", directory, tiles_name, level), hash_size);
+  for (std::uint32_t step = 0; step < height_count; ++step) {
+    tree_.emplace_back(storage, fmt::format("{}/{}", directory, tree_file_name(step * height_step)),
+                       hash_size);
   }
 }
 
 Status Derived::open(std::uint64_t records) {
   KIMBERLITE_TRY(complete_, offsets_.open(records));
-  for (std::uint32_t level = 0; level < record::tile_levels; ++level) {
-    KIMBERLITE_TRY(const bool enough, tiles_[level].open(tile_hashes(records, level)));
+  for (std::uint32_t step = 0; step < height_count; ++step) {
+    KIMBERLITE_TRY(const bool enough,
+                   tree_[step].open(nodes_of_height(records, step * height_step)));
     complete_ = complete_ && enough;
   }
+  windows_ = {};
   return {};
 }
 
@@ -94,7 +97,8 @@ Status Derived::reset() {
   complete_ = false;
   KIMBERLITE_TRY(const bool empty, offsets_.open(0));
   KIMBERLITE_ASSERT(empty);
-  for (FlatFile& level : tiles_) KIMBERLITE_CHECK(level.open(0));
+  for (FlatFile& file : tree_) KIMBERLITE_CHECK(file.open(0));
+  windows_ = {};
   return {};
 }
 
@@ -103,12 +107,11 @@ void Derived::append(std::uint64_t offset, const Hash& leaf, const record::Front
   std::array<std::byte, offset_size> encoded;
   store_le(encoded.data(), offset);
   offsets_.push(encoded);
-  tiles_[0].push(leaf);
-  // A node of level 8 L is there once 256^L more leaves are.
-  const std::uint32_t complete_levels =
-      record::trailing_zeros(before.size() + 1) / record::tile_height;
-  for (std::uint32_t level = 1; level <= complete_levels && level < tiles_.size(); ++level) {
-    tiles_[level].push(before.completed(leaf, level * record::tile_height));
+  tree_[0].push(leaf);
+  // A node of height h is there once 2^h more leaves are.
+  const std::uint32_t steps = record::trailing_zeros(before.size() + 1) / height_step;
+  for (std::uint32_t step = 1; step <= steps && step < tree_.size(); ++step) {
+    tree_[step].push(before.completed(leaf, step * height_step));
   }
 }
 
@@ -116,13 +119,13 @@ bool Derived::worth_flushing() const { return offsets_.pending() >= worth_flushi
 
 Status Derived::flush() {
   KIMBERLITE_CHECK(offsets_.flush());
-  for (FlatFile& level : tiles_) KIMBERLITE_CHECK(level.flush());
+  for (FlatFile& file : tree_) KIMBERLITE_CHECK(file.flush());
   return {};
 }
 
 Status Derived::cut() {
   KIMBERLITE_CHECK(offsets_.cut());
-  for (FlatFile& level : tiles_) KIMBERLITE_CHECK(level.cut());
+  for (FlatFile& file : tree_) KIMBERLITE_CHECK(file.cut());
   return {};
 }
 
@@ -133,7 +136,49 @@ Result<std::uint64_t> Derived::offset(Position position) {
 }
 
 Status Derived::hashes(std::uint32_t level, std::uint64_t first, std::span<Hash> to) {
-  return tiles_[level].read(first, std::as_writable_bytes(to));
+  return tree_[std::size_t{2} * level].read(first, std::as_writable_bytes(to));
+}
+
+// The hashes [first, first + count) of a file, which lie in one tile; read with the rest of it.
+Result<std::span<const Hash>> Derived::window(std::uint32_t step, std::uint64_t first,
+                                              std::uint64_t count) {
+  const std::uint64_t width =
+      step % 2 == 0 ? record::tile_width : record::tile_width >> height_step;
+  const std::uint64_t begin = first - first % width;
+  KIMBERLITE_ASSERT(first + count <= begin + width);
+  Window& window = windows_.at(step);
+  // Nodes never change; there may be more of them than when the window was read.
+  if (window.first != begin || window.hashes.size() < first + count - begin) {
+    window.first = begin;
+    window.hashes.resize(std::min(width, tree_[step].entries() - begin));
+    const Status read = tree_[step].read(begin, std::as_writable_bytes(std::span{window.hashes}));
+    if (!read) {
+      window.hashes.clear();
+      return read.error();
+    }
+  }
+  return std::span<const Hash>{window.hashes}.subspan(first - begin, count);
+}
+
+Result<Hash> Derived::node(record::TreeNode node) {
+  const std::uint32_t step = node.level / height_step;
+  const std::uint32_t above = node.level % height_step;
+  KIMBERLITE_TRY(const std::span<const Hash> below,
+                 window(step, node.index << above, std::uint64_t{1} << above));
+  std::array<Hash, std::size_t{1} << height_step> hashes;
+  std::ranges::copy(below, hashes.begin());
+  for (std::size_t count = below.size() / 2; count > 0; count /= 2) {
+    for (std::size_t i = 0; i < count; ++i) {
+      hashes.at(i) = record::node_hash(hashes.at(2 * i), hashes.at(2 * i + 1));
+    }
+  }
+  return hashes.front();
+}
+
+std::string tree_file_name(std::uint32_t height) {
+  return height % record::tile_height == 0
+             ? fmt::format("{}/{}", tiles_name, height / record::tile_height)
+             : fmt::format("{}/{}", nodes_name, height);
 }
 
 }  // namespace kimberlite::log

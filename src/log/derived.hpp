@@ -1,11 +1,14 @@
 // The files of a log that are derived from its segments: where each frame begins, and the tree's
-// nodes of every eighth level.
+// nodes of every fourth height. Those of heights 0, 8, 16, … are the tiles others read; those
+// between them are for proofs alone, which have 22 nodes of a tile to hash with them, and 247
+// without.
 //
 // A file is a run of entries of one size, entry n at n × size. Those of a log of `records` records
 // are `complete` if each file holds at least what that many records give; otherwise appending
 // leaves them alone until they are made again. Thread rule: the log's.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -22,11 +25,16 @@ namespace kimberlite::log {
 inline constexpr std::size_t offset_size = 8;
 inline constexpr std::size_t hash_size = 32;
 inline constexpr std::string_view offsets_name = "offsets";
-inline constexpr std::string_view tiles_name = "tiles";
+inline constexpr std::string_view tiles_name = "tiles";  // tiles/<height / 8>
+inline constexpr std::string_view nodes_name = "nodes";  // nodes/<height>
+inline constexpr std::uint32_t height_step = record::tile_height / 2;
+inline constexpr std::uint32_t height_count = 2 * record::tile_levels;
 
-// Entries of the tile file `level` in a tree of `records` leaves.
-[[nodiscard]] constexpr std::uint64_t tile_hashes(std::uint64_t records, std::uint32_t level) {
-  return records >> (record::tile_height * level);
+// "tiles/1" for height 8, "nodes/12" for height 12.
+[[nodiscard]] std::string tree_file_name(std::uint32_t height);
+// Entries of the file of nodes of `height` in a tree of `records` leaves.
+[[nodiscard]] constexpr std::uint64_t nodes_of_height(std::uint64_t records, std::uint32_t height) {
+  return records >> height;
 }
 
 class FlatFile {
@@ -76,12 +84,23 @@ class Derived {
   [[nodiscard]] Status cut();
 
   [[nodiscard]] Result<std::uint64_t> offset(Position position);
-  // Hashes [first, first + to.size()) of the level's file.
+  // Hashes [first, first + to.size()) of the tile level's file.
   [[nodiscard]] Status hashes(std::uint32_t level, std::uint64_t first, std::span<Hash> to);
+  // Any node that lies wholly in the tree.
+  [[nodiscard]] Result<Hash> node(record::TreeNode node);
 
  private:
+  // A tile's nodes of one height as they were last read: a proof asks for several of the same.
+  struct Window {
+    std::uint64_t first = 0;
+    std::vector<Hash> hashes;
+  };
+  [[nodiscard]] Result<std::span<const Hash>> window(std::uint32_t step, std::uint64_t first,
+                                                     std::uint64_t count);
+
   FlatFile offsets_;
-  std::vector<FlatFile> tiles_;  // by level
+  std::vector<FlatFile> tree_;  // by height / height_step
+  std::array<Window, height_count> windows_;
   bool complete_ = false;
 };
 

@@ -142,19 +142,7 @@ Status TenantLog::State::rebuild_derived() {
   return derived_.cut();
 }
 
-// A node is the root of neighbouring hashes of one tile file, at most 128 of them.
-Result<Hash> TenantLog::State::node(record::TreeNode node) {
-  const record::TilePlace place = record::tile_place(node);
-  std::vector<Hash> hashes(std::size_t{1} << place.height);
-  KIMBERLITE_CHECK(
-      derived_.hashes(place.level, place.tile * record::tile_width + place.first, hashes));
-  for (std::size_t count = hashes.size() / 2; count > 0; count /= 2) {
-    for (std::size_t i = 0; i < count; ++i) {
-      hashes[i] = record::node_hash(hashes[2 * i], hashes[2 * i + 1]);
-    }
-  }
-  return hashes.front();
-}
+Result<Hash> TenantLog::State::node(record::TreeNode node) { return derived_.node(node); }
 
 // Tiles are derived and may be wrong; what does not hold is made once more from new ones.
 template <class Make, class Holds>

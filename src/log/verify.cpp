@@ -113,9 +113,10 @@ class Verifier {
                  Code::integrity_offsets),
         heads_(storage, directory_, options.log_key ? &*options.log_key : nullptr,
                [this](Finding finding) { findings_.add(std::move(finding)); }) {
-    for (std::uint32_t level = 0; level < record::tile_levels; ++level) {
-      tiles_.emplace_back(storage, fmt::format("{}/{}/{}", directory_, tiles_name, level),
-                          hash_size, Code::integrity_tile);
+    for (std::uint32_t step = 0; step < height_count; ++step) {
+      tree_.emplace_back(storage,
+                         fmt::format("{}/{}", directory_, tree_file_name(step * height_step)),
+                         hash_size, Code::integrity_tile);
     }
   }
 
@@ -126,7 +127,7 @@ class Verifier {
   enum class End : std::uint8_t { whole, tail, broken, cancelled };
 
   Status list(std::vector<Position>& segments);
-  void list_tiles();
+  void list_tree();
   void start_since(std::vector<Position>& segments);
   std::optional<record::Head> head_before(Position first);
   void check_since();
@@ -169,7 +170,7 @@ class Verifier {
   VerifyReport& report_;
   Findings findings_;
   DerivedFile offsets_;
-  std::vector<DerivedFile> tiles_;
+  std::vector<DerivedFile> tree_;  // by height / height_step
   HeadsCheck heads_;
 
   std::string file_;      // being read
@@ -202,7 +203,7 @@ void Verifier::compare(Code code, std::uint64_t at, std::string_view what, std::
 Status Verifier::run() {
   std::vector<Position> segments;
   KIMBERLITE_CHECK(list(segments));
-  list_tiles();
+  list_tree();
   if (options_.since) start_since(segments);
   if (options_.progress) bytes_total_ = size_of(segments);
   check_at_least();
@@ -228,7 +229,7 @@ Status Verifier::list(std::vector<Position>& segments) {
     if (const auto first = segment_of_file_name(name)) {
       segments.push_back(*first);
     } else if (name != offsets_name && name != heads_name &&
-               name != fmt::format("{}/", tiles_name)) {
+               name != fmt::format("{}/", tiles_name) && name != fmt::format("{}/", nodes_name)) {
       findings_.add({Code::integrity_foreign_file, fmt::format("{}/{}", directory_, name), 0,
                      Position{0}, "a file that is no part of a log", "", ""});
     }
@@ -236,16 +237,20 @@ Status Verifier::list(std::vector<Position>& segments) {
   return {};
 }
 
-void Verifier::list_tiles() {
-  const std::string directory = fmt::format("{}/{}", directory_, tiles_name);
-  const auto names = storage_.list(directory);
-  if (!names) return;  // not there, which is harmless
-  for (const std::string& name : *names) {
-    const bool level = name.size() == 1 && name[0] >= '0' &&
-                       name[0] < static_cast<char>('0' + record::tile_levels);
-    if (level) continue;
-    findings_.add({Code::integrity_foreign_file, fmt::format("{}/{}", directory, name), 0,
-                   Position{0}, "a file that is no part of a log", "", ""});
+void Verifier::list_tree() {
+  for (const std::string_view folder : {tiles_name, nodes_name}) {
+    const auto names = storage_.list(fmt::format("{}/{}", directory_, folder));
+    if (!names) continue;  // not there, which is harmless
+    for (const std::string& name : *names) {
+      const std::string path = fmt::format("{}/{}", folder, name);
+      bool known = false;
+      for (std::uint32_t step = 0; step < height_count && !known; ++step) {
+        known = path == tree_file_name(step * height_step);
+      }
+      if (known) continue;
+      findings_.add({Code::integrity_foreign_file, fmt::format("{}/{}", directory_, path), 0,
+                     Position{0}, "a file that is no part of a log", "", ""});
+    }
   }
 }
 
@@ -260,8 +265,8 @@ void Verifier::start_since(std::vector<Position>& segments) {
   report_.head = *before;
   report_.from = *start;
   offsets_.pass(before->position.value());
-  for (std::uint32_t level = 0; level < tiles_.size(); ++level) {
-    tiles_[level].pass(tile_hashes(before->position.value(), level));
+  for (std::uint32_t step = 0; step < tree_.size(); ++step) {
+    tree_[step].pass(nodes_of_height(before->position.value(), step * height_step));
   }
   segments.erase(segments.begin(), start);
 }
@@ -281,8 +286,8 @@ std::optional<record::Head> Verifier::head_before(Position first) {
     const record::TilePlace place = record::tile_place({bit, before >> bit});
     std::vector<Hash> hashes(std::size_t{1} << place.height);
     for (std::size_t i = 0; i < hashes.size(); ++i) {
-      const auto hash =
-          tiles_[place.level].hash_at(place.tile * record::tile_width + place.first + i);
+      const auto hash = tree_[std::size_t{2} * place.level].hash_at(
+          place.tile * record::tile_width + place.first + i);
       if (!hash) return std::nullopt;
       hashes[i] = *hash;
     }
@@ -572,11 +577,11 @@ void Verifier::advance(std::uint32_t body_size, Bytes entry_bytes) {
     std::array<std::byte, offset_size> offset;
     store_le(offset.data(), head.bytes);
     if (offsets_.check(offset, position, findings_)) ++report_.offsets;
-    if (tiles_[0].check(leaf, position, findings_)) ++report_.tile_hashes;
-    const std::uint32_t levels = record::trailing_zeros(position.value()) / record::tile_height;
-    for (std::uint32_t level = 1; level <= levels && level < tiles_.size(); ++level) {
-      const Hash node = head.frontier.completed(leaf, level * record::tile_height);
-      if (tiles_[level].check(node, position, findings_)) ++report_.tile_hashes;
+    if (tree_[0].check(leaf, position, findings_)) ++report_.tile_hashes;
+    const std::uint32_t steps = record::trailing_zeros(position.value()) / height_step;
+    for (std::uint32_t step = 1; step <= steps && step < tree_.size(); ++step) {
+      const Hash node = head.frontier.completed(leaf, step * height_step);
+      if (tree_[step].check(node, position, findings_)) ++report_.tile_hashes;
     }
   }
   if (rooted_) {
@@ -665,7 +670,7 @@ void Verifier::finish() {
   // when the log is opened.
   if (rooted_ && !options_.at_least && !checkpoint_passed_) {
     offsets_.check_end(findings_, next_position());
-    for (DerivedFile& level : tiles_) level.check_end(findings_, next_position());
+    for (DerivedFile& file : tree_) file.check_end(findings_, next_position());
   }
 }
 

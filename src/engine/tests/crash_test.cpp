@@ -206,7 +206,8 @@ void check_rebuild(const vopr::DiskImage& closed, const Sums& sums, const Heads&
   vopr::DiskImage image = closed;
   for (const std::string& path : image.paths()) {
     const bool derived = path.find("projection.db") != std::string::npos ||
-                         path.find("/tiles/") != std::string::npos || path.ends_with("/offsets");
+                         path.find("/tiles/") != std::string::npos ||
+                         path.find("/nodes/") != std::string::npos || path.ends_with("/offsets");
     const bool snapshot = path.starts_with("snapshot-") && salt % 2 == 0;
     if (derived || snapshot) image.remove(path);
   }

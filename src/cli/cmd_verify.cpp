@@ -17,7 +17,7 @@ constexpr int exit_interrupted = 9;
 
 Error error_of(const engine::VerifyFinding& finding, std::string_view root) {
   Error error{finding.code, "{}", finding.what};
-  std::string where = fmt::format("{}/{}", root, finding.file);
+  std::string where = root.empty() ? finding.file : fmt::format("{}/{}", root, finding.file);
   // A row is no byte of a file.
   if (finding.table.empty()) where += fmt::format(", byte {}", finding.offset);
   if (finding.position.value() != 0) where += fmt::format(", record {}", finding.position.value());
@@ -126,13 +126,7 @@ Status print_report(App& app, const engine::VerifyReport& report, std::string_vi
     return app.out().write(text);
   }
   for (const std::string& note : report.notes) app.say("note: " + note);
-  for (const engine::VerifyFinding& finding : report.findings) {
-    KIMBERLITE_CHECK(
-        app.messages().write(error_layout(error_of(finding, root), "", app.terminal().colour)));
-  }
-  if (report.findings_total > report.findings.size()) {
-    app.say(fmt::format("and {} more", report.findings_total - report.findings.size()));
-  }
+  KIMBERLITE_CHECK(print_findings(app, report, root));
   if (!report.clean()) return {};
   std::uint64_t records = 0;
   std::uint64_t items = 0;
@@ -198,6 +192,17 @@ Status take_heads(App& app, const VerifyOptions& options, engine::VerifyOptions&
 
 }  // namespace
 
+Status print_findings(App& app, const engine::VerifyReport& report, std::string_view root) {
+  for (const engine::VerifyFinding& finding : report.findings) {
+    KIMBERLITE_CHECK(
+        app.messages().write(error_layout(error_of(finding, root), "", app.terminal().colour)));
+  }
+  if (report.findings_total > report.findings.size()) {
+    app.say(fmt::format("and {} more", report.findings_total - report.findings.size()));
+  }
+  return {};
+}
+
 Result<int> verify_with_progress(
     App& app, std::string_view root, engine::VerifyOptions how,
     const std::function<Result<engine::VerifyReport>(const engine::VerifyOptions&)>& run) {
@@ -228,6 +233,8 @@ Result<int> verify_with_progress(
 
 Result<int> run_verify(App& app, const VerifyOptions& options) {
   KIMBERLITE_TRY(const std::string root, app.directory());
+  KIMBERLITE_TRY(const std::optional<int> done, verify_other(app, root, options));
+  if (done) return *done;
   platform::LinuxStorage storage{root};
   std::unique_ptr<keystore::MasterKey> master;
   if (options.projection) {

@@ -129,6 +129,7 @@ class Verifier {
   Status list(std::vector<Position>& segments);
   void list_tree();
   void start_since(std::vector<Position>& segments);
+  Status start_alone(Position first);
   std::optional<record::Head> head_before(Position first);
   void check_since();
   std::uint64_t size_of(std::span<const Position> segments);
@@ -205,6 +206,7 @@ Status Verifier::run() {
   KIMBERLITE_CHECK(list(segments));
   list_tree();
   if (options_.since) start_since(segments);
+  if (options_.alone) KIMBERLITE_CHECK(start_alone(*options_.alone));
   if (options_.progress) bytes_total_ = size_of(segments);
   check_at_least();
   for (std::size_t i = 0; i < segments.size() && !report_.cancelled; ++i) {
@@ -269,6 +271,20 @@ void Verifier::start_since(std::vector<Position>& segments) {
     tree_[step].pass(nodes_of_height(before->position.value(), step * height_step));
   }
   segments.erase(segments.begin(), start);
+}
+
+Status Verifier::start_alone(Position first) {
+  KIMBERLITE_TRY(
+      const auto file,
+      storage_.open(fmt::format("{}/{}", directory_, segment_file_name(first)), env::Open::read));
+  KIMBERLITE_TRY(const SegmentHeader header, read_header(*file));
+  report_.from = header.first;
+  report_.head.position = Position{header.first.value() - 1};
+  report_.head.bytes = header.bytes_before;
+  report_.head.leaf = header.previous;
+  // Of the first one the tree is known: it is empty.
+  rooted_ = header.first == Position{1};
+  return {};
 }
 
 // The head before the record `first`, which begins a segment: from its header and the tiles.
@@ -687,6 +703,25 @@ std::optional<Id128> newest_log_id(env::Storage& storage, LogName name) {
     if (const auto header = read_header(**file)) return header->log_id;
   }
   return std::nullopt;
+}
+
+Result<VerifyReport> verify_segment(env::Storage& scratch, Bytes segment, std::string_view label) {
+  if (segment.size() < segment_header_size) {
+    return Error{Code::integrity_segment, "the file is shorter than a segment's header"}.where(
+        "{}", label);
+  }
+  const auto header = decode_header(segment.first<segment_header_size>());
+  if (!header) return Error{header.error()}.where("{}", label);
+  const LogName name{TenantId{}, header->lane};
+  const std::string path =
+      fmt::format("{}/{}", directory_of(name), segment_file_name(header->first));
+  KIMBERLITE_TRY(const auto file, scratch.open(path, env::Open::create));
+  KIMBERLITE_CHECK(file->write_at(0, segment));
+  VerifyOptions options;
+  options.alone = header->first;
+  KIMBERLITE_TRY(VerifyReport report, verify(scratch, name, options));
+  for (Finding& finding : report.findings) finding.file = label;
+  return report;
 }
 
 Result<VerifyReport> verify(env::Storage& storage, LogName name, const VerifyOptions& options) {

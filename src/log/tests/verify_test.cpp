@@ -161,6 +161,31 @@ TEST_F(Verify, FindsChangesUnderGoodChecksums) {
   EXPECT_GT(tried, 50U);
 }
 
+TEST_F(Verify, TakesASegmentByItself) {
+  const auto alone = [](const Buffer& bytes) {
+    vopr::SimEnv scratch{3};
+    return verify_segment(scratch.storage(), bytes, "copy.segment");
+  };
+  for (const std::string& path : {first, second, third}) {
+    const Buffer bytes = whole_.read(path);
+    const VerifyReport report = alone(bytes).value();
+    EXPECT_TRUE(report.clean()) << path << "\n" << made::describe(report);
+    EXPECT_EQ(report.records, path == third ? 2U : 5U);
+    for (std::size_t at = 0; at < bytes.size(); at += 5) {
+      Buffer changed = bytes;
+      changed[at] ^= std::byte{4};
+      const auto damaged = alone(changed);
+      if (!damaged) continue;  // no header
+      // Of what the header says is before it, nothing can be known here, but for the chain.
+      const bool told = at >= 16 && at < 32;
+      EXPECT_TRUE(!damaged->clean() || told) << path << " byte " << at;
+      if (damaged->clean()) continue;
+      EXPECT_EQ(damaged->findings[0].file, "copy.segment");
+    }
+    EXPECT_FALSE(alone(Buffer(bytes.begin(), bytes.begin() + 100)).has_value());
+  }
+}
+
 TEST_F(Verify, FindsSwappedAndDroppedRecords) {
   const auto frame = [&](const Buffer& bytes, std::uint64_t p) {
     const std::uint64_t begins = segment_header_size + heads_[p - 1].bytes;

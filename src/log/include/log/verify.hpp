@@ -14,6 +14,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.hpp"
@@ -54,6 +55,8 @@ struct VerifyOptions {
   // A tree that was checked before, or is signed: what lies in segments before its last record is
   // not read again. The root must be this one when that record is reached.
   std::optional<Tree> since;
+  // Begin with this segment, as if nothing were known of what is before it.
+  std::optional<Position> alone;
   std::size_t findings_max = 100;  // later ones are only counted
   // Called about once a MiB; false stops the verification.
   std::function<bool(const VerifyProgress&)> progress;
@@ -89,6 +92,12 @@ struct VerifyReport {
 
 // The log id that the newest segment names; nothing if no segment can be read.
 [[nodiscard]] std::optional<Id128> newest_log_id(env::Storage& storage, LogName name);
+
+// One segment alone, the bytes of its file as they are wherever they lie: everything in it, and
+// that its records chain; not what is before and behind it, nor the tree's root. `label` names it
+// in findings. The storage is nobody's else.
+[[nodiscard]] Result<VerifyReport> verify_segment(env::Storage& scratch, Bytes segment,
+                                                  std::string_view label);
 
 // An error only if the directory cannot be listed; a file that cannot be read is a finding. A log
 // without files is clean, unless `at_least` says otherwise.

@@ -1,0 +1,130 @@
+// kimberlite verify FILE: what is no data directory, by what it is.
+#include <fmt/format.h>
+
+#include "app.hpp"
+#include "engine/backup.hpp"
+#include "log/verify.hpp"
+#include "platform/memory_storage.hpp"
+#include "record/receipt.hpp"
+#include "record/signed_head.hpp"
+#include "whole_text.hpp"
+
+namespace kimberlite::cli {
+namespace {
+
+constexpr int exit_integrity = 3;
+constexpr std::string_view segment_magic = "KBSEGMNT";
+constexpr std::string_view receipt_magic = "c2sp.org/tlog-proof@v1\n";
+constexpr std::string_view consistency_magic = "kimberlite/consistency@v1\n";
+constexpr std::string_view head_magic = "kimberlite/";
+constexpr char cose_magic = '\xD2';
+
+Error no_log_key(std::string_view path) {
+  return Error{Code::usage_option, "--log-key is missing"}
+      .why("a signature is worth what the key it is checked with is worth")
+      .next("kimberlite verify {} --log-key clinic.vkey", path);
+}
+
+Result<int> say_ok(App& app, std::string_view what, std::string_view text) {
+  if (app.format() == Format::table) {
+    KIMBERLITE_CHECK(app.out().write(fmt::format("ok  {}\n", text)));
+    return 0;
+  }
+  const std::optional<catalog::Type> type{catalog::Type{catalog::TypeKind::text}};
+  KIMBERLITE_CHECK(write_facts(app, {{"kind", type}, {"result", type}},
+                               {{std::string{what}, std::string{text}}}));
+  return 0;
+}
+
+Result<int> verify_segment(App& app, const std::string& path, const std::string& bytes) {
+  platform::MemoryStorage scratch;
+  KIMBERLITE_TRY(log::VerifyReport of_log, log::verify_segment(scratch, bytes_of(bytes), path));
+  engine::VerifyReport report;
+  report.findings_total = of_log.findings_total;
+  for (log::Finding& finding : of_log.findings) {
+    report.findings.push_back({finding.code, std::move(finding.file), finding.offset,
+                               finding.position, std::move(finding.what),
+                               std::move(finding.expected), std::move(finding.found)});
+  }
+  if (report.clean()) {
+    return say_ok(app, "segment",
+                  fmt::format("{} records from position {} on, {} items, chain; what is before and "
+                              "behind them, and the tree, are not in one segment",
+                              of_log.records, of_log.from.value(), of_log.items));
+  }
+  KIMBERLITE_CHECK(print_findings(app, report, ""));
+  return exit_integrity;
+}
+
+template <class Proof, class Check, class Say>
+Result<int> verify_proof(App& app, const std::string& path, const Result<Proof>& proof,
+                         const VerifyOptions& options, std::string_view what, Check check,
+                         Say say) {
+  if (!proof) return Error{proof.error()}.where("{}", path);
+  KIMBERLITE_TRY(const auto key, find_log_key(app, options.log_key));
+  if (!key) return no_log_key(path);
+  const auto checked = check(*proof, *key);
+  if (!checked) return Error{checked.error()}.where("{}", path);
+  return say_ok(app, what, say(*checked));
+}
+
+}  // namespace
+
+Result<std::optional<int>> verify_other(App& app, const std::string& target,
+                                        const VerifyOptions& options) {
+  platform::LinuxStorage directory{target};
+  if (directory.list("")) {
+    const auto backups = directory.list("backups");
+    if (!backups || engine::Database::cluster_of(directory)) return std::optional<int>{};
+    KIMBERLITE_TRY(const int status, run_backup(app, {.action = BackupAction::verify,
+                                                      .repository = target,
+                                                      .log_key = options.log_key}));
+    return std::optional{status};
+  }
+  if (!app.files().open(target, env::Open::read)) return std::optional<int>{};
+  KIMBERLITE_TRY(const std::string text, read_text(app.files(), target));
+  const auto record_text = [](const record::VerifiedRecord& record) {
+    return fmt::format(
+        "record {}, in the signed tree of size {}; it proves what was recorded, not "
+        "that it is latest",
+        record.entry().position.value(), record.tree().size);
+  };
+  const auto check_record = [](const auto& receipt, const record::VerifierKey& key) {
+    return record::verify(receipt, key);
+  };
+  Result<int> status{0};
+  if (text.starts_with(segment_magic)) {
+    status = verify_segment(app, target, text);
+  } else if (text.starts_with(receipt_magic)) {
+    status = verify_proof(app, target, record::Receipt::parse(text), options, "receipt",
+                          check_record, record_text);
+  } else if (text.starts_with(cose_magic)) {
+    status = verify_proof(app, target, record::CoseReceipt::parse(bytes_of(text)), options,
+                          "receipt", check_record, record_text);
+  } else if (text.starts_with(consistency_magic)) {
+    status = verify_proof(
+        app, target, record::ConsistencyProof::parse(text), options, "consistency",
+        [](const auto& proof, const auto& key) { return record::check_consistency(proof, key); },
+        [](const record::ConsistentHeads& heads) {
+          return fmt::format("the tree of size {} begins with the tree of size {}",
+                             heads.newer.tree().size, heads.older.tree().size);
+        });
+  } else if (text.starts_with(head_magic)) {
+    status = verify_proof(
+        app, target, Result<std::string>{text}, options, "head",
+        [](const std::string& note, const auto& key) { return record::check_head(note, key); },
+        [](const record::SignedHead& head) {
+          return fmt::format("head of {}, size {}", head.tree().origin, head.tree().size);
+        });
+  } else {
+    return Error{Code::usage_not_ours, "this is no file that can be verified by itself"}
+        .where("{}", target)
+        .next(
+            "a data directory, a directory of backups, a segment, a receipt, a head or a proof of "
+            "consistency can be; kimberlite inspect decodes the other files of a directory");
+  }
+  if (!status) return status.error();
+  return std::optional{*status};
+}
+
+}  // namespace kimberlite::cli

@@ -7,6 +7,7 @@
 
 #include "engine/database.hpp"
 #include "engine/verify.hpp"
+#include "golden.hpp"
 #include "platform/env.hpp"
 #include "support/script.hpp"
 #include "vopr/prng.hpp"
@@ -391,6 +392,24 @@ TEST(BackupText, AcceptsNothingButWhatItWrites) {
   }
   EXPECT_FALSE(BackupText::parse(text + "\n").has_value());
   EXPECT_TRUE(machine.close());
+}
+
+TEST(Golden, Engine) {
+  golden::File file{"engine.txt"};
+  file.comment("Formats of the engine layer. Made by engine_tests, Golden.Engine.");
+  BackupText backup{.op = OpNumber{300}, .timestamp = TimestampUs{1'700'000'000'000'000}};
+  backup.cluster.fill(std::byte{0xC1});
+  backup.state.fill(std::byte{0x5A});
+  for (std::uint16_t lane = 0; lane < 2; ++lane) {
+    BackupLog& log = backup.logs.emplace_back();
+    log.tenant = TenantId{1};
+    log.lane = lane;
+    log.log_id.fill(std::byte{0x10});
+    for (std::uint8_t i = 0; i < 5; ++i) {
+      record::advance_in_place(log.head, Hash{std::byte{i}}, 160);
+    }
+  }
+  file.check("backup_text", bytes_of(backup.to_text()));
 }
 
 // Written to while it is taken: what was restored is what was there at one moment.

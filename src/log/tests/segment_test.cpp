@@ -4,6 +4,7 @@
 
 #include "crypto/crc32c.hpp"
 #include "golden.hpp"
+#include "log/head_file.hpp"
 #include "made_log.hpp"
 
 namespace kimberlite::log {
@@ -84,6 +85,10 @@ TEST(Golden, Log) {
   file.comment("Formats of the log layer. Made by log_tests, Golden.Log.");
   file.check("segment_header", encode(header()));
   file.check("segment_footer", encode(footer()));
+  const crypto::SigningKey key{
+      crypto::Key256{record::sample::counting<std::array<std::byte, 32>>(1)}};
+  file.check("head_record", encode(sign(made::log_id(0), {300, record::sample::counting<Hash>(9)},
+                                        TimestampUs{1'700'000'000'000'000}, key)));
   vopr::SimEnv world{1};
   made::Heads heads{{}};
   const auto log = made::open(world.storage());

@@ -461,11 +461,14 @@ def open_item(entry, index, key, path, item):
     if len(item) <= 96 + 16:
         raise Refused("integrity.receipt", "its item is cut off")
     header = ITEM_HEADER.unpack_from(item)
-    kind, flags, zero16, count, size, zero32, _, stream, first, nonce, commitment = header
+    kind, flags, zero16, count, size, zero32, key_id, stream, first, nonce, commitment = header
+    if (kind not in (1, 2, 3, 4) or flags > 1 or zero16 or zero32 or key_id == 0
+            or (count != 0 or flags != 1 if kind == 4 else count == 0)
+            or (stream == 0 if kind == 2 else stream != 0 or first != 0)
+            or size < 16 + 64 or (size - 16) % 64 != 0):
+        raise Refused("integrity.item", "the header of its item is not canonical")
     if size != len(item) - 96:
         raise Refused("integrity.receipt", "its item has not the size its header gives")
-    if kind not in (1, 2, 3, 4) or flags > 1 or zero16 or zero32:
-        raise Refused("integrity.item", "the header of its item is not canonical")
     if not verify_inclusion(sha256(b"\x10", item), index, entry.item_count, path,
                             entry.body_commitment):
         raise Refused("integrity.inclusion", "its item is not one the record commits to")

@@ -43,6 +43,7 @@ std::uint64_t bytes_of_logs(const engine::BackupText& backup) {
 
 Status write_backups(App& app, const std::vector<engine::BackupText>& backups) {
   std::vector<Row> rows;
+  rows.reserve(backups.size());
   for (const engine::BackupText& backup : backups) {
     rows.push_back({static_cast<std::int64_t>(backup.op.value()), timestamp_text(backup.timestamp),
                     static_cast<std::int64_t>(backup.logs.size()),

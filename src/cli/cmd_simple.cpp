@@ -79,7 +79,7 @@ Result<int> run_status(App& app, const StatusOptions& /*options*/) {
   add("free on disk", bytes_text(report.free_bytes));
   for (const engine::TenantInfo& tenant : report.tenants) {
     const std::string label = tenant.id.value() == 0 ? "cluster log" : "tenant " + tenant.name;
-    for (std::uint16_t lane = 0; lane < tenant.logs.size(); ++lane) {
+    for (std::uint16_t lane = 0; std::size_t{lane} < tenant.logs.size(); ++lane) {
       const engine::LogInfo& log = tenant.logs[lane];
       if (log.position.value() == 0) continue;
       KIMBERLITE_TRY(const auto newest, opened.first->database().newest_head(tenant.id, lane));

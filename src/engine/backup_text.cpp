@@ -38,8 +38,9 @@ std::optional<std::string_view> take_after(std::string_view& text, std::string_v
 template <class Number>
 bool read_number(std::optional<std::string_view> text, Number& into) {
   if (!text) return false;
-  const char* const end = text->data() + text->size();
-  const auto [at, failed] = std::from_chars(text->data(), end, into);
+  const std::string_view digits = *text;
+  const char* const end = digits.data() + digits.size();
+  const auto [at, failed] = std::from_chars(digits.data(), end, into);
   return failed == std::errc{} && at == end;
 }
 

@@ -145,10 +145,9 @@ class Restorer {
       KIMBERLITE_CHECK(copied->append(record->op, record->index, entry, record->body, head));
       last_ = std::max(last_, record->op);
       last_time_ = std::max(last_time_, entry.timestamp);
-      if (++records_ % 1024 == 0 && options_.progress &&
-          !options_.progress({.records = records_})) {
-        return stopped();
-      }
+      ++records_;
+      const bool due = records_ % 1024 == 0 && options_.progress;
+      if (due && !options_.progress({.records = records_})) return stopped();
     }
     if (copied == nullptr) return {};
     KIMBERLITE_CHECK(copied->settle());
@@ -278,6 +277,7 @@ class Restorer {
                const SealedCommand& sealed, const kernel::BeginEpoch& epoch) {
     KIMBERLITE_TRY(const std::vector<record::ItemView> items, record::split_body(sealed.items));
     std::vector<record::ItemHeader> headers;
+    headers.reserve(items.size());
     for (const record::ItemView& item : items) headers.push_back(item.header);
     const kernel::Command command{.tenant = tenant,
                                   .lane = static_cast<kernel::Lane>(lane),

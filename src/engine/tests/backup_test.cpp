@@ -430,11 +430,12 @@ TEST(BackupUnderLoad, GivesOneMomentOfALogThatGoesOn) {
   std::atomic<bool> over = false;
   std::atomic<std::uint64_t> written = 0;
   std::vector<std::thread> writers;
+  writers.reserve(2);
   for (int thread = 0; thread < 2; ++thread) {
     writers.emplace_back([&, thread] {
       auto session = database->session("main").value();
       for (std::int64_t i = 0; !over; ++i) {
-        const std::array<Value, 2> values{Value{std::int64_t{thread * 10'000'000} + i}, Value{i}};
+        const std::array<Value, 2> values{Value{std::int64_t{thread} * 10'000'000 + i}, Value{i}};
         const Statement insert{"INSERT INTO t VALUES ($1, $2)", values};
         if (!session->execute(std::span{&insert, 1}, {})) return;
         ++written;

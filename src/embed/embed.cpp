@@ -106,6 +106,27 @@ Result<std::vector<StoredEvent>> Session::read(std::string_view stream, From fro
   return session_->read(stream, from.sequence, limit.events);
 }
 
+Result<Receipt> Session::receipt(Position position, std::optional<Disclose> disclosed) {
+  const auto item = disclosed ? std::optional{disclosed->item} : std::nullopt;
+  KIMBERLITE_TRY(record::Receipt receipt, session_->receipt(position, item));
+  return Receipt{std::move(receipt)};
+}
+
+Result<LogKey> Session::log_key() {
+  KIMBERLITE_TRY(const log::StoredHead head, session_->signed_head(Position{1}));
+  return head.verifier_key();
+}
+
+Result<Receipt> Receipt::parse(std::string_view text) {
+  KIMBERLITE_TRY(record::Receipt receipt, record::Receipt::parse(text));
+  return Receipt{std::move(receipt)};
+}
+
+Result<VerifiedRecord> verify(const Receipt& receipt, const Result<LogKey>& log_key) {
+  if (!log_key) return log_key.error();
+  return record::verify(receipt.receipt_, *log_key);
+}
+
 Result<std::unique_ptr<Session>> Database::local_session(std::string_view tenant) {
   KIMBERLITE_TRY(auto session, engine().session(tenant));
   return std::make_unique<Session>(std::move(session));

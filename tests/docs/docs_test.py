@@ -85,7 +85,7 @@ class Test:
     def __init__(self, binary):
         self.passed = self.failed = 0
         self.binary = binary
-        self.clinic = pathlib.Path(binary).parent / "examples" / "clinic"
+        self.examples = pathlib.Path(binary).parent / "examples"
 
     def check(self, good, what, detail=""):
         if good:
@@ -115,7 +115,8 @@ class Page:
         for name in ("bin", "home", "work"):
             (top / name).mkdir()
         (top / "bin" / "kimberlite").symlink_to(self.test.binary)
-        (top / "bin" / "clinic").symlink_to(self.test.clinic)
+        for program in ("clinic", "receipt"):
+            (top / "bin" / program).symlink_to(self.test.examples / program)
         (top / "bin" / "kimberlite_verify.py").symlink_to(ROOT / "verifier" / "kimberlite_verify.py")
         self.work = top / "work"
         self.environment = {

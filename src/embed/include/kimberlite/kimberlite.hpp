@@ -4,6 +4,8 @@
 //   auto s = (*db)->local_session();
 //   auto c = (*s)->execute(Write{.reason = "moved, form 88"},
 //                          "UPDATE patients SET city = $1 WHERE id = $2", "Salem", 7);
+//   auto r = (*s)->receipt(c->position);
+//   auto ok = verify(*r, LogKey::parse(line));  // needs no database
 //
 // Ownership: a `Database` outlives its sessions; a `Session` its cursors, snapshots and
 // transactions. Thread rule: `Database` is thread-safe; the others are used by one thread at a
@@ -23,12 +25,15 @@
 #include <vector>
 
 #include "engine/database.hpp"
+#include "record/receipt.hpp"
 
 namespace kimberlite {
 
 using engine::ColumnInfo;
 using engine::ResultSet;
 using engine::StoredEvent;
+using record::VerifiedItem;
+using record::VerifiedRecord;
 
 // The file that holds the master key. It does not belong into the data directory.
 struct KeyFile {
@@ -102,6 +107,33 @@ struct From {
 struct Limit {
   std::size_t events = 1000;
 };
+
+// The public key of a log, by the line that was given out when the database was made. A receipt is
+// worth what the key is worth that it is checked with: never take that from the receipt.
+using LogKey = record::VerifierKey;
+
+// Discloses an item of the record, from 0: whoever has the receipt can read it, for ever.
+struct Disclose {
+  std::uint32_t item = 0;
+};
+
+// A record and its place in a tree that its log signed, as somebody gave it. What it says can be
+// had from `verify` alone.
+class Receipt {
+ public:
+  explicit Receipt(record::Receipt receipt) : receipt_(std::move(receipt)) {}
+  // `integrity.receipt` unless `text` is exactly what `to_text` gives.
+  [[nodiscard]] static Result<Receipt> parse(std::string_view text);
+  [[nodiscard]] std::string to_text() const { return receipt_.to_text(); }
+
+ private:
+  friend Result<VerifiedRecord> verify(const Receipt& receipt, const Result<LogKey>& log_key);
+  record::Receipt receipt_;
+};
+// Needs no database: `verify(receipt, LogKey::parse(line))`. `integrity.signature` if another key
+// signed it, `integrity.inclusion` if the record is not in that tree; `usage.key` for a line that
+// is no key. It proves what was recorded, not that it is the latest.
+[[nodiscard]] Result<VerifiedRecord> verify(const Receipt& receipt, const Result<LogKey>& log_key);
 
 namespace detail {
 
@@ -325,6 +357,13 @@ class Session {
                                       const std::vector<Event>& events, const Write& write = {});
   [[nodiscard]] Result<std::vector<StoredEvent>> read(std::string_view stream, From from,
                                                       Limit limit = {});
+
+  // `not_found.position` beyond the end of the log, `erased.item` for an item nobody can open any
+  // more.
+  [[nodiscard]] Result<Receipt> receipt(Position position, std::optional<Disclose> disclosed = {});
+  // What checks the receipts of this tenant: for those who will check them, another way than with a
+  // receipt. `not_found.position` while the log is empty.
+  [[nodiscard]] Result<LogKey> log_key();
 
   // What the typed calls do not cover.
   [[nodiscard]] engine::Session& engine() { return *session_; }

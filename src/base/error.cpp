@@ -150,6 +150,10 @@ std::string_view name(Code code) {
       return "integrity.backup";
     case Code::integrity_consistency:
       return "integrity.consistency";
+    case Code::integrity_split_view:
+      return "integrity.split_view";
+    case Code::integrity_new_epoch:
+      return "integrity.new_epoch";
     case Code::unavailable_in_use:
       return "unavailable.in_use";
     case Code::unavailable_disk_low:

@@ -1,12 +1,15 @@
-// Key lines, notes, heads, receipts (as text and as COSE) and consistency proofs: what is accepted
-// is written again to the same bytes, and nothing but what the log's key signed is ever verified.
-// The first byte chooses the format.
+// Key lines, notes, heads, receipts (as text and as COSE), consistency proofs and remembered heads:
+// what is accepted is written again to the same bytes, and nothing but what the log's key signed is
+// ever verified. The first byte chooses the format.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 
 #include "base/assert.hpp"
+#include "crypto/sha256.hpp"
 #include "made_proofs.hpp"
+#include "record/known_heads.hpp"
 
 namespace kimberlite::record {
 namespace {
@@ -55,6 +58,14 @@ void consistency(std::string_view text) {
   if (heads) KIMBERLITE_ASSERT(heads->older.tree().size <= heads->newer.tree().size);
 }
 
+void known_heads(std::string_view text) {
+  const auto parsed = KnownHeads::parse(text);
+  if (!parsed) return;
+  KIMBERLITE_ASSERT(parsed->to_text() == text);
+  const auto head = parsed->find(Id128{}, "main");
+  if (head && *head) KIMBERLITE_ASSERT((*head)->head.tree().origin == (*head)->key.name);
+}
+
 }  // namespace
 }  // namespace kimberlite::record
 
@@ -63,6 +74,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace kimberlite::record;
   if (size == 0) return 0;
   const std::string_view text = text_of(std::as_bytes(std::span{data, size}).subspan(1));
+  // What it covers with a hash: a mutation rarely keeps it, so the hash is put right first.
+  if (data[0] == 6) {
+    constexpr std::size_t hash_size = 65;
+    std::string whole{text.substr(0, text.size() - std::min(text.size(), hash_size))};
+    known_heads(text);
+    known_heads(whole + to_hex(crypto::sha256(bytes_of(whole))) + "\n");
+    return 0;
+  }
   switch (data[0] % 6) {
     case 0:
       key_line(text);

@@ -1,4 +1,5 @@
 // Opening a directory, or memory, through the C++ API.
+#include "kimberlite/head_memory.hpp"
 #include "kimberlite/kimberlite.hpp"
 #include "kimberlite/local.hpp"
 #include "platform/env.hpp"
@@ -19,6 +20,9 @@ class OpenDatabase final : public Database {
   engine::Database& engine() override { return *engine_; }
   [[nodiscard]] env::Env env() { return environment_.env(); }
   [[nodiscard]] Environment& environment() { return environment_; }
+  void remember_in(const std::string& path, const Id128& cluster) {
+    memory_ = std::make_unique<HeadMemory>(files_, env().random, path, cluster);
+  }
   [[nodiscard]] Status open(std::unique_ptr<keystore::MasterKey> key,
                             const engine::Options& options) {
     key_ = std::move(key);
@@ -27,7 +31,11 @@ class OpenDatabase final : public Database {
   }
 
  private:
+  HeadMemory* memory() override { return memory_.get(); }
+
   Environment environment_;
+  platform::LinuxStorage files_{""};
+  std::unique_ptr<HeadMemory> memory_;
   std::unique_ptr<keystore::MasterKey> key_;
   std::unique_ptr<engine::Database> engine_;
 };
@@ -63,6 +71,7 @@ Result<std::unique_ptr<Database>> Database::open(std::string_view directory,
   }
   if (!cluster) return cluster.error();
   KIMBERLITE_TRY(FoundKey key, find_key(files, env.random, path_of(options.key), *cluster));
+  if (!options.heads_file.empty()) database->remember_in(options.heads_file, *cluster);
   KIMBERLITE_CHECK(database->open(std::move(key.key), engine_options));
   return database;
 }

@@ -1,5 +1,4 @@
-
-
+#include "kimberlite/head_memory.hpp"
 #include "kimberlite/kimberlite.hpp"
 
 namespace kimberlite {
@@ -127,9 +126,31 @@ Result<VerifiedRecord> verify(const Receipt& receipt, const Result<LogKey>& log_
   return record::verify(receipt.receipt_, *log_key);
 }
 
+Session::~Session() {
+  // What is not remembered is noticed later, or not at all; what was written is not touched by it.
+  static_cast<void>(remember().has_value());
+}
+
+Status Session::remember() {
+  if (memory_ == nullptr) return {};
+  return memory_->remember(*session_, tenant_);
+}
+
 Result<std::unique_ptr<Session>> Database::local_session(std::string_view tenant) {
-  KIMBERLITE_TRY(auto session, engine().session(tenant));
-  return std::make_unique<Session>(std::move(session));
+  auto session = engine().session(tenant);
+  HeadMemory* const known = memory();
+  if (!session) return known == nullptr ? session.error() : known->explain(session.error(), tenant);
+  if (known != nullptr) KIMBERLITE_CHECK(known->check(**session, tenant));
+  return std::make_unique<Session>(*std::move(session), known, std::string{tenant});
+}
+
+Status Database::trust(std::string_view tenant) {
+  HeadMemory* const known = memory();
+  if (known == nullptr) return {};
+  KIMBERLITE_TRY(const auto session, engine().session(tenant));
+  KIMBERLITE_TRY(const std::optional<NewEpoch> epoch, known->new_epoch(*session, tenant));
+  if (!epoch) return {};
+  return known->trust(*session, tenant, *epoch);
 }
 
 }  // namespace kimberlite

@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "base/bytes.hpp"
+#include "kimberlite/head_memory.hpp"
 
 namespace kimberlite {
 namespace {
@@ -16,6 +17,13 @@ std::optional<std::string> environment(const char* name) {
   const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): read only
   if (value == nullptr || *value == '\0') return std::nullopt;
   return std::string{value};
+}
+
+// XDG_CONFIG_HOME, else HOME/.config; relative to the working directory where there is neither.
+std::string user_configuration() {
+  if (const auto configured = environment("XDG_CONFIG_HOME")) return *configured;
+  if (const auto home = environment("HOME")) return *home + "/.config";
+  return ".config";
 }
 
 std::string wanted_path(const std::optional<std::string>& asked, const Id128& cluster) {
@@ -42,13 +50,11 @@ std::string holder_text(std::string_view program) {
 }
 
 std::string default_key_path(const Id128& cluster) {
-  std::string directory = ".config";
-  if (const auto configured = environment("XDG_CONFIG_HOME")) {
-    directory = *configured;
-  } else if (const auto home = environment("HOME")) {
-    directory = *home + "/.config";
-  }
-  return fmt::format("{}/kimberlite/keys/{}.key", directory, to_hex(cluster));
+  return fmt::format("{}/kimberlite/keys/{}.key", user_configuration(), to_hex(cluster));
+}
+
+std::string default_heads_path(const Id128& cluster) {
+  return fmt::format("{}/kimberlite/heads/{}", user_configuration(), to_hex(cluster));
 }
 
 Result<FoundKey> find_key(env::Storage& files, env::Random& random,

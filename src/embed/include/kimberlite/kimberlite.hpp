@@ -29,6 +29,8 @@
 
 namespace kimberlite {
 
+class HeadMemory;
+
 using engine::ColumnInfo;
 using engine::ResultSet;
 using engine::StoredEvent;
@@ -46,6 +48,9 @@ struct OpenOptions {
   std::string tenant = "main";  // the first tenant of a new directory
   std::uint64_t ring_size = journal_ring_embedded;
   bool strict_journal = false;
+  // The file where the newest head of each log is remembered, outside of the directory; empty:
+  // nothing is. One file may serve several directories.
+  std::string heads_file = {};
 };
 
 // SQL text that was in the program when it was compiled, so no value can have been pasted into it.
@@ -335,6 +340,12 @@ class Transaction {
 class Session {
  public:
   explicit Session(std::unique_ptr<engine::Session> session) : session_(std::move(session)) {}
+  // `memory`, if there is one, outlives the session.
+  Session(std::unique_ptr<engine::Session> session, HeadMemory* memory, std::string tenant)
+      : session_(std::move(session)), memory_(memory), tenant_(std::move(tenant)) {}
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  ~Session();
 
   template <class... Args>
   [[nodiscard]] Result<Commit> execute(const Write& write, Sql sql, Args&&... args) {
@@ -364,6 +375,9 @@ class Session {
   // What checks the receipts of this tenant: for those who will check them, another way than with a
   // receipt. `not_found.position` while the log is empty.
   [[nodiscard]] Result<LogKey> log_key();
+  // Remembers the log as it is now, if the database was opened with a `heads_file`. Also done, as
+  // far as possible, by the destructor.
+  [[nodiscard]] Status remember();
 
   // What the typed calls do not cover.
   [[nodiscard]] engine::Session& engine() { return *session_; }
@@ -371,6 +385,8 @@ class Session {
  private:
   [[nodiscard]] Result<Commit> run(const Write& write, const engine::Statement& statement);
   std::unique_ptr<engine::Session> session_;
+  HeadMemory* memory_ = nullptr;
+  std::string tenant_;
 };
 
 class Database {
@@ -381,9 +397,16 @@ class Database {
   [[nodiscard]] static Result<std::unique_ptr<Database>> in_memory();
   virtual ~Database() = default;
 
-  // Acts as `os:<user>`, method `local`.
+  // Acts as `os:<user>`, method `local`. With a `heads_file`: `integrity.rollback`, `.split_view`
+  // or `.new_epoch` unless the log goes on from what is remembered of it.
   [[nodiscard]] Result<std::unique_ptr<Session>> local_session(std::string_view tenant = "main");
+  // After `integrity.new_epoch`, and a person's word that it is right: the log as it is now is
+  // remembered in the place of the one that was. Nothing if there is no new epoch.
+  [[nodiscard]] Status trust(std::string_view tenant = "main");
   [[nodiscard]] virtual engine::Database& engine() = 0;
+
+ private:
+  [[nodiscard]] virtual HeadMemory* memory() = 0;  // none: nothing is remembered
 };
 
 }  // namespace kimberlite

@@ -23,6 +23,7 @@ class OpenedIn final : public Opened {
   template <class... Args>
   explicit OpenedIn(Args&&... args) : environment_(std::forward<Args>(args)..., executor_options) {}
   ~OpenedIn() override {
+    remember();
     session_.reset();
     database_.reset();
   }
@@ -147,9 +148,32 @@ Result<std::unique_ptr<keystore::MasterKey>> App::master_key(env::Storage& stora
 
 std::string App::holder() const { return holder_text("kimberlite " + invocation_.command); }
 
+void Opened::remember() {
+  if (!held_) return;
+  if (const Status done = memory_->remember(*session_, tenant_); !done) {
+    app_->unremembered_ = done.error();
+  }
+}
+
+std::unique_ptr<HeadMemory> App::head_memory(const Id128& cluster) {
+  const std::string& set = configuration_.get("heads_file").value;
+  if (set == "off") return nullptr;
+  std::string path = set.empty() ? default_heads_path(cluster) : set;
+  return std::make_unique<HeadMemory>(files_, random_, std::move(path), cluster);
+}
+
 Result<std::unique_ptr<Opened>> App::open() { return open_tenant(tenant()); }
 
 Result<std::unique_ptr<Opened>> App::open_tenant(std::string_view tenant) {
+  KIMBERLITE_TRY(std::unique_ptr<Opened> opened, open_unheld(tenant));
+  if (HeadMemory* const memory = opened->memory()) {
+    KIMBERLITE_CHECK(memory->check(opened->session(), tenant));
+    opened->held_ = true;
+  }
+  return opened;
+}
+
+Result<std::unique_ptr<Opened>> App::open_unheld(std::string_view tenant) {
   KIMBERLITE_TRY(const std::string target, directory());
   engine::Options options;
   options.actor = local_actor();
@@ -169,12 +193,20 @@ Result<std::unique_ptr<Opened>> App::open_tenant(std::string_view tenant) {
     opened = std::move(memory);
   } else {
     auto on_disk = std::make_unique<OpenedIn<platform::LinuxEnv>>(target);
+    KIMBERLITE_TRY(const Id128 cluster, engine::Database::cluster_of(on_disk->env().storage));
     KIMBERLITE_TRY(on_disk->key_, master_key(on_disk->env().storage));
+    on_disk->memory_ = head_memory(cluster);
     KIMBERLITE_TRY(on_disk->database_,
                    engine::Database::open(on_disk->env(), *on_disk->key_, options));
     opened = std::move(on_disk);
   }
-  KIMBERLITE_TRY(opened->session_, opened->database_->session(tenant));
+  opened->app_ = this;
+  opened->tenant_ = tenant;
+  auto session = opened->database_->session(tenant);
+  if (!session) {
+    return opened->memory_ ? opened->memory_->explain(session.error(), tenant) : session.error();
+  }
+  opened->session_ = *std::move(session);
   return opened;
 }
 

@@ -15,6 +15,7 @@
 #include "cli/result_writer.hpp"
 #include "engine/database.hpp"
 #include "engine/verify.hpp"
+#include "kimberlite/head_memory.hpp"
 #include "platform/env.hpp"
 
 namespace kimberlite::cli {
@@ -47,14 +48,26 @@ struct Terminal {
 };
 [[nodiscard]] Terminal look_at_terminal();
 
-// A database and all it stands on, in the order they depend on each other.
+class App;
+
+// A database and all it stands on, in the order they depend on each other. When it ends, the newest
+// head of the tenant's log is remembered.
 class Opened {
  public:
   virtual ~Opened() = default;
   [[nodiscard]] engine::Database& database() { return *database_; }
   [[nodiscard]] engine::Session& session() { return *session_; }
+  // None: nothing is remembered.
+  [[nodiscard]] HeadMemory* memory() { return memory_.get(); }
 
  protected:
+  // Before the session ends.
+  void remember();
+
+  App* app_ = nullptr;
+  std::unique_ptr<HeadMemory> memory_;
+  std::string tenant_;
+  bool held_ = false;  // the log was held against the memory, and goes on from it
   std::unique_ptr<keystore::MasterKey> key_;
   std::unique_ptr<engine::Database> database_;
   std::unique_ptr<engine::Session> session_;
@@ -89,6 +102,10 @@ class App {
   // Opens database and session; `tenant` may differ from the setting.
   [[nodiscard]] Result<std::unique_ptr<Opened>> open();
   [[nodiscard]] Result<std::unique_ptr<Opened>> open_tenant(std::string_view tenant);
+  // The same, but the log is not held against what is remembered of it, nor remembered.
+  [[nodiscard]] Result<std::unique_ptr<Opened>> open_unheld(std::string_view tenant);
+  // Why the newest head of a log that was opened could not be remembered, if it could not.
+  [[nodiscard]] const std::optional<Error>& unremembered() const { return unremembered_; }
   [[nodiscard]] std::unique_ptr<ResultWriter> writer(std::string_view command);
   [[nodiscard]] WriterOptions writer_options() const;
   // Of --timeout; 0: none.
@@ -97,7 +114,9 @@ class App {
   [[nodiscard]] std::string holder() const;
 
  private:
+  friend class Opened;
   [[nodiscard]] std::optional<std::string> asked_key() const;
+  [[nodiscard]] std::unique_ptr<HeadMemory> head_memory(const Id128& cluster);
 
   Invocation invocation_;
   Configuration configuration_;
@@ -108,6 +127,7 @@ class App {
   platform::LinuxStorage files_{""};
   mutable platform::SystemRandom random_;
   platform::SystemClock clock_;
+  std::optional<Error> unremembered_;
 };
 
 // Rows of a result through its writer.
@@ -156,6 +176,7 @@ class App {
 [[nodiscard]] Result<int> run_restore(App& app, const RestoreOptions& options);
 [[nodiscard]] Result<int> run_escrow(App& app, const KeyOptions& options);
 [[nodiscard]] Result<int> run_head(App& app, const HeadOptions& options);
+[[nodiscard]] Result<int> run_trust(App& app);
 [[nodiscard]] Result<int> run_inspect(App& app, const InspectOptions& options);
 [[nodiscard]] Result<int> run_receipt(App& app, const ReceiptOptions& options);
 [[nodiscard]] Result<int> run_tenant(App& app, const TenantOptions& options);

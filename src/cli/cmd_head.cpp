@@ -89,6 +89,7 @@ Status write_proof(App& app, const std::optional<std::string>& output, std::stri
 }
 
 Result<int> run_head(App& app, const HeadOptions& options) {
+  if (options.action == HeadAction::trust) return run_trust(app);
   KIMBERLITE_TRY(const auto opened, app.open());
   engine::Session& session = opened->session();
   switch (options.action) {
@@ -106,6 +107,8 @@ Result<int> run_head(App& app, const HeadOptions& options) {
       KIMBERLITE_CHECK(write_proof(app, options.output, proof.to_text()));
       return 0;
     }
+    case HeadAction::trust:
+      break;  // above
   }
   return 0;
 }

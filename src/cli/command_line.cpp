@@ -265,6 +265,12 @@ void CommandLine::add_evidence() {
   examples(
       "A and B are files of heads, or sizes of heads that were signed; B is the log as it is now,\n"
       "if it is left out.\n\n  kimberlite head prove clinic monday.head -o since-monday.proof");
+  add<HeadOptions>(*head, "trust", "accept the log that stands where a remembered one was",
+                   {0, 0, "[TARGET]", ""})
+      .action = HeadAction::trust;
+  examples(
+      "After integrity.new_epoch, if a restore is the reason: shows both logs, and asks.\n\n"
+      "  kimberlite head trust clinic");
 
   CLI::App* receipt =
       app_.add_subcommand("receipt", "a record and the proof that it is in the log");

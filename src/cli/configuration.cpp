@@ -17,6 +17,7 @@ constexpr std::array setting_table{
     SettingInfo{"target", "--target", "KIMBERLITE_TARGET", "", "", false},
     SettingInfo{"tenant", "--tenant", "KIMBERLITE_TENANT", "main", "", false},
     SettingInfo{"key_file", "--key-file", "KIMBERLITE_KEY_FILE", "", "", true},
+    SettingInfo{"heads_file", "", "KIMBERLITE_HEADS_FILE", "", "", true, "off"},
     SettingInfo{"timeout", "--timeout", "KIMBERLITE_TIMEOUT", "", "", false},
     SettingInfo{"output.format", "--format", "KIMBERLITE_FORMAT", "table", "table|json|jsonl|csv",
                 false},
@@ -96,7 +97,7 @@ Result<SettingValue> read_setting(const ConfigFile& file, std::string_view setti
   const SettingInfo* info = find_setting(setting);
   if (info == nullptr) return unknown_key(file, node, setting, setting_names());
   KIMBERLITE_TRY(std::string value, text_of_node(file, setting, node));
-  if (info->path) value = from_directory_of(file, value);
+  if (info->path && value != info->word) value = from_directory_of(file, value);
   return SettingValue{std::move(value), file.origin, place_of(file, node)};
 }
 

@@ -125,6 +125,11 @@ int run(const std::vector<std::string>& arguments) {
   }
   const Result<int> status = std::visit(Dispatch{app}, options);
   if (!status) return report(status.error(), app.format(), command, terminal.colour);
+  // The answer has been given on stdout, and holds; so this is said on stderr in every format.
+  if (const std::optional<Error>& why = app.unremembered()) {
+    const int unremembered = report(*why, Format::table, command, terminal.colour);
+    if (*status == 0) return unremembered;
+  }
   return *status;
 }
 

@@ -101,6 +101,20 @@ TEST(Configuration, RefusesWhatItDoesNotKnow) {
             std::string::npos);
 }
 
+TEST(Configuration, HeadsFileIsAPathOrOff) {
+  const auto heads_file = [](std::string text, std::map<std::string, std::string> environment) {
+    const auto loaded = Configuration::load({.files = {project(std::move(text))},
+                                             .environment = std::move(environment),
+                                             .options = {}});
+    return loaded.value().get("heads_file").value;
+  };
+  EXPECT_EQ(heads_file("", {}), "");
+  EXPECT_EQ(heads_file("heads_file = 'heads'", {}), "/work/heads");
+  EXPECT_EQ(heads_file("heads_file = 'off'", {}), "off") << "a word, not a file of that name";
+  EXPECT_EQ(heads_file("heads_file = './off'", {}), "/work/./off");
+  EXPECT_EQ(heads_file("heads_file = 'heads'", {{"KIMBERLITE_HEADS_FILE", "off"}}), "off");
+}
+
 TEST(KeyFile, IsLookedForWhereItWasSaidThenAtHome) {
   const std::map<std::string, std::string> home{{"HOME", "/home/ann"}};
   const auto path = [&](const ConfigSources& sources, const std::optional<Context>& context,

@@ -75,6 +75,9 @@ TEST(Options, TakesTheFirstTenMinutes) {
 
   EXPECT_EQ(parsed({"verify", "clinic"}).settings.at("target"), "clinic");
   EXPECT_EQ(parsed({"head", "show", "clinic"}).command, "head show");
+  const Invocation trusted = parsed({"head", "trust", "clinic", "--yes"});
+  EXPECT_EQ(of<HeadOptions>(trusted).action, HeadAction::trust);
+  EXPECT_TRUE(trusted.yes);
   const Invocation receipt = parsed({"receipt", "check", "a.receipt", "--log-key", "clinic.vkey"});
   EXPECT_EQ(receipt.command, "receipt check");
   EXPECT_EQ(std::get<ReceiptOptions>(receipt.options).file, "a.receipt");

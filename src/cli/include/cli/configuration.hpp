@@ -88,6 +88,7 @@ struct SettingInfo {
   std::string_view fallback;
   std::string_view accepts;  // "table|json|jsonl|csv"; empty: any text
   bool path = false;
+  std::string_view word = {};  // of a path: what stands for no path
 };
 [[nodiscard]] std::span<const SettingInfo> settings();
 

@@ -84,7 +84,7 @@ struct AuditOptions {
   std::optional<std::string> since;
   std::optional<std::string> until;
 };
-enum class HeadAction : std::uint8_t { show, publish, prove };
+enum class HeadAction : std::uint8_t { show, publish, prove, trust };
 struct HeadOptions {
   HeadAction action = HeadAction::show;
   bool all = false;                   // show: every head that was signed

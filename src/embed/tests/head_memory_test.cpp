@@ -246,6 +246,27 @@ TEST_F(HeadMemoryTest, AnotherLogInItsPlaceIsRefusedUntilItIsTrusted) {
   EXPECT_EQ(refused(), Code::integrity_new_epoch) << "the first log is the other one now";
 }
 
+// The engine cannot begin an epoch yet; what its log would show then is that older records carry
+// another id.
+TEST_F(HeadMemoryTest, FindsWhereTheNewEpochBegins) {
+  remember();
+  close();
+  world_ = std::make_unique<vopr::SimEnv>(1234);
+  create();
+  open();
+  write("CREATE TABLE t (id BIGINT PRIMARY KEY)");
+  insert(20);
+  const std::uint64_t end = session_->head().value().value();
+  for (std::uint64_t first = 1; first <= end; ++first) {
+    test::LyingSession session{*session_};
+    session.epoch_begins = Position{first};
+    const auto epoch = memory().new_epoch(session, "main");
+    ASSERT_TRUE(epoch) << to_string(epoch.error());
+    ASSERT_TRUE(*epoch);
+    EXPECT_EQ((*epoch)->begins, Position{first});
+  }
+}
+
 TEST_F(HeadMemoryTest, ADamagedFileIsRefusedAndLeftAsItIs) {
   remember();
   insert(1);
@@ -347,6 +368,12 @@ TEST_F(HeadMemoryTest, TheWordOfASessionIsNotTaken) {
        Code::integrity_split_view},
       {"one of the remembered size",
        [&](auto& session) { session.head_given = signed_by_other(seen); },
+       Code::integrity_split_view},
+      {"the remembered tree by another key",
+       [&](auto& session) {
+         const log::Tree tree{seen, known().root};
+         session.head_given = log::sign(honest.log_id, tree, honest.signed_at, own);
+       },
        Code::integrity_split_view},
       {"a changed root under the old signature",
        [&](auto& session) {

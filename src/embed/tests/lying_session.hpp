@@ -12,6 +12,7 @@ class LyingSession final : public engine::Session {
   std::optional<log::StoredHead> head_given;
   std::optional<record::ConsistencyProof> proof_given;
   std::optional<Position> end_given;
+  Position epoch_begins;  // records before it carry another log id
 
   Result<log::StoredHead> signed_head(Position at_least) override {
     if (head_given) return *head_given;
@@ -70,7 +71,12 @@ class LyingSession final : public engine::Session {
     return honest_.signed_head_of_size(size);
   }
   Result<record::Receipt> receipt(Position position, std::optional<std::uint32_t> item) override {
-    return honest_.receipt(position, item);
+    KIMBERLITE_TRY(record::Receipt receipt, honest_.receipt(position, item));
+    if (position >= epoch_begins) return receipt;
+    KIMBERLITE_TRY(record::Entry entry, record::decode(receipt.recorded.entry));
+    entry.log_id[0] ^= std::byte{1};
+    receipt.recorded.entry = record::encode(entry);
+    return receipt;
   }
   Result<record::CoseReceipt> cose_receipt(Position position,
                                            std::optional<std::uint32_t> item) override {

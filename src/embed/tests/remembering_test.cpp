@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
+#include <thread>
 
 #include "kimberlite/kimberlite.hpp"
 
@@ -127,6 +129,31 @@ TEST_F(RememberingTest, TrustIsNeededOnceForAnotherLog) {
   EXPECT_EQ(other.error().code(), Code::integrity_new_epoch);
   ASSERT_TRUE((*database)->trust("north"));
   EXPECT_TRUE((*database)->local_session("north"));
+}
+
+TEST_F(RememberingTest, SessionsOfSeveralThreadsRememberInOneFile) {
+  const auto database = Database::open(directory(), options());
+  ASSERT_TRUE(database) << to_string(database.error());
+  std::atomic<int> good = 0;
+  std::vector<std::thread> threads;
+  threads.reserve(4);
+  for (int thread = 0; thread < 4; ++thread) {
+    threads.emplace_back([&, thread] {
+      for (int i = 0; i < 5; ++i) {
+        const auto session = (*database)->local_session();
+        if (!session) return;
+        if (!(*session)->execute({}, "INSERT INTO t VALUES ($1)", 100 * (thread + 1) + i)) return;
+        if ((*session)->remember()) ++good;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(good, 20);
+  const auto session = (*database)->local_session();
+  ASSERT_TRUE(session);
+  const auto newest = (*session)->engine().signed_head(Position{1});
+  ASSERT_TRUE(newest);
+  EXPECT_EQ(newest->tree.size, (*session)->engine().head()->value());
 }
 
 TEST_F(RememberingTest, WithoutAFileNothingIsRemembered) {

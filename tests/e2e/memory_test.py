@@ -121,8 +121,7 @@ class Memory:
         self.test.equal("the log that was seen goes on", size + 1, self.size())
 
     def another_log(self):
-        """Another log in the place of one that was seen. No command begins an epoch yet, so the memory of one database
-        is given to another: its log has another id, which is what an epoch changes."""
+        """Another log in the place of one that was seen: the memory of one database is given to another."""
         other = self.test.work / "other"
         self.test.must("init", other, "--quiet")
         self.test.must("sql", other, "--quiet", "-c", "CREATE TABLE t (id BIGINT PRIMARY KEY)")
@@ -217,6 +216,25 @@ class Memory:
         self.test.equal("the write is there", size + 1, size_of(self.test, self.db, self.without_memory()))
         self.test.equal("no new file is left", [], [p.name for p in self.heads.iterdir() if p.name.endswith(".new")])
 
+    def restored(self):
+        """A restore begins an epoch: whoever remembers the log has to accept it, and then the old one is the other."""
+        repository, again = self.test.work / "repository", self.test.work / "again"
+        self.test.must("backup", "create", self.db, repository)
+        self.test.must("key", "escrow", self.db, "-o", self.test.work / "escrow")
+        kept = size_of(self.test, self.db, self.without_memory())
+        self.insert(2)
+        [mine] = self.remembered()
+        self.test.must("restore", repository, again, "--escrow", self.test.work / "escrow", "--reason", "the disk is gone")
+        self.refused("a restored directory", "integrity.new_epoch", "sql", again, "-c", "SELECT 1")
+        out = self.test.must("head", "trust", again, "--format", "jsonl", "--quiet", text="main\n")
+        facts = {line["what"]: line["value"] for line in map(json.loads, out.splitlines()) if "what" in line}
+        expected = {"remembered log": mine[3].splitlines()[0], "its size": str(kept + 2), "goes on with record": str(kept + 1),
+                    "of kind": "begin_epoch", "because": "the disk is gone", "size now": str(kept + 1)}
+        self.test.equal("head trust shows what was lost", expected, {what: facts.get(what) for what in expected})
+        self.test.must("sql", again, "--quiet", "-c", "INSERT INTO t VALUES (424242, 'a')")
+        self.test.equal("the new log is remembered", kept + 2, self.size())
+        self.refused("the old directory then", "integrity.new_epoch", "sql", self.db, "-c", "SELECT 1")
+
     def copy(self, name):
         target = self.test.work / name
         shutil.rmtree(target, ignore_errors=True)
@@ -272,7 +290,7 @@ def main():
     memory.grows()
     older, newer = memory.rollback()
     memory.fork(older, newer)
-    for part in ("another_log", "tenants", "damage", "places", "unwritable"):
+    for part in ("another_log", "tenants", "damage", "places", "unwritable", "restored"):
         getattr(memory, part)()
         test.say(part.replace("_", " "))
     sys.exit(test.finish())

@@ -246,8 +246,7 @@ TEST_F(HeadMemoryTest, AnotherLogInItsPlaceIsRefusedUntilItIsTrusted) {
   EXPECT_EQ(refused(), Code::integrity_new_epoch) << "the first log is the other one now";
 }
 
-// The engine cannot begin an epoch yet; what its log would show then is that older records carry
-// another id.
+// What the log of a new epoch shows is that older records carry another id.
 TEST_F(HeadMemoryTest, FindsWhereTheNewEpochBegins) {
   remember();
   close();

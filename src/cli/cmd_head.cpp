@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "app.hpp"
+#include "log/tile_directory.hpp"
 #include "record/signed_head.hpp"
 #include "whole_text.hpp"
 
@@ -63,6 +64,34 @@ Result<std::string> note_of(App& app, engine::Session& session,
   return read_text(app.files(), *which);
 }
 
+// The log of a session, as what its tiles are taken from.
+class SessionTiles final : public log::TileSource {
+ public:
+  explicit SessionTiles(engine::Session& session) : session_(session) {}
+  Result<Buffer> tile(const record::TileName& name, const log::Tree& in) override {
+    return session_.tile(name, in);
+  }
+  Result<Hash> root_at(std::uint64_t size) override { return session_.root_at(size); }
+
+ private:
+  engine::Session& session_;
+};
+
+Status publish_tiles(App& app, engine::Session& session, const std::string& directory) {
+  KIMBERLITE_TRY(const log::StoredHead head, session.signed_head(Position{}));
+  SessionTiles source{session};
+  KIMBERLITE_TRY(const log::Published published,
+                 log::publish(app.files(), directory, head, source));
+  return write_facts(
+      app,
+      {{"directory", text_type},
+       {"size", integer_type},
+       {"tiles", integer_type},
+       {"written", integer_type}},
+      {{directory, static_cast<std::int64_t>(head.tree.size),
+        static_cast<std::int64_t>(published.tiles), static_cast<std::int64_t>(published.written)}});
+}
+
 }  // namespace
 
 Result<std::optional<record::VerifierKey>> find_log_key(App& app,
@@ -96,6 +125,10 @@ Result<int> run_head(App& app, const HeadOptions& options) {
     case HeadAction::show:
       return show(app, session, options.all);
     case HeadAction::publish: {
+      if (options.tiles) {
+        KIMBERLITE_CHECK(publish_tiles(app, session, *options.tiles));
+        if (!options.output) return 0;
+      }
       KIMBERLITE_TRY(const std::string note, note_of(app, session, std::nullopt));
       KIMBERLITE_CHECK(write_proof(app, options.output, note));
       return 0;

@@ -255,9 +255,12 @@ void CommandLine::add_evidence() {
                                      {0, 0, "[TARGET]", ""});
   published.action = HeadAction::publish;
   last().add_option("-o,--output", published.output, "the file (default: stdout)");
+  last().add_option("--tiles", published.tiles,
+                    "a directory for the head and all hashes of the tree: never records");
   examples(
       "Whoever keeps it will notice a log that was rolled back or rewritten.\n\n"
-      "  kimberlite head publish clinic -o monday.head");
+      "  kimberlite head publish clinic -o monday.head\n"
+      "  kimberlite head publish clinic --tiles public");
   auto& proved = add<HeadOptions>(*head, "prove", "A [B]: that head B extends head A",
                                   {1, 2, "[TARGET] A [B]", "the older head"});
   proved.action = HeadAction::prove;

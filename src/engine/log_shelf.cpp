@@ -129,4 +129,9 @@ Status LogShelf::prove(TenantId tenant, kernel::Lane which, Position position, c
   });
 }
 
+Result<Buffer> LogShelf::tile(TenantId tenant, kernel::Lane which, const record::TileName& name,
+                              const log::Tree& in) {
+  return with_log({tenant, which}, [&](log::TenantLog& log) { return log.tile(name, in); });
+}
+
 }  // namespace kimberlite::engine

@@ -47,6 +47,8 @@ class LogShelf {
   // `integrity.inclusion` if it does not.
   [[nodiscard]] Status prove(TenantId tenant, kernel::Lane which, Position position,
                              const Hash& leaf);
+  [[nodiscard]] Result<Buffer> tile(TenantId tenant, kernel::Lane which,
+                                    const record::TileName& name, const log::Tree& in);
   // Lets `read` open the log when it is first asked for. Known logs are left alone.
   void know(TenantId tenant, kernel::Lane which, const kernel::LaneState& lane);
 

@@ -55,6 +55,8 @@ class LocalSession final : public Session {
                                            std::optional<std::uint32_t> item) override;
   Result<record::ConsistencyProof> consistency(std::string_view older,
                                                std::string_view newer) override;
+  Result<Buffer> tile(const record::TileName& name, const log::Tree& in) override;
+  Result<Hash> root_at(std::uint64_t size) override;
   Result<std::shared_ptr<const catalog::Catalog>> catalog() override;
 
  private:

@@ -34,4 +34,12 @@ Result<record::ConsistencyProof> LocalSession::consistency(std::string_view olde
   return core_.prover().consistency(tenant_.id(), kernel::Lane::data, from, to);
 }
 
+Result<Buffer> LocalSession::tile(const record::TileName& name, const log::Tree& in) {
+  return core_.logs().tile(tenant_.id(), kernel::Lane::data, name, in);
+}
+
+Result<Hash> LocalSession::root_at(std::uint64_t size) {
+  return core_.logs().root_at(tenant_.id(), kernel::Lane::data, size);
+}
+
 }  // namespace kimberlite::engine

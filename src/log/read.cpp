@@ -23,6 +23,16 @@ std::vector<Position>::const_iterator holding(const std::vector<Position>& segme
   return std::prev(behind);
 }
 
+// Of 2^n nodes of one level, beside each other.
+Hash root_of_perfect(std::vector<Hash> hashes) {
+  for (std::size_t count = hashes.size() / 2; count > 0; count /= 2) {
+    for (std::size_t i = 0; i < count; ++i) {
+      hashes[i] = record::node_hash(hashes[2 * i], hashes[2 * i + 1]);
+    }
+  }
+  return hashes.front();
+}
+
 }  // namespace
 
 Result<RecordView> record_of(const record::FrameView& frame, Position position,
@@ -143,6 +153,65 @@ Status TenantLog::State::rebuild_derived() {
 }
 
 Result<Hash> TenantLog::State::node(record::TreeNode node) { return derived_.node(node); }
+
+namespace {
+
+// The tree from its tiles alone: what others are given must lead to the root by itself.
+class TilesAlone final : public record::HashSource {
+ public:
+  explicit TilesAlone(Derived& derived) : derived_(derived) {}
+  Result<Hash> node(record::TreeNode node) override {
+    const record::TilePlace place = record::tile_place(node);
+    std::vector<Hash> hashes(std::size_t{1} << place.height);
+    KIMBERLITE_CHECK(
+        derived_.hashes(place.level, place.tile * record::tile_width + place.first, hashes));
+    return root_of_perfect(std::move(hashes));
+  }
+
+ private:
+  Derived& derived_;
+};
+
+}  // namespace
+
+Result<std::vector<Hash>> TenantLog::State::tile_hashes_of(const record::TileName& name) {
+  std::vector<Hash> hashes(name.width);
+  KIMBERLITE_CHECK(derived_.hashes(name.level, name.number * record::tile_width, hashes));
+  return hashes;
+}
+
+// A full tile is one hash of the tile above it. It ends at a partial one at the latest on the
+// highest level, and of the partial ones the root is made.
+Result<bool> TenantLog::State::leads_to_root(record::TileName name, std::vector<Hash> hashes,
+                                             const Tree& in) {
+  while (name.width == record::tile_width) {
+    const Hash root = root_of_perfect(std::move(hashes));
+    const std::uint64_t above = name.number / record::tile_width;
+    const std::uint64_t at = name.number % record::tile_width;
+    name = {name.level + 1, above, record::tile_width_in(in.size, name.level + 1, above)};
+    KIMBERLITE_ASSERT(at < name.width);
+    KIMBERLITE_TRY(hashes, tile_hashes_of(name));
+    if (hashes[at] != root) return false;
+  }
+  TilesAlone tiles{derived_};
+  KIMBERLITE_TRY(const Hash root, record::root_of(tiles, in.size));
+  return root == in.root;
+}
+
+Result<Buffer> TenantLog::State::tile(const record::TileName& name, const Tree& in) {
+  if (in.size == 0 || in.size > head_.position.value() || name.level >= record::tile_levels ||
+      name.width == 0 || name.width != record::tile_width_in(in.size, name.level, name.number)) {
+    return Error{Code::not_found_position, "a tree of {} has no such tile", in.size}
+        .where("level {}, tile {}, {} hashes", name.level, name.number, name.width)
+        .why("the log ends at {}", head_.position.value());
+  }
+  KIMBERLITE_TRY(const std::vector<Hash> hashes, prove([&] { return tile_hashes_of(name); },
+                                                       [&](const std::vector<Hash>& found) {
+                                                         return leads_to_root(name, found, in);
+                                                       }));
+  const Bytes bytes = std::as_bytes(std::span{hashes});
+  return Buffer{bytes.begin(), bytes.end()};
+}
 
 // Tiles are derived and may be wrong; what does not hold is made once more from new ones.
 template <class Make, class Holds>

@@ -293,5 +293,8 @@ Result<std::vector<Hash>> TenantLog::prove_consistency(const Tree& older, const 
   return state_->prove_consistency(older, newer);
 }
 Result<Hash> TenantLog::root_at(std::uint64_t size) { return state_->root_at(size); }
+Result<Buffer> TenantLog::tile(const record::TileName& name, const Tree& in) {
+  return state_->tile(name, in);
+}
 
 }  // namespace kimberlite::log

@@ -46,6 +46,7 @@ class TenantLog::State final : private record::HashSource {
   [[nodiscard]] Result<std::vector<Hash>> prove_inclusion(Position position, const Tree& in);
   [[nodiscard]] Result<std::vector<Hash>> prove_consistency(const Tree& older, const Tree& newer);
   [[nodiscard]] Result<Hash> root_at(std::uint64_t size);
+  [[nodiscard]] Result<Buffer> tile(const record::TileName& name, const Tree& in);
 
  private:
   // The segment that is appended to.
@@ -85,6 +86,9 @@ class TenantLog::State final : private record::HashSource {
   [[nodiscard]] Result<Reading*> segment_of(Position position);
   [[nodiscard]] Status rebuild_derived();
   [[nodiscard]] Result<Hash> node(record::TreeNode node) override;
+  [[nodiscard]] Result<std::vector<Hash>> tile_hashes_of(const record::TileName& name);
+  [[nodiscard]] Result<bool> leads_to_root(record::TileName name, std::vector<Hash> hashes,
+                                           const Tree& in);
   template <class Make, class Holds>
   [[nodiscard]] auto prove(Make make, Holds holds) -> decltype(make());
 

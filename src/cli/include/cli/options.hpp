@@ -89,6 +89,7 @@ struct HeadOptions {
   HeadAction action = HeadAction::show;
   bool all = false;                   // show: every head that was signed
   std::optional<std::string> output;  // publish, prove: a file; default stdout
+  std::optional<std::string> tiles;   // publish: a directory for the head and its tiles
   std::string older;                  // prove: a size, or the file of a head
   std::optional<std::string> newer;   // the same; default the log as it is
 };

@@ -193,6 +193,10 @@ class Session {
   // That one head extends another; both are notes this log has signed.
   [[nodiscard]] virtual Result<record::ConsistencyProof> consistency(std::string_view older,
                                                                      std::string_view newer) = 0;
+  // The log behind its heads, for `log::publish`: tiles of a tree it has signed, and the root
+  // there was at a size.
+  [[nodiscard]] virtual Result<Buffer> tile(const record::TileName& name, const log::Tree& in) = 0;
+  [[nodiscard]] virtual Result<Hash> root_at(std::uint64_t size) = 0;
   // The tenant's schema as of now.
   [[nodiscard]] virtual Result<std::shared_ptr<const catalog::Catalog>> catalog() = 0;
 };

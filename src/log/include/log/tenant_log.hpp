@@ -28,6 +28,7 @@
 #include "log/segment.hpp"
 #include "record/entry.hpp"
 #include "record/head.hpp"
+#include "record/tile.hpp"
 
 namespace kimberlite::log {
 
@@ -105,6 +106,10 @@ class TenantLog {
   [[nodiscard]] Result<std::vector<Hash>> prove_consistency(const Tree& older, const Tree& newer);
   // The root there was at `size`, 1 to head.
   [[nodiscard]] Result<Hash> root_at(std::uint64_t size);
+  // The hashes of a tile of `in`, a tree this log had: checked to lead, through the tiles above it,
+  // to its root. `integrity.tree` if they do not, `not_found.position` if the tree has no such
+  // tile.
+  [[nodiscard]] Result<Buffer> tile(const record::TileName& name, const Tree& in);
 
  private:
   class State;

@@ -167,8 +167,8 @@ Result<Descriptor> open_existing(const std::string& path, int flags) {
   return file;
 }
 
-// The file, made with its parents and durable if it was not there.
-Result<Descriptor> open_or_create(const std::string& path) {
+// The file, made with its parents and durable if it was not there; if it was, and may be, as it is.
+Result<Descriptor> open_or_create(const std::string& path, bool may_exist) {
   Descriptor file = open_retrying(path, O_RDWR | O_CREAT | O_EXCL, 0600);
   if (!file.open() && errno == ENOENT) {
     KIMBERLITE_CHECK(make_directories(parent_of(path)));
@@ -176,6 +176,7 @@ Result<Descriptor> open_or_create(const std::string& path) {
   }
   if (!file.open()) {
     if (errno != EEXIST) return posix_error(errno, "create", path);
+    if (!may_exist) return env::already_there(path);
     return open_existing(path, O_RDWR);
   }
   if (::fsync(file.get()) != 0) return posix_error(errno, "sync", path);
@@ -231,7 +232,7 @@ Result<std::unique_ptr<env::Lock>> LinuxStorage::lock(std::string_view path,
                                                       std::string_view holder) {
   const std::string name = full(path);
   bool writable = true;
-  Result<Descriptor> file = open_or_create(name);
+  Result<Descriptor> file = open_or_create(name, true);
   if (!file && (file.error().code() == Code::unavailable_read_only ||
                 file.error().code() == Code::unavailable_permission)) {
     writable = false;
@@ -271,8 +272,9 @@ Result<std::unique_ptr<env::File>> LinuxStorage::open(std::string_view path, env
       KIMBERLITE_TRY(file->file, open_existing(file->path, O_RDWR));
       break;
     }
-    case env::Open::create: {
-      KIMBERLITE_TRY(file->file, open_or_create(file->path));
+    case env::Open::create:
+    case env::Open::create_new: {
+      KIMBERLITE_TRY(file->file, open_or_create(file->path, mode == env::Open::create));
       break;
     }
   }

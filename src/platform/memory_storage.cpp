@@ -148,8 +148,10 @@ Result<std::unique_ptr<env::File>> MemoryStorage::open(std::string_view path, en
   const std::lock_guard guard{mutex_};
   auto found = files_.find(path);
   if (found == files_.end()) {
-    if (mode != env::Open::create) return no_file(path);
+    if (mode != env::Open::create && mode != env::Open::create_new) return no_file(path);
     found = files_.emplace(std::string{path}, std::make_shared<MemoryBlob>()).first;
+  } else if (mode == env::Open::create_new) {
+    return env::already_there(path);
   }
   return std::make_unique<MemoryFile>(found->second);
 }

@@ -480,7 +480,7 @@ Result<std::unique_ptr<env::Lock>> SimStorage::lock(std::string_view path,
 Result<std::unique_ptr<env::File>> SimStorage::open(std::string_view path, env::Open mode) {
   auto found = nodes_.find(path);
   if (found == nodes_.end()) {
-    if (mode != env::Open::create) return no_file(path);
+    if (mode != env::Open::create && mode != env::Open::create_new) return no_file(path);
     const Verdict verdict = begin(CallKind::create);
     clock_.advance(sync_ns);
     if (verdict.failure) {
@@ -490,6 +490,8 @@ Result<std::unique_ptr<env::File>> SimStorage::open(std::string_view path, env::
     change_names(verdict, [&] {
       found = nodes_.emplace(std::string{path}, std::make_shared<Node>()).first;
     });
+  } else if (mode == env::Open::create_new) {
+    return env::already_there(path);
   }
   return std::make_unique<SimFileHandle>(*this, found->second, std::string{path},
                                          mode != env::Open::read);

@@ -92,6 +92,22 @@ TEST_P(StorageContract, CreateKeepsAnExistingFileAndTheOthersNeedOne) {
   EXPECT_EQ((*again)->size().value(), 4U);
 }
 
+// Of several that try at once one makes it, and what is there is left as it is.
+TEST_P(StorageContract, CreateNewMakesAFileOnce) {
+  auto made = storage_->open("a/once", env::Open::create_new);
+  ASSERT_TRUE(made) << to_string(made.error());
+  ASSERT_TRUE((*made)->write_at(0, bytes_of("kept")));
+  for (int i = 0; i < 2; ++i) {
+    const auto again = storage_->open("a/once", env::Open::create_new);
+    ASSERT_FALSE(again);
+    EXPECT_EQ(again.error().code(), Code::constraint_exists);
+    EXPECT_TRUE(again.error().where().ends_with("a/once"));
+  }
+  EXPECT_EQ(get("a/once"), "kept");
+  ASSERT_TRUE(storage_->remove("a/once"));
+  EXPECT_TRUE(storage_->open("a/once", env::Open::create_new));
+}
+
 TEST_P(StorageContract, NoFileTakesTheNumberOfAStandardStream) {
   const int kept = ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
   ::close(STDIN_FILENO);

@@ -35,6 +35,13 @@ void poll_all(env::SectorDevice& device, std::size_t count) {
   ASSERT_EQ(count, 0U);
 }
 
+TEST(SimStorage, CreateNewMakesAFileOnce) {
+  SimEnv world{1};
+  EXPECT_TRUE(world.storage().open("f", env::Open::create_new));
+  EXPECT_EQ(world.storage().open("f", env::Open::create_new).error().code(),
+            Code::constraint_exists);
+}
+
 TEST(SimStorage, WhatWasSyncedSurvivesAndTheRestMay) {
   std::set<std::string> seen;
   for (std::uint64_t seed = 0; seed < 200; ++seed) {

@@ -53,8 +53,16 @@ class SectorDevice {
 };
 
 // `create` makes missing parents, opens for writing too, mode 0600, and is durable when it returns;
-// an existing file is opened as it is.
-enum class Open : std::uint8_t { read, write, create };
+// an existing file is opened as it is. `create_new` is the same, but for an existing file, which is
+// `constraint.exists`: of several that try at once, one makes it.
+enum class Open : std::uint8_t { read, write, create, create_new };
+
+// The answer of `create_new`.
+[[nodiscard]] inline Error already_there(std::string_view path) {
+  return Error{Code::constraint_exists, "there is a file already"}
+      .where("{}", path)
+      .next("name another file; this one is left as it is");
+}
 
 // Held until destroyed.
 class Lock {

@@ -154,6 +154,8 @@ std::string_view name(Code code) {
       return "integrity.split_view";
     case Code::integrity_new_epoch:
       return "integrity.new_epoch";
+    case Code::integrity_anchor:
+      return "integrity.anchor";
     case Code::unavailable_in_use:
       return "unavailable.in_use";
     case Code::unavailable_disk_low:

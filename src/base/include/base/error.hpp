@@ -106,10 +106,11 @@ enum class Code : std::uint16_t {
   integrity_head = 0x071A,       // a signed text that is no tree head
   integrity_receipt = 0x071B,
   integrity_inclusion = 0x071C,    // the path does not lead from the record to the signed root
-  integrity_backup = 0x0720,       // a backup's text, or another history's backup
   integrity_consistency = 0x071D,  // one tree is not the beginning of the other
   integrity_split_view = 0x071E,   // a log shows another past than the one this client remembers
   integrity_new_epoch = 0x071F,    // another log in the place of a remembered one
+  integrity_backup = 0x0720,       // a backup's text, or another history's backup
+  integrity_anchor = 0x0721,       // an anchor, or the answer it was to be made of, is not right
   unavailable_in_use = 0x0801,     // another process holds the directory
   unavailable_disk_low = 0x0802,
   unavailable_disk_full = 0x0803,

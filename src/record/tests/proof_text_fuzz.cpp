@@ -1,6 +1,6 @@
-// Key lines, notes, heads, receipts (as text and as COSE), consistency proofs and remembered heads:
-// what is accepted is written again to the same bytes, and nothing but what the log's key signed is
-// ever verified. The first byte chooses the format.
+// Key lines, notes, heads, receipts (as text and as COSE), consistency proofs, remembered heads and
+// what a witness is sent: what is accepted is written again to the same bytes, and nothing but what
+// the log's key signed is ever verified. The first byte chooses the format.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -10,6 +10,7 @@
 #include "crypto/sha256.hpp"
 #include "made_proofs.hpp"
 #include "record/known_heads.hpp"
+#include "record/witness.hpp"
 
 namespace kimberlite::record {
 namespace {
@@ -66,6 +67,16 @@ void known_heads(std::string_view text) {
   if (head && *head) KIMBERLITE_ASSERT((*head)->head.tree().origin == (*head)->key.name);
 }
 
+void witness_request(std::string_view text) {
+  const auto parsed = WitnessRequest::parse(text);
+  if (!parsed) return;
+  KIMBERLITE_ASSERT(parsed->to_text() == text);
+  // As the witness's: no text that a fuzzer finds is signed by it.
+  VerifierKey witness = log_key();
+  witness.type = NoteKeyType::cosignature;
+  KIMBERLITE_ASSERT(!find_cosignature(parsed->head, text, witness).has_value());
+}
+
 }  // namespace
 }  // namespace kimberlite::record
 
@@ -75,14 +86,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size == 0) return 0;
   const std::string_view text = text_of(std::as_bytes(std::span{data, size}).subspan(1));
   // What it covers with a hash: a mutation rarely keeps it, so the hash is put right first.
-  if (data[0] == 6) {
+  if (data[0] == 7) {
     constexpr std::size_t hash_size = 65;
     std::string whole{text.substr(0, text.size() - std::min(text.size(), hash_size))};
     known_heads(text);
     known_heads(whole + to_hex(crypto::sha256(bytes_of(whole))) + "\n");
     return 0;
   }
-  switch (data[0] % 6) {
+  switch (data[0] % 7) {
     case 0:
       key_line(text);
       break;
@@ -97,6 +108,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     case 4:
       consistency(text);
+      break;
+    case 6:
+      witness_request(text);
       break;
     default:
       cose(text);

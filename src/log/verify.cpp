@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "anchors_check.hpp"
 #include "base/assert.hpp"
 #include "crypto/blake3.hpp"
 #include "crypto/crc32c.hpp"
@@ -230,7 +231,7 @@ Status Verifier::list(std::vector<Position>& segments) {
   for (const std::string& name : *names) {
     if (const auto first = segment_of_file_name(name)) {
       segments.push_back(*first);
-    } else if (name != offsets_name && name != heads_name &&
+    } else if (name != offsets_name && name != heads_name && name != anchors_name &&
                name != fmt::format("{}/", tiles_name) && name != fmt::format("{}/", nodes_name)) {
       findings_.add({Code::integrity_foreign_file, fmt::format("{}/{}", directory_, name), 0,
                      Position{0}, "a file that is no part of a log", "", ""});
@@ -665,6 +666,9 @@ void Verifier::check_at_least() {
 
 void Verifier::finish() {
   heads_.finish(report_.head, report_);
+  check_anchors(
+      storage_, directory_, [this](Finding finding) { findings_.add(std::move(finding)); },
+      report_);
   if (options_.since && report_.head.position.value() < options_.since->size) {
     findings_.add({Code::integrity_rollback, file_.empty() ? directory_ : file_, 0, next_position(),
                    "the log ends before the head that was given",

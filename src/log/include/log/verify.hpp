@@ -3,8 +3,9 @@
 // Checked are: names of files, segment headers and footers, every frame's size, checksum and
 // padding, entries, the log id, positions, the chain, item headers, item commitments, body
 // commitments, leaves, the tree's root, seals, of the derived files every offset and every hash
-// that is there, and of the signed heads signature, key, order and root. Each byte is read once;
-// memory does not grow with the log.
+// that is there, of the signed heads signature, key, order and root, and of the anchors that each
+// is of a head signed here and its evidence says so. Each byte is read once; memory does not grow
+// with the log, but for some bytes an anchor.
 //
 // Source: proofs.md, Verifier. Thread rule: nothing else may write the log meanwhile.
 #pragma once
@@ -19,6 +20,7 @@
 
 #include "base/error.hpp"
 #include "env/env.hpp"
+#include "log/anchor_file.hpp"
 #include "log/head_file.hpp"
 #include "log/segment.hpp"
 #include "record/head.hpp"
@@ -83,7 +85,10 @@ struct VerifyReport {
   std::uint64_t heads_pinned = 0;      // of them, signed by `log_key`
   std::uint64_t heads_tail_bytes = 0;  // of an unfinished one, behind the last
   std::optional<StoredHead> newest_head;
-  std::vector<Finding> findings;  // the first `findings_max`
+  std::uint64_t anchors = 0;             // all checked: of a stored head, with evidence that holds
+  std::uint64_t anchors_tail_bytes = 0;  // of an unfinished one, behind the last
+  std::optional<Anchor> newest_anchor;   // by its time
+  std::vector<Finding> findings;         // the first `findings_max`
   std::uint64_t findings_total = 0;
   bool cancelled = false;
 

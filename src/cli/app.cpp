@@ -243,6 +243,22 @@ Status write_rows(ResultWriter& writer, const std::vector<Column>& columns,
   return writer.end(summary);
 }
 
+std::string age_text(App& app, TimestampUs time) {
+  struct Unit {
+    std::uint64_t seconds;
+    std::string_view name;
+  };
+  constexpr std::array units{Unit{86'400, "day"}, Unit{3'600, "hour"}, Unit{60, "minute"},
+                             Unit{1, "second"}};
+  const std::uint64_t now = app.clock().realtime().value();
+  const std::uint64_t seconds = now > time.value() ? (now - time.value()) / 1'000'000 : 0;
+  for (const Unit& unit : units) {
+    const std::uint64_t count = seconds / unit.seconds;
+    if (count > 0) return fmt::format("{} {}{}", count, unit.name, count == 1 ? "" : "s");
+  }
+  return "0 seconds";
+}
+
 Status write_facts(App& app, const std::vector<Column>& columns, const std::vector<Row>& rows) {
   WriterOptions options = app.writer_options();
   options.quiet = true;  // there is no statement to sum up

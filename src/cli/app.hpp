@@ -137,6 +137,9 @@ class App {
 [[nodiscard]] Status write_facts(App& app, const std::vector<Column>& columns,
                                  const std::vector<Row>& rows);
 
+// How long ago it was, for people: "3 hours", "2 days".
+[[nodiscard]] std::string age_text(App& app, TimestampUs time);
+
 // The log's public key: `given`, a key line or the file of one, else that of the target's context;
 // nothing if there is neither.
 [[nodiscard]] Result<std::optional<record::VerifierKey>> find_log_key(
@@ -177,6 +180,7 @@ class App {
 [[nodiscard]] Result<int> run_escrow(App& app, const KeyOptions& options);
 [[nodiscard]] Result<int> run_head(App& app, const HeadOptions& options);
 [[nodiscard]] Result<int> run_trust(App& app);
+[[nodiscard]] Result<int> run_anchor(App& app, const AnchorOptions& options);
 [[nodiscard]] Result<int> run_inspect(App& app, const InspectOptions& options);
 [[nodiscard]] Result<int> run_receipt(App& app, const ReceiptOptions& options);
 [[nodiscard]] Result<int> run_tenant(App& app, const TenantOptions& options);

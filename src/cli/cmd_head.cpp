@@ -126,6 +126,10 @@ Result<int> run_head(App& app, const HeadOptions& options) {
       return show(app, session, options.all);
     case HeadAction::publish: {
       if (options.tiles) {
+        if (app.invocation().dry_run) {
+          return Error{Code::usage_option, "head publish --tiles has no --dry-run"}.next(
+              "leave it out: nothing that is there is changed but the checkpoint");
+        }
         KIMBERLITE_CHECK(publish_tiles(app, session, *options.tiles));
         if (!options.output) return 0;
       }

@@ -55,7 +55,8 @@ Result<int> run_init(App& app, const InitOptions& options) {
         "created  {}, tenant {}, one replica, {} MiB journal\n"
         "key      {}    copy it somewhere safe: no key, no data\n"
         "log key  {}    give this line to whoever will check receipts\n"
-        "note     no anchor yet: someone with this machine could rewrite it whole\n",
+        "note     no anchor yet: someone with this machine could rewrite it whole (kimberlite head "
+        "anchor)\n",
         options.directory, create.tenant, create.ring_size >> 20U, key.path, key_line_path)));
   } else {
     std::string text;

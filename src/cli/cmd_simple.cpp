@@ -30,6 +30,7 @@ Result<int> show(App& app, const std::vector<Column>& columns, const std::vector
 Result<std::pair<std::unique_ptr<Opened>, engine::StatusReport>> open_report(App& app) {
   KIMBERLITE_TRY(auto opened, app.open());
   KIMBERLITE_TRY(auto report, opened->database().status());
+  KIMBERLITE_CHECK(opened->database().add_proofs(report));
   for (const std::string& note : report.notes) app.say(fmt::format("note: {}", note));
   return std::pair{std::move(opened), std::move(report)};
 }
@@ -79,10 +80,9 @@ Result<int> run_status(App& app, const StatusOptions& /*options*/) {
   add("free on disk", bytes_text(report.free_bytes));
   for (const engine::TenantInfo& tenant : report.tenants) {
     const std::string label = tenant.id.value() == 0 ? "cluster log" : "tenant " + tenant.name;
-    for (std::uint16_t lane = 0; std::size_t{lane} < tenant.logs.size(); ++lane) {
-      const engine::LogInfo& log = tenant.logs[lane];
+    for (const engine::LogInfo& log : tenant.logs) {
       if (log.position.value() == 0) continue;
-      KIMBERLITE_TRY(const auto newest, opened.first->database().newest_head(tenant.id, lane));
+      const std::optional<log::StoredHead>& newest = log.signed_head;
       add(label, fmt::format("{}: {} records, {}, {} tables, {} keys", log.lane,
                              grouped(log.position.value()), bytes_text(log.bytes), tenant.tables,
                              tenant.keys.size()));
@@ -91,7 +91,18 @@ Result<int> run_status(App& app, const StatusOptions& /*options*/) {
                         : fmt::format("{}: no head signed yet", log.lane));
     }
   }
-  add("anchors", "none");
+  bool anchored = false;
+  for (const engine::TenantInfo& tenant : report.tenants) {
+    for (const engine::LogInfo& log : tenant.logs) {
+      if (!log.newest_anchor) continue;
+      anchored = true;
+      add("anchors",
+          fmt::format("tenant {}, {}: {}, the newest {} ago: {}, head of {}", tenant.name, log.lane,
+                      grouped(log.anchors), age_text(app, log.newest_anchor->time()),
+                      log::name(log.newest_anchor->kind), grouped(log.newest_anchor->tree.size)));
+    }
+  }
+  if (!anchored) add("anchors", "none");
   return show(app, {{"what", text_type}, {"value", text_type}}, rows);
 }
 

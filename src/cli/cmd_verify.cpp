@@ -82,6 +82,11 @@ void append_report(std::string& text, const engine::VerifyReport& report,
     entry.number("heads", log.heads);
     entry.number("heads_pinned", log.heads_pinned);
     entry.number("head_size", log.head_size);
+    entry.number("anchors", log.anchors);
+    if (log.newest_anchor) {
+      entry.number("anchored_size", log.newest_anchor->tree.size);
+      entry.text("anchored_at", timestamp_text(log.newest_anchor->time()));
+    }
   }
   text += ']';
   object.member("findings");
@@ -126,6 +131,13 @@ Status print_report(App& app, const engine::VerifyReport& report, std::string_vi
     return app.out().write(text);
   }
   for (const std::string& note : report.notes) app.say("note: " + note);
+  for (const engine::VerifiedLog& log : report.logs) {
+    if (!log.newest_anchor) continue;
+    app.say(
+        fmt::format("note: the newest anchor of tenant {}, {} is {} old, of the first {} records",
+                    log.tenant.value(), log.lane, age_text(app, log.newest_anchor->time()),
+                    grouped(log.newest_anchor->tree.size)));
+  }
   KIMBERLITE_CHECK(print_findings(app, report, root));
   if (!report.clean()) return {};
   std::uint64_t records = 0;
@@ -133,24 +145,26 @@ Status print_report(App& app, const engine::VerifyReport& report, std::string_vi
   std::uint64_t segments = 0;
   std::uint64_t heads = 0;
   std::uint64_t pinned = 0;
+  std::uint64_t anchors = 0;
   for (const engine::VerifiedLog& log : report.logs) {
     records += log.records;
     items += log.items;
     segments += log.segments;
     heads += log.heads;
     pinned += log.heads_pinned;
+    anchors += log.anchors;
   }
   std::string line =
       fmt::format("ok  {}, {}, {}, {}, chain, tree", plural(report.logs.size(), "log"),
                   plural(records, "record"), plural(items, "item"), plural(segments, "segment"));
   if (report.pages > 0) line += ", " + plural(report.pages, "page");
   if (report.rows > 0) line += ", " + plural(report.rows, "row");
-  line += fmt::format(", {}{}, 0 anchors   {:.2f} s\n", plural(heads, "signature"),
+  line += fmt::format(", {}{}, {}   {:.2f} s\n", plural(heads, "signature"),
                       heads == 0        ? ""
                       : pinned == 0     ? " (self)"
                       : pinned == heads ? " (of the key given)"
                                         : fmt::format(" ({} of the key given)", pinned),
-                      static_cast<double>(elapsed_us) / 1e6);
+                      plural(anchors, "anchor"), static_cast<double>(elapsed_us) / 1e6);
   return app.out().write(line);
 }
 
@@ -284,6 +298,34 @@ Result<int> run_inspect(App& app, const InspectOptions& options) {
   return found.findings.empty() ? 0 : exit_integrity;
 }
 
+namespace {
+
+constexpr std::uint64_t anchor_age_max_us = 86'400'000'000;  // an integrity control wants less
+
+// The tenant whose log could be rewritten the furthest back without anyone elsewhere knowing.
+std::pair<bool, std::string> look_at_anchors(App& app, const engine::StatusReport& report) {
+  const engine::TenantInfo* oldest = nullptr;
+  TimestampUs when{~std::uint64_t{0}};
+  for (const engine::TenantInfo& tenant : report.tenants) {
+    if (tenant.id.value() == 0) continue;
+    const engine::LogInfo& log = tenant.logs.front();
+    const TimestampUs time = log.newest_anchor ? log.newest_anchor->time() : TimestampUs{};
+    if (log.position.value() == 0 || time >= when) continue;
+    oldest = &tenant;
+    when = time;
+  }
+  if (oldest == nullptr) return {true, "there are no records to anchor"};
+  if (!oldest->logs.front().newest_anchor) {
+    return {false, fmt::format("{} has none: kimberlite head anchor puts its head elsewhere",
+                               oldest->name)};
+  }
+  const bool young = app.clock().realtime().value() <= when.value() + anchor_age_max_us;
+  return {young, fmt::format("that of {} is {} old{}", oldest->name, age_text(app, when),
+                             young ? "" : ": kimberlite head anchor")};
+}
+
+}  // namespace
+
 Result<int> run_doctor(App& app, const DoctorOptions& /*options*/) {
   KIMBERLITE_TRY(const std::string root, app.directory());
   std::vector<Row> rows;
@@ -299,11 +341,14 @@ Result<int> run_doctor(App& app, const DoctorOptions& /*options*/) {
              : "is kept outside the data directory");
   {
     KIMBERLITE_TRY(const auto opened, app.open());
-    KIMBERLITE_TRY(const engine::StatusReport report, opened->database().status());
+    KIMBERLITE_TRY(engine::StatusReport report, opened->database().status());
+    KIMBERLITE_CHECK(opened->database().add_proofs(report));
     add("opens", true, fmt::format("{} tenants", report.tenants.size() - 1));
     add("last end", report.notes.empty(),
         report.notes.empty() ? std::string{"clean"}
                              : fmt::format("{}", fmt::join(report.notes, "; ")));
+    const auto [young, detail] = look_at_anchors(app, report);
+    add("anchor", young, detail);
     const std::uint64_t wanted = 2 * report.ring_size + (256ULL << 20U);
     add("disk", report.free_bytes >= wanted,
         fmt::format("{} free, writes stop below {}", bytes_text(report.free_bytes),

@@ -275,6 +275,8 @@ void CommandLine::add_evidence() {
       "After integrity.new_epoch, if a restore is the reason: shows both logs, and asks.\n\n"
       "  kimberlite head trust clinic");
 
+  add_anchor(*head);
+
   CLI::App* receipt =
       app_.add_subcommand("receipt", "a record and the proof that it is in the log");
   receipt->require_subcommand(1);
@@ -305,6 +307,40 @@ void CommandLine::add_evidence() {
   add<InspectOptions>(app_, "inspect", "FILE: decode any file of a data directory, byte by byte",
                       {1, 1, "FILE", "the file to inspect"});
   examples("Opens nothing for writing.\n\n  kimberlite inspect clinic/journal");
+}
+
+void CommandLine::add_anchor(CLI::App& head) {
+  auto& anchor =
+      add<AnchorOptions>(head, "anchor", "put the head where you could not change it, and remember",
+                         {0, 0, "[TARGET]", ""});
+  last().add_option("--directory", anchor.directory,
+                    "a directory of another: a file a head, never written twice");
+  last().add_option("--file", anchor.file, "one file of another, never written twice");
+  last().add_option("--timestamp-request", anchor.timestamp_request,
+                    "write what a time stamp authority (RFC 3161) is to be sent");
+  last().add_option("--timestamp-response", anchor.timestamp_response,
+                    "with the request: what it answered");
+  last().add_option("--timestamp-ca", anchor.timestamp_ca,
+                    "with the answer: the certificates you believe it by, PEM");
+  last().add_option("--witness-request", anchor.witness_request,
+                    "write what a witness (C2SP tlog-witness) is to be sent");
+  last().add_option("--witness-response", anchor.witness_response,
+                    "with the request: what it answered");
+  last().add_option("--witness-key", anchor.witness_key, "its public key: a line or its file");
+  last()
+      .add_option("--witness-size", anchor.witness_size,
+                  "the size it says it has seen, if it answered 409")
+      ->check(CLI::NonNegativeNumber);
+  examples(
+      "A log that was rewritten whole, with its own key, verifies; a head of it that is elsewhere\n"
+      "tells. Run it every day. Exits 3 if the place has seen another history.\n\n"
+      "  kimberlite head anchor clinic --directory /mnt/auditor\n"
+      "  kimberlite head anchor clinic --timestamp-request now.tsq\n"
+      "  curl --data-binary @now.tsq -H 'Content-Type: application/timestamp-query' \\\n"
+      "      -o now.tsr https://tsa.example/\n"
+      "  kimberlite head anchor clinic --timestamp-request now.tsq --timestamp-response now.tsr "
+      "\\\n"
+      "      --timestamp-ca tsa.pem");
 }
 
 void CommandLine::add_operation() {

@@ -63,6 +63,7 @@ class CommandLine {
   void add_import();
   void add_export_and_init();
   void add_evidence();
+  void add_anchor(CLI::App& head);
   void add_operation();
   void add_backups();
 

@@ -30,7 +30,7 @@ class LocalDatabase final : public Database {
   Result<TenantInfo> create_tenant(std::string_view name, const Why& why) override;
   Result<Outcome> rotate_data_key(std::string_view name, const Why& why) override;
   Result<StatusReport> status() override;
-  Result<std::optional<log::StoredHead>> newest_head(TenantId tenant, std::uint16_t lane) override;
+  Status add_proofs(StatusReport& report) override;
   Result<BackupReport> back_up(env::Storage& repository) override;
   Result<Buffer> escrow() override;
   Result<std::string> dump(std::string_view name, Position position) override;
@@ -163,19 +163,21 @@ Result<StatusReport> LocalDatabase::status() {
   return report;
 }
 
-Result<std::optional<log::StoredHead>> LocalDatabase::newest_head(TenantId tenant,
-                                                                  std::uint16_t lane) {
+Status LocalDatabase::add_proofs(StatusReport& report) {
   const std::scoped_lock lock{mutex_};
   if (closed_) return closed_error();
-  bool known = false;
-  core_->run([&](Core& core) { known = core.state().tenant(tenant) != nullptr; });
-  if (!known || lane >= kernel::lane_count) {
-    return Error{Code::not_found_tenant, "there is no log {} of tenant {}", lane, tenant.value()};
+  for (TenantInfo& tenant : report.tenants) {
+    for (std::size_t lane = 0; lane < tenant.logs.size(); ++lane) {
+      KIMBERLITE_TRY(const std::vector<log::StoredHead> newest,
+                     core_->prover().list(tenant.id, static_cast<kernel::Lane>(lane), 1));
+      if (!newest.empty()) tenant.logs[lane].signed_head = newest.front();
+      KIMBERLITE_TRY(const Prover::Anchors anchors,
+                     core_->prover().anchors(tenant.id, static_cast<kernel::Lane>(lane)));
+      tenant.logs[lane].anchors = anchors.count;
+      tenant.logs[lane].newest_anchor = anchors.newest;
+    }
   }
-  KIMBERLITE_TRY(const std::vector<log::StoredHead> newest,
-                 core_->prover().list(tenant, static_cast<kernel::Lane>(lane), 1));
-  if (newest.empty()) return std::optional<log::StoredHead>{};
-  return std::optional{newest.front()};
+  return {};
 }
 
 Result<BackupReport> LocalDatabase::back_up(env::Storage& repository) {

@@ -8,6 +8,7 @@
 #include "journal_io.hpp"
 #include "kernel/command.hpp"
 #include "keystore/keystore.hpp"
+#include "log/anchor_file.hpp"
 #include "log/head_file.hpp"
 #include "log/segment.hpp"
 #include "projection/vfs.hpp"
@@ -214,17 +215,51 @@ Result<Inspection> inspect_heads(env::Storage& storage, std::string_view path) {
   KIMBERLITE_TRY(const Buffer bytes, read_whole(storage, path));
   std::uint64_t at = 0;
   for (; bytes.size() - at >= log::head_record_size; at += log::head_record_size) {
-    const auto record = Bytes{bytes}.subspan(at).first<log::head_record_size>();
-    if (all_zero(record) && bytes.size() - at < 2 * log::head_record_size) break;
-    const auto head = log::decode_head_record(record);
-    if (!head) out.findings.push_back(finding_of(head.error(), path, at));
-    out.ranges.push_back(
-        {at, log::head_record_size,
-         head ? fmt::format("head of size {}, signed {}", head->tree.size,
-                            head->signature_holds() ? "under its key" : "under another key")
-              : "damaged head"});
+    const Bytes record = Bytes{bytes}.subspan(at, log::head_record_size);
+    const bool last = bytes.size() - at < 2 * log::head_record_size;
+    if (last && all_zero(record)) break;  // of an append that a crash ended
+    const auto head = log::decode_head_record(record.first<log::head_record_size>());
+    std::string what = "damaged head";
+    if (head) {
+      what = fmt::format("head of {} records, log {}", head->tree.size, to_hex(head->log_id));
+    } else {
+      out.findings.push_back(finding_of(head.error(), path, at));
+    }
+    out.ranges.push_back({at, log::head_record_size, std::move(what)});
   }
+  add_fact(out, "heads", std::to_string(at / log::head_record_size));
   if (at < bytes.size()) out.ranges.push_back({at, bytes.size() - at, "unfinished", true});
+  return out;
+}
+
+Result<Inspection> inspect_anchors(env::Storage& storage, std::string_view path) {
+  Inspection out{.kind = "anchors"};
+  KIMBERLITE_TRY(const auto file, storage.open(path, env::Open::read));
+  KIMBERLITE_TRY(const std::uint64_t size, file->size());
+  std::uint64_t count = 0;
+  // Each is there up to where the next begins.
+  const auto begin = [&](std::uint64_t at, std::string what) {
+    if (!out.ranges.empty()) out.ranges.back().size = at - out.ranges.back().offset;
+    out.ranges.push_back({at, size - at, std::move(what)});
+  };
+  KIMBERLITE_TRY(
+      const log::AnchorScan scan,
+      log::scan_anchors(
+          *file,
+          [&](std::uint64_t at, const log::Anchor& anchor) {
+            ++count;
+            begin(at, fmt::format("{} anchor, head of {} records, log {}", log::name(anchor.kind),
+                                  anchor.tree.size, to_hex(anchor.log_id)));
+          },
+          [&](std::uint64_t at, const Error& error) {
+            out.findings.push_back(finding_of(error, path, at));
+            begin(at, "damaged anchor");
+          }));
+  add_fact(out, "anchors", std::to_string(count));
+  if (scan.tail_bytes > 0) {
+    begin(scan.end, "unfinished");
+    out.ranges.back().unused = true;
+  }
   return out;
 }
 
@@ -320,6 +355,7 @@ Result<Inspection> inspect(env::Storage& storage, std::string_view path,
   if (name.starts_with("snapshot-")) return inspect_snapshot(storage, path);
   if (name.ends_with(".segment")) return inspect_segment(storage, path);
   if (name == log::heads_name) return inspect_heads(storage, path);
+  if (name == log::anchors_name) return inspect_anchors(storage, path);
   if (name == "offsets") return inspect_fixed(storage, path, "offsets", 8, "offsets of records");
   if (path.find("/tiles/") != std::string_view::npos ||
       path.find("/nodes/") != std::string_view::npos) {

@@ -193,4 +193,47 @@ Result<record::ConsistencyProof> Prover::consistency(TenantId tenant, kernel::La
       .path = std::move(path), .older = older.note().to_text(), .newer = newer.note().to_text()};
 }
 
+Result<log::AnchorFile*> Prover::anchors_of(const Key& key, Book& book) {
+  if (!book.anchors) {
+    KIMBERLITE_TRY(log::AnchorFile file,
+                   log::AnchorFile::open(core_.env().storage, name_of(key.first, key.second)));
+    book.anchors.emplace(std::move(file));
+  }
+  return &*book.anchors;
+}
+
+Status Prover::add_anchor(TenantId tenant, kernel::Lane lane, const log::Anchor& anchor) {
+  const Key key{tenant, lane};
+  Book& book = book_of(key);
+  const std::scoped_lock lock{book.mutex};
+  KIMBERLITE_CHECK(open(key, book));
+  KIMBERLITE_TRY(const std::optional<log::StoredHead> head,
+                 book.file->first_with(anchor.log_id, anchor.tree.size));
+  if (!head || head->tree.size != anchor.tree.size) {
+    return Error{Code::integrity_anchor, "this log has not signed a head of size {}",
+                 anchor.tree.size}
+        .why("an anchor is of a head that the log signed");
+  }
+  KIMBERLITE_CHECK(log::check_evidence(anchor, *head));
+  KIMBERLITE_TRY(log::AnchorFile * file, anchors_of(key, book));
+  return file->append(anchor);
+}
+
+Result<std::uint64_t> Prover::witnessed(TenantId tenant, kernel::Lane lane,
+                                        std::string_view witness) {
+  const Key key{tenant, lane};
+  Book& book = book_of(key);
+  const std::scoped_lock lock{book.mutex};
+  KIMBERLITE_TRY(const log::AnchorFile* file, anchors_of(key, book));
+  return file->witnessed(committed(key).log_id, witness);
+}
+
+Result<Prover::Anchors> Prover::anchors(TenantId tenant, kernel::Lane lane) {
+  const Key key{tenant, lane};
+  Book& book = book_of(key);
+  const std::scoped_lock lock{book.mutex};
+  KIMBERLITE_TRY(const log::AnchorFile* file, anchors_of(key, book));
+  return Anchors{file->count(), file->newest()};
+}
+
 }  // namespace kimberlite::engine

@@ -19,6 +19,7 @@
 
 #include "kernel/state.hpp"
 #include "keystore/keystore.hpp"
+#include "log/anchor_file.hpp"
 #include "log/head_file.hpp"
 #include "record/receipt.hpp"
 
@@ -56,17 +57,31 @@ class Prover {
                                                              const record::SignedHead& older,
                                                              const record::SignedHead& newer);
 
+  // Heads that were put elsewhere. `integrity.anchor` unless it is of a head in `heads` and its
+  // evidence holds.
+  [[nodiscard]] Status add_anchor(TenantId tenant, kernel::Lane lane, const log::Anchor& anchor);
+  // The size of the largest tree of the log's present epoch that the witness cosigned; 0 if none.
+  [[nodiscard]] Result<std::uint64_t> witnessed(TenantId tenant, kernel::Lane lane,
+                                                std::string_view witness);
+  struct Anchors {
+    std::uint64_t count = 0;
+    std::optional<log::Anchor> newest;
+  };
+  [[nodiscard]] Result<Anchors> anchors(TenantId tenant, kernel::Lane lane);
+
  private:
   struct Book {
     std::mutex mutex;
-    std::optional<log::HeadFile> file;  // none: not opened yet
-    bool current = false;               // the newest head in it is of the log's present epoch
-    std::uint64_t epochs_begun = 0;     // of the core, when it was opened
+    std::optional<log::HeadFile> file;       // none: not opened yet
+    bool current = false;                    // the newest head in it is of the log's present epoch
+    std::uint64_t epochs_begun = 0;          // of the core, when it was opened
+    std::optional<log::AnchorFile> anchors;  // none: not opened yet
   };
   using Key = std::pair<TenantId, kernel::Lane>;
   [[nodiscard]] Book& book_of(const Key& key);
   // With the book's mutex held.
   [[nodiscard]] Status open(const Key& key, Book& book);
+  [[nodiscard]] Result<log::AnchorFile*> anchors_of(const Key& key, Book& book);
   [[nodiscard]] Result<log::StoredHead> head_in(const Key& key, Book& book, Position at_least);
   [[nodiscard]] Result<record::Recorded> recorded(const Key& key, Position position,
                                                   std::optional<std::uint32_t> item);

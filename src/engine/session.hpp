@@ -57,6 +57,10 @@ class LocalSession final : public Session {
                                                std::string_view newer) override;
   Result<Buffer> tile(const record::TileName& name, const log::Tree& in) override;
   Result<Hash> root_at(std::uint64_t size) override;
+  Result<std::vector<Hash>> consistency_path(const log::Tree& older,
+                                             const log::Tree& newer) override;
+  Status add_anchor(const log::Anchor& anchor) override;
+  Result<std::uint64_t> witnessed(std::string_view witness) override;
   Result<std::shared_ptr<const catalog::Catalog>> catalog() override;
 
  private:

@@ -38,6 +38,19 @@ Result<Buffer> LocalSession::tile(const record::TileName& name, const log::Tree&
   return core_.logs().tile(tenant_.id(), kernel::Lane::data, name, in);
 }
 
+Result<std::vector<Hash>> LocalSession::consistency_path(const log::Tree& older,
+                                                         const log::Tree& newer) {
+  return core_.logs().prove_consistency(tenant_.id(), kernel::Lane::data, older, newer);
+}
+
+Status LocalSession::add_anchor(const log::Anchor& anchor) {
+  return core_.prover().add_anchor(tenant_.id(), kernel::Lane::data, anchor);
+}
+
+Result<std::uint64_t> LocalSession::witnessed(std::string_view witness) {
+  return core_.prover().witnessed(tenant_.id(), kernel::Lane::data, witness);
+}
+
 Result<Hash> LocalSession::root_at(std::uint64_t size) {
   return core_.logs().root_at(tenant_.id(), kernel::Lane::data, size);
 }

@@ -197,6 +197,12 @@ class Verifier {
                         files::lane(tenant, log::lane_name(static_cast<std::uint16_t>(lane))),
                         log::heads_name, log.heads_tail_bytes));
       }
+      if (log.anchors_tail_bytes > 0) {
+        report_.notes.push_back(
+            fmt::format("{}/{}: {} bytes of an unfinished anchor at the end",
+                        files::lane(tenant, log::lane_name(static_cast<std::uint16_t>(lane))),
+                        log::anchors_name, log.anchors_tail_bytes));
+      }
       pinned_ += log.heads_pinned;
       if (log.records == 0) continue;
       report_.logs.push_back({.tenant = tenant,
@@ -212,7 +218,9 @@ class Verifier {
                               .from = log.from,
                               .heads = log.heads,
                               .heads_pinned = log.heads_pinned,
-                              .head_size = log.newest_head ? log.newest_head->tree.size : 0});
+                              .head_size = log.newest_head ? log.newest_head->tree.size : 0,
+                              .anchors = log.anchors,
+                              .newest_anchor = log.newest_anchor});
     }
     check_heads(heads, all_reached, std::move(behind_checkpoint));
     check_keys();

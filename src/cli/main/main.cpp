@@ -65,6 +65,7 @@ struct Dispatch {
   Result<int> operator()(const BackupOptions& options) { return run_backup(app, options); }
   Result<int> operator()(const RestoreOptions& options) { return run_restore(app, options); }
   Result<int> operator()(const HeadOptions& options) { return run_head(app, options); }
+  Result<int> operator()(const AnchorOptions& options) { return run_anchor(app, options); }
   Result<int> operator()(const InspectOptions& options) { return run_inspect(app, options); }
   Result<int> operator()(const ReceiptOptions& options) { return run_receipt(app, options); }
   Result<int> operator()(const TenantOptions& options) { return run_tenant(app, options); }

@@ -132,6 +132,18 @@ TEST(Options, TakesAValueThatBeginsWithADashBehindAnEqualsSign) {
   EXPECT_EQ(of<SqlOptions>(parsed({"sql", "--reason=-v-"})).write.reason, "-v-");
 }
 
+TEST(Options, TakesAnchors) {
+  const auto got = of<AnchorOptions>(parsed({"head", "anchor", "clinic", "--witness-request", "a",
+                                             "--witness-key", "w+1+x", "--witness-size", "12"}));
+  EXPECT_EQ(got.witness_request, "a");
+  EXPECT_EQ(got.witness_key, "w+1+x");
+  EXPECT_EQ(got.witness_size, 12U);
+  EXPECT_FALSE(got.witness_response || got.directory || got.file || got.timestamp_request);
+  EXPECT_NE(refused({"head", "anchor", "--witness-size", "-1"}).find("usage.option"),
+            std::string::npos);
+  EXPECT_EQ(of<HeadOptions>(parsed({"head", "publish", "--tiles", "public"})).tiles, "public");
+}
+
 TEST(Options, NamesTheNearestCommand) {
   EXPECT_NE(refused({"improt", "x"}).find("did you mean: kimberlite import"), std::string::npos);
   EXPECT_NE(refused({"improt", "x"}).find("usage.command"), std::string::npos);

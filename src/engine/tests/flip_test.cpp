@@ -17,6 +17,7 @@
 #include <tuple>
 
 #include "base/limits.hpp"
+#include "engine/anchoring.hpp"
 #include "engine/verify.hpp"
 #include "record/frame.hpp"
 #include "support/script.hpp"
@@ -182,10 +183,23 @@ void run_steps(Machine& machine, const std::vector<Step>& script, std::size_t fi
   for (std::size_t i = first; i < last; ++i) static_cast<void>(machine.run(script[i], i));
 }
 
+// So that there is a file of heads and one of anchors too.
+void anchor_main(Machine& machine) {
+  const auto session = machine.database().session("main");
+  ASSERT_TRUE(session) << to_string(session.error());
+  vopr::SimEnv elsewhere{1};
+  for (std::uint64_t now = 1; now <= 2; ++now) {
+    const auto anchor =
+        anchor_in_directory(**session, elsewhere.storage(), "anchors", TimestampUs{now});
+    ASSERT_TRUE(anchor) << to_string(anchor.error());
+  }
+}
+
 TEST(Flip, EveryByteOfAClosedDirectory) {
   Machine machine{31, fresh_disk(31)};
   ASSERT_TRUE(machine.open());
   run_steps(machine, make_script(31, 10), 0, 10);
+  ASSERT_NO_FATAL_FAILURE(anchor_main(machine));
   ASSERT_TRUE(machine.close());
   flip_all(machine.storage().image(), "closed");
 }
@@ -199,6 +213,7 @@ TEST(Flip, EveryByteOfADirectoryWhoseProcessWasKilled) {
   ASSERT_TRUE(machine.open());
   run_steps(machine, script, 10, 26);
   ASSERT_TRUE(machine.is_open());
+  ASSERT_NO_FATAL_FAILURE(anchor_main(machine));
   const auto journal = inspect(machine.storage(), "journal");
   ASSERT_TRUE(journal);
   ASSERT_GT(std::ranges::count_if(

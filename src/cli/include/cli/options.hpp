@@ -93,6 +93,17 @@ struct HeadOptions {
   std::string older;                  // prove: a size, or the file of a head
   std::optional<std::string> newer;   // the same; default the log as it is
 };
+struct AnchorOptions {
+  std::optional<std::string> file;                // a head, written once
+  std::optional<std::string> directory;           // heads of all sizes, each written once
+  std::optional<std::string> timestamp_request;   // written; with a response, read
+  std::optional<std::string> timestamp_response;  // of the authority
+  std::optional<std::string> timestamp_ca;        // certificates that it is believed by, PEM
+  std::optional<std::string> witness_request;     // written; with a response, read
+  std::optional<std::string> witness_response;    // of the witness
+  std::optional<std::string> witness_key;         // a key line, or the file of one
+  std::optional<std::uint64_t> witness_size;      // what the witness says it has seen
+};
 struct InspectOptions {
   std::string file;
 };
@@ -145,9 +156,10 @@ struct BenchOptions {
 
 using CommandOptions =
     std::variant<InitOptions, SqlOptions, ImportOptions, ExportOptions, LogOptions, HistoryOptions,
-                 VerifyOptions, AuditOptions, HeadOptions, InspectOptions, ReceiptOptions,
-                 TenantOptions, BackupOptions, RestoreOptions, KeyOptions, StatusOptions,
-                 DoctorOptions, ConfigOptions, CompletionOptions, VersionOptions, BenchOptions>;
+                 VerifyOptions, AuditOptions, HeadOptions, AnchorOptions, InspectOptions,
+                 ReceiptOptions, TenantOptions, BackupOptions, RestoreOptions, KeyOptions,
+                 StatusOptions, DoctorOptions, ConfigOptions, CompletionOptions, VersionOptions,
+                 BenchOptions>;
 
 struct Invocation {
   std::string command;  // "sql", "head show"

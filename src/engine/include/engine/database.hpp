@@ -29,6 +29,7 @@
 #include "engine/backup.hpp"
 #include "env/env.hpp"
 #include "keystore/master_key.hpp"
+#include "log/anchor_file.hpp"
 #include "log/head_file.hpp"
 #include "record/receipt.hpp"
 
@@ -197,6 +198,13 @@ class Session {
   // there was at a size.
   [[nodiscard]] virtual Result<Buffer> tile(const record::TileName& name, const log::Tree& in) = 0;
   [[nodiscard]] virtual Result<Hash> root_at(std::uint64_t size) = 0;
+  [[nodiscard]] virtual Result<std::vector<Hash>> consistency_path(const log::Tree& older,
+                                                                   const log::Tree& newer) = 0;
+  // Heads that were put elsewhere (engine/anchoring.hpp makes them). `add_anchor` takes one of a
+  // head this log signed, with evidence that holds, and is durable on return; `witnessed` is the
+  // size of the largest tree a witness of this name cosigned, 0 if none.
+  [[nodiscard]] virtual Status add_anchor(const log::Anchor& anchor) = 0;
+  [[nodiscard]] virtual Result<std::uint64_t> witnessed(std::string_view witness) = 0;
   // The tenant's schema as of now.
   [[nodiscard]] virtual Result<std::shared_ptr<const catalog::Catalog>> catalog() = 0;
 };
@@ -229,6 +237,10 @@ struct LogInfo {
   Hash leaf{};
   Hash root{};
   std::string log_key;  // the line that checks its heads: for whoever will check receipts
+  // Of the log's proofs, filled in by `Database::add_proofs`.
+  std::optional<log::StoredHead> signed_head;  // the newest one
+  std::uint64_t anchors = 0;
+  std::optional<log::Anchor> newest_anchor;
 };
 
 struct KeyInfo {
@@ -287,9 +299,8 @@ class Database {
   [[nodiscard]] virtual Result<Outcome> rotate_data_key(std::string_view tenant,
                                                         const Why& why) = 0;
   [[nodiscard]] virtual Result<StatusReport> status() = 0;
-  // The newest head the log has signed, lane 0 data, 1 access; nothing if it has signed none.
-  [[nodiscard]] virtual Result<std::optional<log::StoredHead>> newest_head(TenantId tenant,
-                                                                           std::uint16_t lane) = 0;
+  // The newest signed head and anchor of every log, which stand in files of theirs, into a status.
+  [[nodiscard]] virtual Status add_proofs(StatusReport& report) = 0;
   // The rows of every table as of a position, in canonical text: equal states have equal dumps,
   // however they came about. And the same of all the projection keeps, as hashes.
   [[nodiscard]] virtual Result<std::string> dump(std::string_view tenant, Position position) = 0;

@@ -20,6 +20,7 @@
 #include "base/result.hpp"
 #include "env/env.hpp"
 #include "keystore/master_key.hpp"
+#include "log/anchor_file.hpp"
 #include "record/signed_head.hpp"
 
 namespace kimberlite::engine {
@@ -71,6 +72,8 @@ struct VerifiedLog {
   std::uint64_t heads = 0;         // signed and stored, all checked
   std::uint64_t heads_pinned = 0;  // of them, signed by one of `log_keys`
   std::uint64_t head_size = 0;     // of the newest one
+  std::uint64_t anchors = 0;       // each of a head of this log, with evidence that holds
+  std::optional<log::Anchor> newest_anchor;
 };
 
 struct VerifyReport {

@@ -23,6 +23,7 @@ Invariants:
                                                                                 [kept: Memory.load]
 """
 import argparse
+import base64
 import fcntl
 import hashlib
 import http.server
@@ -94,12 +95,12 @@ class Signer:
         self.id = v.sha256(name.encode(), b"\n", self.typed_key)[:4]
 
     def key_line(self):
-        return f"{self.name}+{self.id.hex()}+{v.base64.b64encode(self.typed_key).decode()}"
+        return f"{self.name}+{self.id.hex()}+{base64.b64encode(self.typed_key).decode()}"
 
     def cosign(self, text, seconds):
         """The signature line for a head's text, as of that time."""
         signature = sign(self.seed, f"cosignature/v1\ntime {seconds}\n{text}".encode())
-        line = v.base64.b64encode(self.id + struct.pack(">Q", seconds) + signature).decode()
+        line = base64.b64encode(self.id + struct.pack(">Q", seconds) + signature).decode()
         return f"\u2014 {self.name} {line}\n"
 
     @staticmethod

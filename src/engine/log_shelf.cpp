@@ -1,6 +1,5 @@
 #include "log_shelf.hpp"
 
-#include "files.hpp"
 #include "record/frame.hpp"
 #include "record/proof.hpp"
 
@@ -124,8 +123,11 @@ Status LogShelf::prove(TenantId tenant, kernel::Lane which, Position position, c
     const log::Tree tree = log::tree_of(log.head());
     KIMBERLITE_TRY(const std::vector<Hash> path, log.prove_inclusion(position, tree));
     if (record::verify_inclusion(leaf, position.value() - 1, tree.size, path, tree.root)) return {};
-    return Error{Code::integrity_inclusion, "a record is not in the tree of its log"}.where(
-        "{}, position {}", files::lane(tenant, lane_name(which)), position.value());
+    return Error{Code::integrity_inclusion, "a record is not the one in the log's tree"}
+        .where("tenant {}, {}, position {}", tenant.value(), lane_name(which), position.value())
+        .why("its leaf {} does not lead to the root of the tree of {} records", to_hex(leaf),
+             tree.size)
+        .next("kimberlite verify says where the log differs; restore it from a backup");
   });
 }
 

@@ -98,6 +98,9 @@ class Evidence:
         now = self.test.rows(self.db, "SELECT * FROM patients ORDER BY Id")
         then = self.test.rows(self.db, f"SELECT * FROM patients AS OF POSITION {self.position} ORDER BY Id")
         self.test.must("restore", "repository", "again", "--escrow", "clinic.escrow", "--reason", "drill", "--quiet")
+        status, _, errors = self.test.run("sql", "again", "-c", "SELECT 1")
+        self.test.check(status == 3 and "integrity.new_epoch" in errors, "another log in the place of the one seen", errors)
+        self.test.must("head", "trust", "again", "--yes", "--quiet")
         self.test.equal("the rows that were restored", now, self.test.rows("again", "SELECT * FROM patients ORDER BY Id"))
         self.test.equal("the past that was restored", then, self.test.rows(
             "again", f"SELECT * FROM patients AS OF POSITION {self.position} ORDER BY Id"))
@@ -108,6 +111,7 @@ class Evidence:
         status, _, errors = self.test.run("receipt", "check", "restored.receipt", "--log-key", "clinic.vkey")
         self.test.check(status == 3 and "integrity.signature" in errors, "a restored log is another log", errors)
         self.test.must("restore", "repository", "then", "--escrow", "clinic.escrow", "--until", self.position, "--quiet")
+        self.test.must("head", "trust", "then", "--yes", "--quiet")
         self.test.equal("restored to the position", then, self.test.rows("then", "SELECT * FROM patients ORDER BY Id"))
 
     def tamper(self):

@@ -82,6 +82,18 @@ class LyingSession final : public engine::Session {
                                            std::optional<std::uint32_t> item) override {
     return honest_.cose_receipt(position, item);
   }
+  Result<Buffer> tile(const record::TileName& name, const log::Tree& in) override {
+    return honest_.tile(name, in);
+  }
+  Result<Hash> root_at(std::uint64_t size) override { return honest_.root_at(size); }
+  Result<std::vector<Hash>> consistency_path(const log::Tree& older,
+                                             const log::Tree& newer) override {
+    return honest_.consistency_path(older, newer);
+  }
+  Status add_anchor(const log::Anchor& anchor) override { return honest_.add_anchor(anchor); }
+  Result<std::uint64_t> witnessed(std::string_view witness) override {
+    return honest_.witnessed(witness);
+  }
   Result<std::shared_ptr<const catalog::Catalog>> catalog() override { return honest_.catalog(); }
 
  private:

@@ -100,7 +100,8 @@ struct Genesis {
   Hash heads{};
   Hash state{};
   Id128 epoch_key{};
-  // Of a directory that is restored: what its logs hold already, and the earliest time that is left.
+  // Of a directory that is restored: what its logs hold already, and the earliest time that is
+  // left.
   OpNumber op;
   TimestampUs next_timestamp;
 };

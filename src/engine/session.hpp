@@ -53,6 +53,7 @@ class LocalSession final : public Session {
   Result<record::Receipt> receipt(Position position, std::optional<std::uint32_t> item) override;
   Result<record::CoseReceipt> cose_receipt(Position position,
                                            std::optional<std::uint32_t> item) override;
+  Result<RecordChanges> changes(Position position) override;
   Result<record::ConsistencyProof> consistency(std::string_view older,
                                                std::string_view newer) override;
   Result<Buffer> tile(const record::TileName& name, const log::Tree& in) override;

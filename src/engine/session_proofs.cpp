@@ -1,4 +1,6 @@
 // What a session answers about proofs.
+#include <algorithm>
+
 #include "session.hpp"
 
 namespace kimberlite::engine {
@@ -23,6 +25,19 @@ Result<record::Receipt> LocalSession::receipt(Position position,
 Result<record::CoseReceipt> LocalSession::cose_receipt(Position position,
                                                        std::optional<std::uint32_t> item) {
   return core_.prover().cose_receipt(tenant_.id(), kernel::Lane::data, position, item);
+}
+
+Result<RecordChanges> LocalSession::changes(Position position) {
+  KIMBERLITE_TRY(const projection::OpenedRecord record, tenant_.records().read(position));
+  RecordChanges found{.catalog_version = record.entry.catalog_version, .changes = {}};
+  for (std::uint32_t item = 0; item < record.items.size(); ++item) {
+    for (const record::RowChange& change : record.items[item].plaintext.changes) {
+      const Bytes key = change.key.bytes();
+      found.changes.push_back({change.ordinal, item, change.table, Buffer{key.begin(), key.end()}});
+    }
+  }
+  std::ranges::sort(found.changes, {}, &ChangePlace::ordinal);
+  return found;
 }
 
 Result<record::ConsistencyProof> LocalSession::consistency(std::string_view older,

@@ -106,6 +106,20 @@ struct RecordInfo {
   bool erased = false;  // something of it cannot be opened any more
 };
 
+// Where a row change stands in its record: what a proof of the row names.
+struct ChangePlace {
+  std::uint32_t ordinal = 0;
+  std::uint32_t item = 0;
+  ObjectId table;
+  Buffer key;  // a list of values, as the record has it
+};
+
+// The row changes of a record, by ordinal, and the schema its images were made under.
+struct RecordChanges {
+  std::uint32_t catalog_version = 0;
+  std::vector<ChangePlace> changes;
+};
+
 // Where a read stands: a position, a time, or (neither) now.
 using AsOf = std::variant<std::monostate, Position, TimestampUs>;
 
@@ -191,6 +205,8 @@ class Session {
                                                         std::optional<std::uint32_t> item) = 0;
   [[nodiscard]] virtual Result<record::CoseReceipt> cose_receipt(
       Position position, std::optional<std::uint32_t> item) = 0;
+  // Which item holds which row change of a record. Changes in items that were erased are left out.
+  [[nodiscard]] virtual Result<RecordChanges> changes(Position position) = 0;
   // That one head extends another; both are notes this log has signed.
   [[nodiscard]] virtual Result<record::ConsistencyProof> consistency(std::string_view older,
                                                                      std::string_view newer) = 0;

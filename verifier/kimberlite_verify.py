@@ -5,11 +5,13 @@
 One file, Python 3.9 or later, standard library only. It shares no code with the database: it was
 written from the format documents (docs/proofs.md), and from RFC 6962, RFC 8032, FIPS 197, SP 800-38D
 RFC 9052 and 9942, and the C2SP documents signed-note, tlog-checkpoint, tlog-proof and
-XAES-256-GCM. A receipt may be text or COSE.
+XAES-256-GCM. A receipt may be text or COSE; DIR is what `kimberlite export --receipts` wrote, and was
+written from docs/storage-format.md too.
 
     kimberlite_verify.py receipt FILE... --log-key KEY
     kimberlite_verify.py head FILE... --log-key KEY
     kimberlite_verify.py consistency FILE... --log-key KEY
+    kimberlite_verify.py export DIR... --log-key KEY
 
 KEY is the log's public key, a line like kimberlite/<log id>+<8 digits>+<base64>, or a file that
 holds it. It must have come to you another way than the file you check. Exit status: 0 if everything
@@ -18,12 +20,15 @@ holds, 3 if anything does not, 2 for a wrong command line.
 import argparse
 import base64
 import binascii
+import collections
 import datetime
 import hashlib
 import json
 import os
+import re
 import struct
 import sys
+from decimal import Decimal
 
 MAX_NOTE = 256 * 1024
 MAX_RECEIPT = 16 * 1024 * 1024
@@ -242,18 +247,66 @@ def aes_block(round_keys, block):
     return bytes(state)
 
 
+def times_x(v):
+    return v >> 1 ^ (0xE1 << 120 if v & 1 else 0)
+
+
+def make_reductions():
+    """What the last byte of an element becomes when it is multiplied by x^8."""
+    table = []
+    for v in range(256):
+        for _ in range(8):
+            v = times_x(v)
+        table.append(v)
+    return table
+
+
+REDUCTIONS = make_reductions()
+
+
 def ghash(h, data):
-    h = int.from_bytes(h, "big")
+    # The products of h and every first byte; the others follow by Horner's rule.
+    products, v = [0] * 256, int.from_bytes(h, "big")
+    for bit in (128, 64, 32, 16, 8, 4, 2, 1):
+        products[bit] = v
+        v = times_x(v)
+    for byte in range(256):
+        low = byte & -byte
+        products[byte] = products[low] ^ products[byte ^ low] if byte ^ low else products[byte]
     y = 0
     for i in range(0, len(data), 16):
         y ^= int.from_bytes(data[i : i + 16], "big")
-        z, v = 0, h
-        for bit in range(127, -1, -1):
-            if y >> bit & 1:
-                z ^= v
-            v = v >> 1 ^ (0xE1 << 120 if v & 1 else 0)
+        z = 0
+        for byte in y.to_bytes(16, "little"):
+            z = z >> 8 ^ REDUCTIONS[z & 255] ^ products[byte]
         y = z
     return y.to_bytes(16, "big")
+
+
+# For a byte k of a round key: x to S(x ^ k), and to the double of that.
+SUBSTITUTIONS = [bytes(SBOX[x ^ k] for x in range(256)) for k in range(256)]
+DOUBLED = [bytes(xtime(y) for y in table) for table in SUBSTITUTIONS]
+
+
+def counter_stream(keys, nonce, blocks):
+    """The key stream of so many blocks, from counter 2 on. All blocks go through a round together:
+    a plane is one byte of the state of every block."""
+    counters = b"".join(struct.pack(">I", 2 + i) for i in range(blocks))
+    planes = [bytes([nonce[i]]) * blocks for i in range(12)] + [counters[i::4] for i in range(4)]
+    order = [(i + 4 * (i % 4)) % 16 for i in range(16)]  # ShiftRows
+    for number in range(13):
+        once = [int.from_bytes(planes[i].translate(SUBSTITUTIONS[keys[number][i]]), "big") for i in order]
+        twice = [int.from_bytes(planes[i].translate(DOUBLED[keys[number][i]]), "big") for i in order]
+        planes = []
+        for i in range(16):
+            b, c, d = (i & 12 | (i + n) % 4 for n in (1, 2, 3))
+            mixed = twice[i] ^ twice[b] ^ once[b] ^ once[c] ^ once[d]
+            planes.append(mixed.to_bytes(blocks, "big"))
+    out = bytearray(16 * blocks)
+    for i in range(16):
+        last = planes[order[i]].translate(SUBSTITUTIONS[keys[13][order[i]]])
+        out[i::16] = bytes(x ^ keys[14][i] for x in last)
+    return bytes(out)
 
 
 def gcm_open(key, nonce, associated, sealed):
@@ -271,11 +324,8 @@ def gcm_open(key, nonce, associated, sealed):
     mask = aes_block(keys, nonce + b"\0\0\0\1")
     if bytes(a ^ b for a, b in zip(digest, mask)) != tag:
         return None
-    out = bytearray()
-    for i in range(0, len(text), 16):
-        stream = aes_block(keys, nonce + struct.pack(">I", 2 + i // 16))
-        out += bytes(a ^ b for a, b in zip(text[i : i + 16], stream))
-    return bytes(out)
+    stream = counter_stream(keys, nonce, (len(text) + 15) // 16)[: len(text)]
+    return (int.from_bytes(text, "big") ^ int.from_bytes(stream, "big")).to_bytes(len(text), "big")
 
 
 # ---- Texts ----------------------------------------------------------------------------------------
@@ -486,6 +536,13 @@ def check_receipt(data, key):
         refuse("it is larger than a receipt may be")
     if data[:1] == b"\xd2":
         return check_cose_receipt(data, key)
+    entry, recorded, size, root = check_record(data, lambda head: check_head(head, key))
+    return describe(key, entry, size, root, recorded)
+
+
+def check_record(data, head_of):
+    """The entry a receipt of text proves, what it carries, and the size and root of its tree;
+    `head_of` gives these of its head, or refuses it."""
     first, _, rest = data.partition(b"\n")
     if first != b"c2sp.org/tlog-proof@v1":
         refuse("its first line is not c2sp.org/tlog-proof@v1")
@@ -505,13 +562,13 @@ def check_receipt(data, key):
         refuse("its lines up to the first empty one are not hashes in base64")
     path, head = taken
     parse_head(parse_note(head)[0])
-    size, root = check_head(head, key)
+    size, root = head_of(head)
     entry = Entry(recorded.entry)
     if entry.position != index + 1:
         raise Refused("integrity.inclusion", "the record has another position than its index says")
     if not verify_inclusion(entry.leaf, index, size, path, root):
         raise Refused("integrity.inclusion", "the record's path does not lead to the signed root")
-    return describe(key, entry, size, root, recorded)
+    return entry, recorded, size, root
 
 
 # ---- COSE (RFC 9052, RFC 9942), in the deterministic encoding of RFC 8949, section 4.2 ------------
@@ -636,6 +693,593 @@ def describe(key, entry, size, root, recorded):
     }
 
 
+# ---- What an opened item holds (docs/storage-format.md, Plaintext of an item) ---------------------
+
+
+class Parts:
+    """Reads fields one behind the other; what is not there, or not canonical, is refused."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def bad(self):
+        raise Refused("integrity.item", "an opened item is not in its canonical form")
+
+    def take(self, size):
+        if size > len(self.data) - self.at:
+            self.bad()
+        self.at += size
+        return self.data[self.at - size : self.at]
+
+    def number(self, size):
+        return int.from_bytes(self.take(size), "little")
+
+    def flag(self):
+        value = self.number(1)
+        return bool(value) if value < 2 else self.bad()
+
+    def sized(self):
+        return self.take(self.number(4))
+
+    def text(self):
+        try:
+            text = self.sized().decode("utf-8")
+        except UnicodeDecodeError:
+            self.bad()
+        return text if "\0" not in text else self.bad()
+
+    def list(self, read):
+        count = self.number(4)
+        return [read() for _ in range(count)] if count <= len(self.data) - self.at else self.bad()
+
+    def value(self):
+        tag = self.number(1)
+        if tag == 0:
+            return None
+        if tag == 1:
+            return int.from_bytes(self.take(8), "little", signed=True)
+        if tag == 2:
+            number = struct.unpack("<d", self.take(8))[0]
+            if number != number or (number == 0 and str(number) == "-0.0"):
+                self.bad()
+            return number
+        if tag == 3:
+            return self.text()
+        return self.sized() if tag == 4 else self.bad()
+
+    def values(self):
+        return [self.value() for _ in range(self.number(2))]
+
+    def meta(self):
+        kinds = (int, str, bytes, str, str, str, bytes)
+        for i, kind in enumerate(kinds):
+            value = self.value()
+            if (value is None and i > 0) or type(value) is kind:
+                if i == 0 and value < 0:
+                    self.bad()
+                continue
+            self.bad()
+
+
+class Change:
+    """A row change: what it says of which row."""
+
+    def __init__(self, parts):
+        self.ordinal, self.table, self.operation = parts.number(4), parts.number(4), parts.number(1)
+        parts.number(8)  # of the version replaced
+        self.key, self.image = parts.values(), parts.values()
+        if self.operation not in (1, 2, 3) or not self.key or (self.operation == 3) != (not self.image):
+            parts.bad()
+
+
+def decode_item(item, plaintext):
+    """The row changes, or the control payloads, of an opened item; of another kind, neither."""
+    kind, flags, _, count, _, _, _, stream, first, _, _ = ITEM_HEADER.unpack_from(item)
+    parts = Parts(plaintext)
+    if kind != 2 and (stream or first):
+        parts.bad()
+    if flags:
+        parts.meta()
+    if count > len(plaintext):
+        parts.bad()
+    if kind == 1:
+        found = [Change(parts) for _ in range(count)]
+    elif kind == 3:
+        found = [parts.sized() for _ in range(count)]
+    else:
+        return kind, []
+    padding = plaintext[parts.at :]
+    if len(plaintext) % 64 or len(padding) >= 64 or any(padding):
+        parts.bad()
+    return kind, found
+
+
+# ---- The schema, from its changes (docs/storage-format.md, Changes of the schema) -----------------
+
+TYPES = ("SMALLINT", "INTEGER", "BIGINT", "REAL", "DOUBLE", "DECIMAL", "TEXT", "VARCHAR", "CHAR", "BOOLEAN",
+         "DATE", "TIME", "TIMESTAMP", "INTERVAL", "UUID", "JSON", "BYTES")
+
+
+class Column:
+    def __init__(self, parts):
+        self.id, self.name, kind = parts.number(4), parts.text(), parts.number(1)
+        precision, scale = parts.number(2), parts.number(2)
+        if not 1 <= kind <= len(TYPES):
+            parts.bad()
+        self.kind = self.type = TYPES[kind - 1]
+        if precision and self.kind == "DECIMAL":
+            self.type = f"DECIMAL({precision},{scale})"
+        elif precision and self.kind in ("VARCHAR", "CHAR"):
+            self.type = f"{self.kind}({precision})"
+        parts.flag(), parts.flag()  # NOT NULL, identity
+        self.default = parts.text() if parts.flag() else None
+        self.generated = parts.text() if parts.flag() else None
+
+    def named(self, name):
+        other = object.__new__(Column)
+        other.__dict__.update(self.__dict__, name=name)
+        return other
+
+    def constant(self):
+        """What rows have in it that were there before it: nothing, or a default that is a plain constant."""
+        text = self.default
+        if text is None or text == "NULL":
+            return None
+        if self.kind == "BOOLEAN" and text in ("TRUE", "FALSE"):
+            return int(text == "TRUE")
+        if self.kind in ("SMALLINT", "INTEGER", "BIGINT"):
+            if re.fullmatch("-?(0|[1-9][0-9]{0,18})", text):
+                return int(text)
+        elif self.kind in ("REAL", "DOUBLE"):
+            try:
+                if print_double(float(text)) == text:
+                    return float(text)
+            except (ValueError, OverflowError):
+                pass
+        elif self.kind not in ("BOOLEAN", "BYTES") and len(text) > 1 and text[0] == text[-1] == "'":
+            inner = text[1:-1]
+            if "'" not in inner.replace("''", ""):
+                return inner.replace("''", "'")
+        raise Refused("integrity.export", "a row is older than a column whose default is no plain constant")
+
+
+class Table:
+    """A table under one version of the schema."""
+
+    def __init__(self, table, name, columns, key):
+        self.id, self.name, self.columns, self.key = table, name, columns, key
+
+    def recorded(self):
+        return [column for column in self.columns if column.generated is None]
+
+
+def read_table(parts):
+    table, name = parts.number(4), parts.text()
+    columns = parts.list(lambda: Column(parts))
+    key = parts.list(lambda: parts.number(4))
+    parts.list(lambda: (parts.text(), parts.list(lambda: parts.number(4))))  # UNIQUE
+    parts.list(lambda: (parts.text(), parts.text()))  # CHECK
+    parts.list(lambda: foreign_key(parts))
+    if parts.number(1) > 6:
+        parts.bad()
+    if parts.flag():
+        parts.flag(), parts.text(), parts.number(4)  # the subject
+    parts.text()  # the retention
+    return Table(table, name, columns, key)
+
+
+def foreign_key(parts):
+    parts.text(), parts.list(lambda: parts.number(4)), parts.number(4), parts.list(lambda: parts.number(4))
+    if not 0 <= parts.number(1) <= 4 or not 0 <= parts.number(1) <= 4:
+        parts.bad()
+    parts.flag()
+
+
+class Schema:
+    """Every version of every table, by the changes in their order."""
+
+    def __init__(self):
+        self.version, self.tables = 0, {}
+
+    def at(self, table, version):
+        """The table under a version of the schema; None if it was not there."""
+        found = None
+        for since, state in self.tables.get(table, ()):
+            if since > version:
+                break
+            found = state
+        return found
+
+    def apply(self, payload):
+        parts = Parts(payload)
+        if parts.number(2) != 1 or parts.number(2) != 3:
+            parts.bad()
+        self.version += 1
+        tag = parts.number(1)
+        if 7 <= tag <= 10:  # indexes and views: no row depends on them
+            return
+        if tag == 1:
+            made = read_table(parts)
+            if made.id in self.tables:
+                parts.bad()
+        else:
+            made = self.change(parts, tag)
+        table = made if isinstance(made, int) else made.id
+        self.tables.setdefault(table, []).append((self.version, None if isinstance(made, int) else made))
+        if parts.at != len(payload):
+            parts.bad()
+
+    def change(self, parts, tag):
+        """The table as the change makes it; its id if it is dropped."""
+        old = self.at(parts.number(4), self.version)
+        if old is None or not 2 <= tag <= 6:
+            parts.bad()
+        if tag == 2:
+            return old.id
+        name, columns = old.name, list(old.columns)
+        if tag == 3:
+            name = parts.text()
+        elif tag == 4:
+            columns.append(Column(parts))
+            parts.list(lambda: (parts.text(), parts.text()))
+            parts.list(lambda: foreign_key(parts))
+        else:
+            at = [column.id for column in columns].index(parts.number(4)) if columns else parts.bad()
+            columns[at : at + 1] = [] if tag == 5 else [columns[at].named(parts.text())]
+        return Table(old.id, name, columns, old.key)
+
+
+# ---- Rows as the export prints them ----------------------------------------------------------------
+
+ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+ESCAPED = re.compile('["\\\\\x00-\x1f\x7f]')
+
+
+def json_string(text):
+    return '"' + ESCAPED.sub(lambda m: ESCAPES.get(m[0]) or f"\\u{ord(m[0]):04x}", text) + '"'
+
+
+def json_integer(value):
+    return str(value) if abs(value) <= 2**53 else f'"{value}"'
+
+
+def print_double(value):
+    """The shortest text that reads back as the value: fixed unless scientific is shorter."""
+    number = Decimal(repr(value)).normalize()
+    sign, digits, exponent = number.as_tuple()
+    slack = 1 if len(digits) == 1 else 0  # one digit has no point in the scientific form
+    if -(len(digits) + 3) + slack <= exponent <= 5 - slack:
+        text = str(int(value)) if exponent >= 0 else format(number, "f")
+    else:
+        power = exponent + len(digits) - 1
+        text = "".join(map(str, digits))
+        text = text[0] + ("." + text[1:] if text[1:] else "") + f"e{'-' if power < 0 else '+'}{abs(power):02d}"
+        text = "-" * sign + text
+    return text if any(c in text for c in ".ein") else text + ".0"
+
+
+def json_value(value, kind):
+    if value is None:
+        return "null"
+    if isinstance(value, int):
+        if kind == "BOOLEAN":
+            return "true" if value else "false"
+        return json_integer(value)
+    if isinstance(value, float):
+        return print_double(value)
+    return json_string(value if isinstance(value, str) else base64.b64encode(value).decode())
+
+
+INTERVAL = re.compile(r"P(?:(-?\d+)Y)?(?:(-?\d+)M)?(?:(-?\d+)D)?"
+                      r"(?:T(?:(-?\d+)H)?(?:(-?\d+)M)?(?:(-?)(\d+)(?:\.(\d+))?S)?)?", re.ASCII)
+
+
+def order_key(value, kind):
+    """What a key of the type is ordered by."""
+    if value is None:
+        return (0, 0)
+    if isinstance(value, str) and kind == "DECIMAL":
+        return (1, Decimal(value))
+    if isinstance(value, str) and kind == "INTERVAL":
+        parts = INTERVAL.fullmatch(value)
+        if parts is None:
+            raise ValueError(value)
+        years, months, days, hours, minutes = (int(part or 0) for part in parts.groups()[:5])
+        seconds = int(parts[7] or 0) * 10**6 + int((parts[8] or "0").ljust(6, "0"))
+        whole = ((years * 12 + months) * 30 + days) * 86_400 + hours * 3600 + minutes * 60
+        return (1, whole * 10**6 + (-seconds if parts[6] else seconds))
+    if isinstance(value, str):
+        # The Z would stand before or behind a fraction.
+        return (1, (value[:-1] if kind == "TIMESTAMP" else value).encode())
+    return (1, value)
+
+
+# ---- A package of an export: rows, and what proves each --------------------------------------------
+
+MAX_MANIFEST = 16 * 1024 * 1024
+MAX_LINE = 2 * MAX_RECEIPT
+KEPT_ITEMS = 32 * 1024 * 1024  # bytes of opened items that are kept
+
+
+def wrong(why):
+    raise Refused("integrity.export", why)
+
+
+def lines_of(file):
+    while True:
+        line = file.readline(MAX_LINE)
+        if not line:
+            return
+        if not line.endswith(b"\n"):
+            wrong("a file has a line without an end, or one that is too long")
+        yield line
+
+
+def shaped(value, shape):
+    """Whether parsed JSON has the members and types of the shape, and no others."""
+    if isinstance(shape, list):
+        return type(value) is list and all(shaped(each, shape[0]) for each in value)
+    if isinstance(shape, dict):
+        return type(value) is dict and list(value) == list(shape) and all(
+            shaped(value[name], part) for name, part in shape.items())
+    return type(value) is shape and (shape is not int or 0 <= value <= 2**53)
+
+
+MANIFEST = {
+    "format": str, "log": str, "position": int, "tree_size": int,
+    "tables": [{"name": str, "file": str, "table": int, "columns": [{"id": int, "name": str, "type": str}],
+                "primary_key": [int], "rows": int}],
+    "files": [{"name": str, "sha256": str}],
+}
+
+
+def json_text(value):
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{json_string(k)}:{json_text(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(json_text, value)) + "]"
+    return json_string(value) if isinstance(value, str) else str(value)
+
+
+def read_manifest(data):
+    try:
+        manifest = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError):
+        wrong("the manifest is not JSON")
+    if type(manifest) is dict and str(manifest.get("format", "")).startswith("kimberlite/export@v") and (
+            manifest["format"] != "kimberlite/export@v1"):
+        raise Refused("unavailable.version", "a package of a later version")
+    if not shaped(manifest, MANIFEST) or manifest["format"] != "kimberlite/export@v1":
+        wrong("the manifest has not the members that it must have")
+    if (json_text(manifest) + "\n").encode("utf-8", "surrogatepass") != data:
+        wrong("the manifest is not in its one form")
+    return manifest
+
+
+def file_stem(table):
+    plain = re.fullmatch("[A-Za-z0-9_]{1,100}", table.name) and table.name.lower() not in ("schema", "receipts")
+    return table.name if plain else f"table-{table.id}"
+
+
+class Package:
+    """A directory that `kimberlite export --receipts` wrote."""
+
+    def __init__(self, folder, key):
+        self.folder, self.key = folder, key
+        self.schema, self.places, self.used = Schema(), {}, set()
+        self.kept, self.kept_bytes = collections.OrderedDict(), 0
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def read(self, name, limit):
+        with open(self.path(name), "rb") as file:
+            data = file.read(limit + 1)
+        return data if len(data) <= limit else wrong(f"{name} is too large")
+
+    def check(self):
+        self.manifest = read_manifest(self.read("manifest.json", MAX_MANIFEST))
+        self.position = self.manifest["position"]
+        self.check_files()
+        self.head = self.read("head", MAX_NOTE)
+        parse_head(parse_note(self.head)[0])
+        self.size, self.root = check_head(self.head, self.key)
+        if (self.manifest["log"], self.manifest["tree_size"]) != (self.key.name, self.size):
+            wrong("the manifest names another log or size than the head")
+        self.check_schema()
+        self.index_receipts()
+        left_out = []
+        with open(self.path("receipts.jsonl"), "rb") as receipts:
+            self.receipts = receipts
+            for entry in self.manifest["tables"]:
+                table = self.table_of(entry)
+                left_out += [f"{table.name}.{c.name}" for c in table.columns if c.generated is not None]
+                self.check_rows(entry, table)
+        if len(self.used) != len(self.places):
+            wrong("there is a receipt that no row needs")
+        tables = [{"name": e["name"], "rows": e["rows"]} for e in self.manifest["tables"]]
+        return {"log": self.key.name, "position": self.position, "tree_size": self.size, "root": self.root.hex(),
+                "schema_version": self.schema.version, "tables": tables, "items": len(self.places),
+                "left_out": left_out}
+
+    def check_files(self):
+        ids = [entry["table"] for entry in self.manifest["tables"]]
+        if ids != sorted(set(ids)):
+            wrong("its tables are not in order, or one is there twice")
+        stems = [entry["file"] for entry in self.manifest["tables"]]
+        if any(not re.fullmatch("[A-Za-z0-9_]{1,100}|table-[0-9]{1,10}", stem) for stem in stems):
+            wrong("a table's file has no name of such a file")
+        names = ["head", "as-of.receipt", "schema.jsonl"]
+        names += [stem + end for stem in stems for end in (".jsonl", ".proofs")] + ["receipts.jsonl"]
+        if [file["name"] for file in self.manifest["files"]] != names or len(set(names)) != len(names):
+            wrong("the manifest lists other files than those of its tables")
+        if sorted(os.listdir(self.folder)) != sorted(names + ["manifest.json"]):
+            wrong("the directory holds other files than the manifest lists")
+        for file in self.manifest["files"]:
+            if not os.path.isfile(self.path(file["name"])):
+                wrong(f"{file['name']} is no file")
+            digest = hashlib.sha256()
+            with open(self.path(file["name"]), "rb") as data:
+                for piece in iter(lambda: data.read(1 << 20), b""):
+                    digest.update(piece)
+            if digest.hexdigest() != file["sha256"]:
+                wrong(f"{file['name']} has another hash than the manifest says")
+
+    def head_of(self, head):
+        return (self.size, self.root) if head == self.head else wrong("a receipt leads to another head")
+
+    def record(self, data):
+        """The entry a receipt proves, and the item it opens: index, kind and parts; or None."""
+        if len(data) > MAX_RECEIPT:
+            refuse("it is larger than a receipt may be")
+        entry, recorded, _, _ = check_record(data, self.head_of)
+        if entry.position > self.position:
+            wrong("a receipt is of a record behind the position")
+        if recorded.item is None:
+            return entry, None
+        opened = open_item(entry, *recorded.item)
+        return entry, (opened["index"], *decode_item(recorded.item[3], bytes.fromhex(opened["plaintext"])))
+
+    def receipt_line(self, line):
+        try:
+            parsed = json.loads(line.decode("utf-8"))
+        except (ValueError, RecursionError):
+            wrong("a line of receipts is not JSON")
+        if not shaped(parsed, {"position": int, "receipt": str}) or (
+                (json_text(parsed) + "\n").encode("utf-8", "surrogatepass") != line):
+            wrong("a line of receipts is not in its one form")
+        entry, item = self.record(parsed["receipt"].encode("utf-8", "surrogatepass"))
+        if entry.position != parsed["position"]:
+            wrong("a line of receipts has another position than its receipt")
+        return entry, item if item is not None else wrong("a receipt opens no item")
+
+    def check_schema(self):
+        """A record that changes the schema stands under the version it makes, each the next one."""
+        last, item = self.record(self.read("as-of.receipt", MAX_RECEIPT))
+        if last.position != self.position or item is not None:
+            wrong("as-of.receipt is not that of the record at the position")
+        before = 0
+        with open(self.path("schema.jsonl"), "rb") as file:
+            for line in lines_of(file):
+                entry, (_, kind, payloads) = self.receipt_line(line)
+                if entry.kind != 3 or kind != 3 or len(payloads) != 1 or entry.position <= before or (
+                        entry.catalog_version != self.schema.version + 1):
+                    wrong("schema.jsonl does not hold every change of the schema, in order")
+                before = entry.position
+                self.schema.apply(payloads[0])
+        if self.schema.version != last.catalog_version:
+            wrong("schema.jsonl does not end with the schema as of the position")
+
+    def index_receipts(self):
+        """Checks each receipt, and keeps where it stands."""
+        before = (0, 0)
+        with open(self.path("receipts.jsonl"), "rb") as file:
+            at = 0
+            for line in lines_of(file):
+                entry, (index, kind, changes) = self.receipt_line(line)
+                if kind != 1 or (entry.position, index) <= before:
+                    wrong("receipts.jsonl is not of items with rows, in order")
+                before = (entry.position, index)
+                self.places[before] = at
+                self.keep(before, entry.catalog_version, changes, len(line))
+                at += len(line)
+
+    def keep(self, place, version, changes, size):
+        last = {}
+        for change in changes:
+            # Of several of one row, only what stands after the record.
+            last[change.table, repr(change.key)] = change.ordinal
+        found = version, {change.ordinal: change for change in changes}, last
+        self.kept[place] = (found, size)
+        self.kept_bytes += size
+        while self.kept_bytes > KEPT_ITEMS and len(self.kept) > 1:
+            _, (_, dropped) = self.kept.popitem(last=False)
+            self.kept_bytes -= dropped
+        return found
+
+    def item(self, place):
+        if place in self.kept:
+            self.kept.move_to_end(place)
+            return self.kept[place][0]
+        self.receipts.seek(self.places[place])
+        line = self.receipts.readline(MAX_LINE)
+        entry, (index, _, changes) = self.receipt_line(line)
+        if (entry.position, index) != place:
+            wrong("receipts.jsonl was changed while it was read")
+        return self.keep(place, entry.catalog_version, changes, len(line))
+
+    def table_of(self, entry):
+        """The table that the manifest means, by the schema in the log."""
+        table = self.schema.at(entry["table"], self.schema.version)
+        if table is None:
+            wrong("the manifest names a table that was not there at the position")
+        columns = [{"id": c.id, "name": c.name, "type": c.type} for c in table.recorded()]
+        found = (entry["name"], entry["file"], entry["columns"], entry["primary_key"])
+        if found != (table.name, file_stem(table), columns, table.key):
+            wrong("the manifest describes a table otherwise than the log")
+        return table
+
+    def check_rows(self, entry, table):
+        count, before = 0, None
+        with open(self.path(entry["file"] + ".jsonl"), "rb") as rows, (
+                open(self.path(entry["file"] + ".proofs"), "rb")) as proofs:
+            proof_lines = lines_of(proofs)
+            for row in lines_of(rows):
+                proof = next(proof_lines, None)
+                if proof is None:
+                    wrong("a row has no proof")
+                count += 1
+                key = self.check_row(table, row, proof, f"row {count} of {entry['file']}")
+                if before is not None and key <= before:
+                    wrong(f"row {count} of {entry['file']} is not behind the row before it, by its key")
+                before = key
+            if next(proof_lines, None) is not None:
+                wrong("a proof has no row")
+        if count != entry["rows"]:
+            wrong("a table has not as many rows as the manifest says")
+
+    def check_row(self, table, row, proof, label):
+        """The row's key, once a change in the log says just this row."""
+        numbers = [decimal(part) for part in proof[:-1].decode("utf-8", "replace").split(" ")]
+        if len(numbers) != 3 or None in numbers:
+            wrong(f"{label}: its proof is not a position, an item and a change")
+        place = (numbers[0], numbers[1])
+        if place not in self.places:
+            wrong(f"{label}: there is no receipt of its record")
+        self.used.add(place)
+        version, changes, last = self.item(place)
+        change = changes.get(numbers[2])
+        if change is None or change.table != table.id or change.operation == 3:
+            wrong(f"{label}: its change is none of a row of the table")
+        if last[change.table, repr(change.key)] != change.ordinal:
+            wrong(f"{label}: a later change of its record says another row")
+        then = self.schema.at(table.id, version)
+        layout = [column.id for column in then.recorded()] if then else []
+        if len(layout) != len(change.image):
+            wrong(f"{label}: its record has other columns than its table had")
+        image = dict(zip(layout, change.image))
+        values = {c.id: image[c.id] if c.id in image else c.constant() for c in table.recorded()}
+        printed = ",".join(f"{json_string(c.name)}:{json_value(values[c.id], c.kind)}" for c in table.recorded())
+        if ("{" + printed + "}\n").encode() != row:
+            wrong(f"{label}: it is not what its record says")
+        kinds = {c.id: c.kind for c in table.columns}
+        if not table.key:
+            if len(change.key) != 1 or type(change.key[0]) is not int:
+                wrong(f"{label}: its record has another key than its table")
+            return [(1, change.key[0])]
+        if [repr(values[part]) for part in table.key] != [repr(value) for value in change.key]:
+            wrong(f"{label}: its record has another key than the row")
+        return [order_key(values[part], kinds[part]) for part in table.key]
+
+
+def check_export(folder, key):
+    try:
+        return Package(folder, key).check()
+    except (ValueError, KeyError, IndexError, TypeError, ArithmeticError, RecursionError):
+        # What no log has that obeys its own rules: a key that its type does not spell, and the like.
+        raise Refused("integrity.export", "its records hold what no record of such a table can") from None
+
+
 def check_head_file(data, key):
     size, root = check_head(data, key)
     return {"log": key.name, "tree_size": size, "root": root.hex()}
@@ -669,10 +1313,24 @@ def check_consistency(data, key):
 CHECKS = {"receipt": check_receipt, "head": check_head_file, "consistency": check_consistency}
 
 
+def check_named(what, name, key):
+    if what == "export":
+        return check_export(name, key)
+    with open(name, "rb") as file:
+        return CHECKS[what](file.read(MAX_RECEIPT + 1), key)
+
+
 def sentence(what, found):
     if what == "receipt":
         return (f"ok  record {found['position']}, in the tree of size {found['tree_size']}; it proves what "
                 "was recorded, not that it is the latest")
+    if what == "export":
+        rows = sum(table["rows"] for table in found["tables"])
+        left_out = f"; computed, and not in it: {', '.join(found['left_out'])}" if found["left_out"] else ""
+        tables = len(found["tables"])
+        return (f"ok  {rows} row{'s' * (rows != 1)} of {tables} table{'s' * (tables != 1)} as of position {found['position']}, in the tree of "
+                f"size {found['tree_size']}; it proves that each was recorded so, not that none is missing nor that it "
+                f"is the latest{left_out}")
     if what == "head":
         return f"ok  head of {found['log']}, size {found['tree_size']}"
     return f"ok  the tree of size {found['to']} begins with the tree of size {found['from']}"
@@ -689,7 +1347,7 @@ def read_key(argument):
 def main(arguments=None):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=sorted(CHECKS))
+    parser.add_argument("what", choices=sorted([*CHECKS, "export"]))
     parser.add_argument("files", nargs="+", metavar="FILE")
     parser.add_argument("--log-key", required=True, metavar="KEY")
     parser.add_argument("--json", action="store_true", help="one JSON object a file")
@@ -702,9 +1360,7 @@ def main(arguments=None):
     failed = False
     for name in options.files:
         try:
-            with open(name, "rb") as file:
-                data = file.read(MAX_RECEIPT + 1)
-            found = CHECKS[options.what](data, key)
+            found = check_named(options.what, name, key)
             answer = {"file": name, "ok": True, "data": found, "error": None}
             line = sentence(options.what, found)
         except Refused as refused:

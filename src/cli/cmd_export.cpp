@@ -6,6 +6,7 @@
 #include "cli/interrupt.hpp"
 #include "cli/json.hpp"
 #include "cli/progress.hpp"
+#include "export_package.hpp"
 #include "row_source.hpp"
 #include "sql/token.hpp"
 #include "statement_runner.hpp"
@@ -61,13 +62,8 @@ class Export {
     for (const catalog::Column& column : table.columns) {
       list += (list.empty() ? "" : ", ") + sql::quote_name(column.name);
     }
-    std::string order;
-    for (const ColumnId id : table.primary_key) {
-      order +=
-          (order.empty() ? "" : ", ") + sql::quote_name(catalog::Catalog::column(table, id)->name);
-    }
-    if (order.empty()) order = "__row";
-    return fmt::format("SELECT {} FROM {} ORDER BY {}", list, sql::quote_name(table.name), order);
+    return fmt::format("SELECT {} FROM {} ORDER BY {}", list, sql::quote_name(table.name),
+                       order_of(table));
   }
 
  private:
@@ -116,14 +112,7 @@ class Export {
       text += '\n';
       return;
     }
-    text += '{';
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      if (i > 0) text += ',';
-      append_json_string(text, cursor.columns()[i].name);
-      text += ':';
-      append_json_value(text, row[i], cursor.columns()[i].type);
-    }
-    text += "}\n";
+    append_json_row(text, cursor.columns(), row);
   }
 
   App& app_;
@@ -133,6 +122,27 @@ class Export {
 };
 
 }  // namespace
+
+void append_json_row(std::string& to, std::span<const engine::ColumnInfo> columns,
+                     std::span<const ValueView> row) {
+  to += '{';
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    if (i > 0) to += ',';
+    append_json_string(to, columns[i].name);
+    to += ':';
+    append_json_value(to, row[i], columns[i].type);
+  }
+  to += "}\n";
+}
+
+std::string order_of(const catalog::Table& table) {
+  std::string order;
+  for (const ColumnId id : table.primary_key) {
+    order +=
+        (order.empty() ? "" : ", ") + sql::quote_name(catalog::Catalog::column(table, id)->name);
+  }
+  return order.empty() ? "__row" : order;
+}
 
 Result<int> run_export(App& app, const ExportOptions& options) {
   const int asked = (options.table ? 1 : 0) + (options.statement ? 1 : 0) + (options.all ? 1 : 0);
@@ -180,6 +190,10 @@ Result<int> run_export(App& app, const ExportOptions& options) {
                  at.value()}
         .next("{}", near.empty() ? "SHOW TABLES lists those there are now"
                                  : "did you mean " + near + "?");
+  }
+  if (options.receipts) {
+    KIMBERLITE_TRY(const bool whole, write_package(app, session, at, tables, options.output));
+    return whole ? 0 : exit_interrupted;
   }
   for (const catalog::Table* table : tables) {
     const std::string path =

@@ -145,10 +145,14 @@ void CommandLine::add_export_and_init() {
   last().add_flag("--all", chosen.all, "every table: -o is then a directory");
   last().add_option("-o,--output", chosen.output, "file (.csv, .jsonl) or directory")->required();
   last().add_option("--as-of", chosen.as_of, "as it was at this position or time");
+  last().add_flag("--receipts", chosen.receipts,
+                  "a directory that proves each row: it discloses the records they are from");
   examples(
       "  kimberlite export clinic --table patients -o patients.csv\n"
       "  kimberlite export clinic --all -o everything --as-of 1200\n"
-      "  kimberlite export clinic -c \"SELECT id, city FROM patients\" -o cities.jsonl");
+      "  kimberlite export clinic -c \"SELECT id, city FROM patients\" -o cities.jsonl\n"
+      "  kimberlite export clinic --table patients --receipts -o patients-proved\n"
+      "  kimberlite_verify.py export patients-proved --log-key clinic.vkey");
 }
 
 void CommandLine::add_sql() {

@@ -85,6 +85,12 @@ struct PlaceWords {
   Status operator()(ExportOptions& chosen) const {
     const int kinds = (chosen.table ? 1 : 0) + (chosen.statement ? 1 : 0) + (chosen.all ? 1 : 0);
     if (kinds != 1) return usage("export", "say exactly one of --table, -c and --all");
+    if (chosen.receipts && chosen.statement) {
+      return usage("export", "--receipts proves the rows of tables: it goes with --table or --all");
+    }
+    if (chosen.receipts && chosen.output == "-") {
+      return usage("export", "--receipts writes a directory: -o names it");
+    }
     return {};
   }
   Status operator()(HistoryOptions& history) const {

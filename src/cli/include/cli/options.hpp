@@ -59,6 +59,7 @@ struct ExportOptions {
   std::optional<std::string> table;
   std::optional<std::string> statement;
   bool all = false;
+  bool receipts = false;  // a package that proves its rows
   std::string output;
   std::optional<std::string> as_of;
 };

@@ -1,0 +1,446 @@
+#include "export_package.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <set>
+
+#include "cli/interrupt.hpp"
+#include "cli/json.hpp"
+#include "cli/progress.hpp"
+#include "crypto/sha256.hpp"
+#include "record/entry.hpp"
+#include "record/items.hpp"
+#include "sql/token.hpp"
+#include "sql/types.hpp"
+
+namespace kimberlite::cli {
+namespace {
+
+using catalog::TypeKind;
+
+constexpr std::size_t piece_size = 1U << 18U;
+constexpr std::size_t name_size_max = 100;                       // of a table, as that of a file
+constexpr std::size_t kept_changes_max = std::size_t{1} << 18U;  // of records read lately
+
+// A new file of the package, hashed as it is written.
+class PackageFile {
+ public:
+  [[nodiscard]] static Result<PackageFile> open(env::Storage& files, const std::string& path) {
+    KIMBERLITE_TRY(auto file, files.open(path, env::Open::create));
+    return PackageFile{std::move(file)};
+  }
+  // The caller appends to this, and calls `flush`.
+  [[nodiscard]] std::string& text() { return text_; }
+  Status flush(std::size_t beyond = piece_size) {
+    if (text_.size() <= beyond) return {};
+    KIMBERLITE_CHECK(file_->write_at(size_, bytes_of(text_)));
+    hash_.update(bytes_of(text_));
+    size_ += text_.size();
+    text_.clear();
+    return {};
+  }
+  [[nodiscard]] std::uint64_t size() const { return size_ + text_.size(); }
+  Result<Hash> finish() {
+    KIMBERLITE_CHECK(flush(0));
+    KIMBERLITE_CHECK(file_->sync());
+    return hash_.finish();
+  }
+
+ private:
+  explicit PackageFile(std::unique_ptr<env::File> file) : file_(std::move(file)) {}
+  std::unique_ptr<env::File> file_;
+  crypto::Sha256 hash_;
+  std::string text_;
+  std::uint64_t size_ = 0;
+};
+
+// A table's name may hold anything, and be that of another file here.
+std::string file_stem(const catalog::Table& table) {
+  const auto plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+  };
+  const bool taken =
+      catalog::same_name(table.name, "schema") || catalog::same_name(table.name, "receipts");
+  if (!taken && table.name.size() <= name_size_max && std::ranges::all_of(table.name, plain)) {
+    return table.name;
+  }
+  return fmt::format("table-{}", table.id.value());
+}
+
+// The constant that a default in its stored, canonical spelling is; nothing if it is more than one.
+std::optional<Value> constant_of(const catalog::Column& column) {
+  if (!column.default_value || *column.default_value == "NULL") return Value{Null{}};
+  const std::string& text = *column.default_value;
+  const char* const end = text.data() + text.size();
+  const std::string_view stored_as = sql::storage_class(column.type);
+  if (column.type.kind == TypeKind::boolean) {
+    if (text == "TRUE") return Value{std::int64_t{1}};
+    if (text == "FALSE") return Value{std::int64_t{0}};
+    return std::nullopt;
+  }
+  if (stored_as == "INTEGER") {
+    std::int64_t value = 0;
+    const auto [at, failed] = std::from_chars(text.data(), end, value);
+    return failed == std::errc{} && at == end ? std::optional{Value{value}} : std::nullopt;
+  }
+  if (stored_as == "REAL") {
+    double value = 0;
+    const auto [at, failed] = std::from_chars(text.data(), end, value);
+    const bool whole = failed == std::errc{} && at == end && sql::print_double(value) == text;
+    return whole ? std::optional{Value{value}} : std::nullopt;
+  }
+  if (stored_as != "TEXT" || text.size() < 2 || !text.starts_with('\'')) return std::nullopt;
+  // Within, a quote stands only doubled.
+  std::string value;
+  for (std::size_t i = 1; i + 1 < text.size(); ++i) {
+    if (text[i] == '\'') {
+      ++i;
+      if (i + 1 == text.size() || text[i] != '\'') return std::nullopt;
+    }
+    value += text[i];
+  }
+  return text.ends_with('\'') ? std::optional{Value{std::move(value)}} : std::nullopt;
+}
+
+bool same_bytes(const ValueView& a, const ValueView& b) {
+  Writer left;
+  Writer right;
+  encode(left, a);
+  encode(right, b);
+  return left.buffer() == right.buffer();
+}
+
+// The places of row changes, of records read lately.
+class ChangeIndex {
+ public:
+  struct Found {
+    std::uint32_t catalog_version = 0;
+    std::uint32_t item = 0;
+    std::uint32_t ordinal = 0;
+  };
+  explicit ChangeIndex(engine::Session& session) : session_(session) {}
+
+  // The last change of the key in the record, as that is what stands after it.
+  Result<Found> find(Position position, ObjectId table, const Buffer& key) {
+    KIMBERLITE_TRY(const Record* record, read(position));
+    const auto place = record->last.find({table, key});
+    if (place == record->last.end()) {
+      return Error{Code::integrity_projection, "a row is from a record that does not say it"}
+          .where("table {}, position {}", table.value(), position.value())
+          .next("kimberlite verify --projection looks at all tables");
+    }
+    return place->second;
+  }
+
+ private:
+  struct Record {
+    std::map<std::pair<ObjectId, Buffer>, Found> last;
+  };
+
+  Result<const Record*> read(Position position) {
+    if (const auto kept = records_.find(position); kept != records_.end()) return &kept->second;
+    KIMBERLITE_TRY(engine::RecordChanges changes, session_.changes(position));
+    if (kept_ + changes.changes.size() > kept_changes_max) {
+      records_.clear();
+      kept_ = 0;
+    }
+    kept_ += changes.changes.size();
+    Record& record = records_[position];
+    for (engine::ChangePlace& change : changes.changes) {
+      record.last.insert_or_assign({change.table, std::move(change.key)},
+                                   Found{changes.catalog_version, change.item, change.ordinal});
+    }
+    return &record;
+  }
+
+  engine::Session& session_;
+  std::map<Position, Record> records_;
+  std::size_t kept_ = 0;
+};
+
+class Package {
+ public:
+  Package(App& app, engine::Session& session, Position at, std::string directory)
+      : app_(app),
+        session_(session),
+        at_(at),
+        directory_(std::move(directory)),
+        changes_(session) {}
+
+  Result<bool> write(std::span<const catalog::Table* const> tables) {
+    KIMBERLITE_CHECK(check_empty());
+    KIMBERLITE_TRY(catalog_, session_.catalog());
+    KIMBERLITE_TRY(const log::StoredHead head, session_.signed_head(at_));
+    head_ = head.note();
+    KIMBERLITE_CHECK(write_whole("head", head_));
+    KIMBERLITE_CHECK(write_schema());
+    std::string listed;
+    for (const catalog::Table* table : tables) {
+      KIMBERLITE_TRY(const auto rows, write_table(*table));
+      if (!rows) return false;
+      if (!listed.empty()) listed += ',';
+      describe(listed, *table, *rows);
+    }
+    KIMBERLITE_TRY(const bool whole, write_receipts());
+    if (!whole) return false;
+    KIMBERLITE_CHECK(write_manifest(head, listed));
+    std::set<std::uint64_t> records;
+    for (const auto& [position, item] : items_) records.insert(position);
+    app_.say(
+        fmt::format("note: whoever has {} can read {} item{} of {} record{} whole, for ever, "
+                    "with what they hold of other rows, and all changes of the schema",
+                    directory_, items_.size(), items_.size() == 1 ? "" : "s", records.size(),
+                    records.size() == 1 ? "" : "s"));
+    return true;
+  }
+
+ private:
+  Status check_empty() {
+    const auto there = app_.files().list(directory_);
+    if (!there && there.error().code() == Code::not_found_directory) return {};
+    if (!there) return there.error();
+    if (there->empty()) return {};
+    return Error{Code::usage_not_empty, "a package is a directory of its own, and this has files"}
+        .where("{}", directory_)
+        .next("give another one with -o");
+  }
+
+  Result<PackageFile> open(std::string_view name) {
+    return PackageFile::open(app_.files(), fmt::format("{}/{}", directory_, name));
+  }
+
+  Status finish(std::string_view name, PackageFile& file) {
+    KIMBERLITE_TRY(const Hash hash, file.finish());
+    hashes_.emplace_back(name, hash);
+    return {};
+  }
+
+  Status write_whole(std::string_view name, std::string_view text) {
+    KIMBERLITE_TRY(PackageFile file, open(name));
+    file.text() = text;
+    return finish(name, file);
+  }
+
+  // All receipts of a package lead to one head.
+  Result<record::Receipt> receipt(Position position, std::optional<std::uint32_t> item) {
+    KIMBERLITE_TRY(record::Receipt receipt, session_.receipt(position, item));
+    if (receipt.head != head_) {
+      return Error{Code::unavailable_busy, "the log was signed again while it was exported"}.next(
+          "try again");
+    }
+    return receipt;
+  }
+
+  Status append_receipt(std::string& to, Position position, std::uint32_t item) {
+    KIMBERLITE_TRY(const record::Receipt receipt, this->receipt(position, item));
+    {
+      JsonObject line{to};
+      line.number("position", position.value());
+      line.text("receipt", receipt.to_text());
+    }
+    to += '\n';
+    return {};
+  }
+
+  // The record at the position stands under the schema as of there; each change of the schema makes
+  // the next version: so none can be missing.
+  Status write_schema() {
+    KIMBERLITE_TRY(const record::Receipt last, receipt(at_, std::nullopt));
+    KIMBERLITE_CHECK(write_whole("as-of.receipt", last.to_text()));
+    KIMBERLITE_TRY(PackageFile file, open("schema.jsonl"));
+    const Value at{static_cast<std::int64_t>(at_.value())};
+    KIMBERLITE_TRY(const auto cursor,
+                   session_.query({"SELECT position FROM __schema_history WHERE position <= $1 "
+                                   "ORDER BY position",
+                                   {&at, 1}},
+                                  {}, {.cancelled = &interrupt_flag()}));
+    while (true) {
+      KIMBERLITE_TRY(const bool more, cursor->next());
+      if (!more) break;
+      const auto* position = std::get_if<std::int64_t>(cursor->row().data());
+      KIMBERLITE_CHECK(
+          append_receipt(file.text(), Position{static_cast<std::uint64_t>(*position)}, 0));
+      KIMBERLITE_CHECK(file.flush());
+    }
+    return finish("schema.jsonl", file);
+  }
+
+  // How many rows; nothing if it was stopped.
+  Result<std::optional<std::uint64_t>> write_table(const catalog::Table& table) {
+    const std::string stem = file_stem(table);
+    KIMBERLITE_TRY(PackageFile rows, open(stem + ".jsonl"));
+    KIMBERLITE_TRY(PackageFile proofs, open(stem + ".proofs"));
+    ProgressLine progress{table.name, app_.invocation().quiet ? 0 : app_.terminal().width,
+                          app_.clock().monotonic_ns()};
+    const std::string query = query_of(table);
+    KIMBERLITE_TRY(const auto cursor,
+                   session_.query({query, {}}, at_, {.cancelled = &interrupt_flag()}));
+    std::uint64_t count = 0;
+    while (!interrupted()) {
+      KIMBERLITE_TRY(const bool more, cursor->next());
+      if (!more) break;
+      ++count;
+      append_json_row(rows.text(), std::span{cursor->columns()}.first(columns_of(table).size()),
+                      cursor->row());
+      KIMBERLITE_CHECK(append_proof(proofs.text(), table, cursor->row()));
+      KIMBERLITE_CHECK(rows.flush());
+      KIMBERLITE_CHECK(proofs.flush());
+      if (const std::uint64_t now = app_.clock().monotonic_ns(); progress.due(now)) {
+        static_cast<void>(
+            app_.messages().write(progress.update({count, rows.size(), 0}, now)).has_value());
+      }
+    }
+    static_cast<void>(app_.messages().write(progress.clear()).has_value());
+    if (interrupted()) return std::optional<std::uint64_t>{};
+    KIMBERLITE_CHECK(finish(stem + ".jsonl", rows));
+    KIMBERLITE_CHECK(finish(stem + ".proofs", proofs));
+    app_.say(fmt::format("{}   {} rows   position {}", table.name, grouped(count), at_.value()));
+    return std::optional{count};
+  }
+
+  // Generated columns are in no record: there is nothing to prove them with.
+  static std::vector<const catalog::Column*> columns_of(const catalog::Table& table) {
+    std::vector<const catalog::Column*> recorded;
+    for (const catalog::Column& column : table.columns) {
+      if (!column.generated) recorded.push_back(&column);
+    }
+    return recorded;
+  }
+
+  std::string query_of(const catalog::Table& table) {
+    std::string list;
+    for (const catalog::Column* column : columns_of(table)) {
+      list += (list.empty() ? "" : ", ") + sql::quote_name(column->name);
+    }
+    for (const catalog::Column& column : table.columns) {
+      if (!column.generated) continue;
+      app_.say(fmt::format("note: {}.{} is computed, in no record, and left out", table.name,
+                           column.name));
+    }
+    if (table.primary_key.empty()) list += list.empty() ? "__row" : ", __row";
+    return fmt::format("VERIFY SELECT {} FROM {} ORDER BY {}", list, sql::quote_name(table.name),
+                       order_of(table));
+  }
+
+  // Of the recorded columns, the row's key if that is hidden, and its position.
+  Status append_proof(std::string& to, const catalog::Table& table,
+                      std::span<const ValueView> row) {
+    const std::vector<const catalog::Column*> columns = columns_of(table);
+    std::vector<ValueView> key;
+    if (table.primary_key.empty()) key.push_back(row[columns.size()]);
+    for (const ColumnId id : table.primary_key) {
+      const auto at = std::ranges::find(columns, id, &catalog::Column::id);
+      key.push_back(row[static_cast<std::size_t>(at - columns.begin())]);
+    }
+    Writer encoded;
+    record::encode_values(encoded, std::span<const ValueView>{key});
+    const auto* claimed = std::get_if<std::int64_t>(&row.back());
+    const Position position{claimed == nullptr ? 0 : static_cast<std::uint64_t>(*claimed)};
+    KIMBERLITE_TRY(const ChangeIndex::Found found,
+                   changes_.find(position, table.id, encoded.buffer()));
+    const catalog::Table* const then = catalog_->table_in(table.id, found.catalog_version);
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      if (then != nullptr && catalog::Catalog::column(*then, columns[i]->id) != nullptr) continue;
+      const std::optional<Value> constant = constant_of(*columns[i]);
+      if (constant && same_bytes(view(*constant), row[i])) continue;
+      return Error{Code::sql_unsupported,
+                   "a receipt for a row that is older than one of its columns, whose default is no "
+                   "plain constant, is not made"}
+          .where("table {}, column {}, position {}", table.name, columns[i]->name, position.value())
+          .why("what the column holds for the row stands in no record")
+          .next("export without --receipts");
+    }
+    fmt::format_to(std::back_inserter(to), "{} {} {}\n", position.value(), found.item,
+                   found.ordinal);
+    items_.emplace(position.value(), found.item);
+    return {};
+  }
+
+  Result<bool> write_receipts() {
+    KIMBERLITE_TRY(PackageFile file, open("receipts.jsonl"));
+    for (const auto& [position, item] : items_) {
+      if (interrupted()) return false;
+      KIMBERLITE_CHECK(append_receipt(file.text(), Position{position}, item));
+      KIMBERLITE_CHECK(file.flush());
+    }
+    KIMBERLITE_CHECK(finish("receipts.jsonl", file));
+    return true;
+  }
+
+  void describe(std::string& to, const catalog::Table& table, std::uint64_t rows) const {
+    JsonObject object{to};
+    object.text("name", table.name);
+    object.text("file", file_stem(table));
+    object.number("table", table.id.value());
+    object.member("columns");
+    to += '[';
+    for (const catalog::Column* column : columns_of(table)) {
+      if (!to.ends_with('[')) to += ',';
+      JsonObject entry{to};
+      entry.number("id", column->id.value());
+      entry.text("name", column->name);
+      entry.text("type", sql::type_name(column->type));
+    }
+    to += ']';
+    object.member("primary_key");
+    to += fmt::format("[{}]", fmt::join(key_ids(table), ","));
+    object.number("rows", rows);
+  }
+
+  static std::vector<std::uint64_t> key_ids(const catalog::Table& table) {
+    std::vector<std::uint64_t> ids;
+    ids.reserve(table.primary_key.size());
+    for (const ColumnId id : table.primary_key) ids.push_back(id.value());
+    return ids;
+  }
+
+  Status write_manifest(const log::StoredHead& head, std::string_view tables) {
+    std::string text;
+    {
+      JsonObject manifest{text};
+      manifest.text("format", "kimberlite/export@v1");
+      manifest.text("log", record::origin_of(head.log_id));
+      manifest.number("position", at_.value());
+      manifest.number("tree_size", head.tree.size);
+      manifest.member("tables");
+      text += fmt::format("[{}]", tables);
+      manifest.member("files");
+      text += '[';
+      for (const auto& [name, hash] : hashes_) {
+        if (!text.ends_with('[')) text += ',';
+        JsonObject entry{text};
+        entry.text("name", name);
+        entry.text("sha256", to_hex(hash));
+      }
+      text += ']';
+    }
+    text += '\n';
+    KIMBERLITE_TRY(PackageFile file, open("manifest.json"));
+    file.text() = text;
+    KIMBERLITE_TRY([[maybe_unused]] const Hash hash, file.finish());
+    return {};
+  }
+
+  App& app_;
+  engine::Session& session_;
+  Position at_;
+  std::string directory_;
+  ChangeIndex changes_;
+  std::shared_ptr<const catalog::Catalog> catalog_;
+  std::string head_;
+  std::vector<std::pair<std::string, Hash>> hashes_;
+  std::set<std::pair<std::uint64_t, std::uint32_t>> items_;  // that rows come from
+};
+
+}  // namespace
+
+Result<bool> write_package(App& app, engine::Session& session, Position at,
+                           std::span<const catalog::Table* const> tables,
+                           const std::string& directory) {
+  return Package{app, session, at, directory}.write(tables);
+}
+
+}  // namespace kimberlite::cli

@@ -161,6 +161,9 @@ def test_accepted(run):
     found = run.accepted(then, "--as-of")
     test.check(found and found["position"] == early and [t["name"] for t in found["tables"]] == ["every", "loose"],
                "the tables that were there")
+    v.KEPT_ITEMS, kept = 1, v.KEPT_ITEMS
+    run.accepted(folder, "--all, with one opened item kept")
+    v.KEPT_ITEMS = kept
     one, _ = run.export("--table", "kept")
     run.accepted(one, "--table")
     return folder, early

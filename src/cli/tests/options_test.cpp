@@ -158,6 +158,10 @@ TEST(Options, RefusesWhatItDoesNotUnderstand) {
   EXPECT_NE(refused({"import", "--create"}).find("the file to import is missing"),
             std::string::npos);
   EXPECT_NE(refused({"export", "clinic", "-o", "x"}).find("exactly one of"), std::string::npos);
+  EXPECT_NE(refused({"export", "-c", "SELECT 1", "--receipts", "-o", "x"}).find("rows of tables"),
+            std::string::npos);
+  EXPECT_NE(refused({"export", "--all", "--receipts", "-o", "-"}).find("a directory"),
+            std::string::npos);
   EXPECT_NE(refused({"export", "--all", "--table", "t", "-o", "x"}).find("exactly one of"),
             std::string::npos);
   EXPECT_NE(refused({"import", "a.csv", "b.csv", "--table", "t"}).find("several files"),

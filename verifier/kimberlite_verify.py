@@ -998,7 +998,7 @@ def order_key(value, kind):
 
 MAX_MANIFEST = 16 * 1024 * 1024
 MAX_LINE = 2 * MAX_RECEIPT
-KEPT_ITEMS = 32 * 1024 * 1024  # bytes of opened items that are kept
+KEPT_ITEMS = 32 * 1024 * 1024  # bytes of receipts whose opened items are kept
 
 
 def wrong(why):

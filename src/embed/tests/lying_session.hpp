@@ -82,6 +82,9 @@ class LyingSession final : public engine::Session {
                                            std::optional<std::uint32_t> item) override {
     return honest_.cose_receipt(position, item);
   }
+  Result<engine::RecordChanges> changes(Position position) override {
+    return honest_.changes(position);
+  }
   Result<Buffer> tile(const record::TileName& name, const log::Tree& in) override {
     return honest_.tile(name, in);
   }

@@ -106,9 +106,11 @@ Result<int> drill(App& app, const BackupOptions& options) {
   KIMBERLITE_TRY(const auto master, app.master_key(directory));
   Id128 unique{};
   app.random().fill(unique);
-  const std::string below =
-      options.scratch.value_or(std::filesystem::temp_directory_path().string());
-  const std::string path = fmt::format("{}/kimberlite-drill-{}", below, to_hex(unique));
+  std::string beside = root;
+  while (beside.size() > 1 && beside.ends_with('/')) beside.pop_back();
+  const std::string path = options.scratch
+                               ? fmt::format("{}/drill-{}", *options.scratch, to_hex(unique))
+                               : fmt::format("{}.drill-{}", beside, to_hex(unique));
   const Scratch removed{path};
   platform::LinuxEnv scratch{path, platform::ExecutorOptions{}};
   engine::RestoreOptions how;

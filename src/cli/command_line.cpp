@@ -421,7 +421,8 @@ void CommandLine::add_backups() {
                                    {1, 1, "[TARGET] REPOSITORY", "the directory of the backups"});
   drill.action = BackupAction::drill;
   last().add_option("--backup", drill.backup, "this one of the list (default: the newest)");
-  last().add_option("--scratch", drill.scratch, "restore below this directory");
+  last().add_option("--scratch", drill.scratch,
+                    "restore below this directory (default: beside the data directory)");
   examples("  kimberlite backup drill clinic /mnt/backups/clinic");
 
   auto& restore =

@@ -267,4 +267,26 @@ Status write_facts(App& app, const std::vector<Column>& columns, const std::vect
   return writer->finish();
 }
 
+Status remove_tree(platform::LinuxStorage& storage) {
+  // Directories in the order they are met, so that behind each stand only those below it.
+  std::vector<std::string> directories{""};
+  for (std::size_t i = 0; i < directories.size(); ++i) {
+    const std::string next = directories[i];
+    const auto names = storage.list(next);
+    if (!names) continue;
+    for (const std::string& name : *names) {
+      const std::string path = next.empty() ? name : fmt::format("{}/{}", next, name);
+      if (name.ends_with('/')) {
+        directories.push_back(path.substr(0, path.size() - 1));
+      } else {
+        KIMBERLITE_CHECK(storage.remove(path));
+      }
+    }
+  }
+  for (std::size_t i = directories.size(); i-- > 1;) {
+    KIMBERLITE_CHECK(storage.remove(directories[i]));
+  }
+  return {};
+}
+
 }  // namespace kimberlite::cli

@@ -153,6 +153,8 @@ class App {
 // `usage.not_empty` if there is such a file: what the heads of an older database of this name are
 // checked with is not to be lost.
 [[nodiscard]] Status check_vkey(App& app, const std::string& path);
+// Removes everything below a directory of ours.
+[[nodiscard]] Status remove_tree(platform::LinuxStorage& storage);
 // The findings of a report, as errors on stderr; `root` is put before their files.
 [[nodiscard]] Status print_findings(App& app, const engine::VerifyReport& report,
                                     std::string_view root);

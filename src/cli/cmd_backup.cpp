@@ -1,8 +1,6 @@
 // kimberlite backup and restore; kimberlite key escrow.
 #include <fmt/format.h>
 
-#include <filesystem>
-
 #include "app.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/progress.hpp"
@@ -82,18 +80,22 @@ Result<int> verify(App& app, const BackupOptions& options) {
                               });
 }
 
-// A directory that is removed with what is in it.
+// What a drill restores is removed at its end, whatever that is.
 class Scratch {
  public:
-  explicit Scratch(std::string path) : path_(std::move(path)) {}
+  Scratch(App& app, std::string path) : app_(app), path_(std::move(path)) {}
   ~Scratch() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
+    platform::LinuxStorage storage{path_};
+    const Status removed = storage.exists() ? remove_tree(storage) : Status{};
+    if (!removed || (storage.exists() && !app_.files().remove(path_))) {
+      app_.say(fmt::format("note: {} could not be removed whole", path_));
+    }
   }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
 
  private:
+  App& app_;
   std::string path_;
 };
 
@@ -111,7 +113,7 @@ Result<int> drill(App& app, const BackupOptions& options) {
   const std::string path = options.scratch
                                ? fmt::format("{}/drill-{}", *options.scratch, to_hex(unique))
                                : fmt::format("{}.drill-{}", beside, to_hex(unique));
-  const Scratch removed{path};
+  const Scratch removed{app, path};
   platform::LinuxEnv scratch{path, platform::ExecutorOptions{}};
   engine::RestoreOptions how;
   how.actor = local_actor();

@@ -155,35 +155,15 @@ class Bench {
   std::vector<Figure> figures_;
 };
 
-// Everything below a directory of ours; the directories themselves stay, empty.
-Status remove_tree(platform::LinuxStorage& storage, const std::string& directory) {
-  std::vector<std::string> pending{directory};
-  while (!pending.empty()) {
-    const std::string next = pending.back();
-    pending.pop_back();
-    const auto names = storage.list(next);
-    if (!names) continue;
-    for (const std::string& name : *names) {
-      const std::string path = next.empty() ? name : fmt::format("{}/{}", next, name);
-      if (name.ends_with('/')) {
-        pending.push_back(path.substr(0, path.size() - 1));
-      } else {
-        KIMBERLITE_CHECK(storage.remove(path));
-      }
-    }
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<int> run_bench(App& app, const BenchOptions& options) {
   const std::string& target = app.configuration().get("target").value;
   const std::string root = fmt::format("{}{}", target.empty() ? "" : target + "-", scratch_name);
   platform::LinuxStorage storage{root};
-  if (storage.exists()) KIMBERLITE_CHECK(remove_tree(storage, ""));
+  if (storage.exists()) KIMBERLITE_CHECK(remove_tree(storage));
   Result<std::vector<Figure>> figures = [&] { return Bench{app, root, options.seconds}.run(); }();
-  KIMBERLITE_CHECK(remove_tree(storage, ""));
+  KIMBERLITE_CHECK(remove_tree(storage));
   if (!figures) return figures.error();
   std::vector<Row> rows;
   for (Figure& figure : *figures)

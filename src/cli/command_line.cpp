@@ -249,6 +249,10 @@ void CommandLine::add_evidence() {
   last().add_option("--until", audit.until, "up to this position or time");
   examples("  kimberlite audit clinic --actor os:ann --since 2026-11-01");
 
+  add_proofs();
+}
+
+void CommandLine::add_proofs() {
   CLI::App* head = app_.add_subcommand("head", "signed heads: how large the log is, and its root");
   head->require_subcommand(1);
   auto& shown =

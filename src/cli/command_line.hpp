@@ -65,6 +65,7 @@ class CommandLine {
   void add_evidence();
   void add_anchor(CLI::App& head);
   void add_operation();
+  void add_proofs();
   void add_backups();
 
   [[nodiscard]] const CLI::App* deepest() const;

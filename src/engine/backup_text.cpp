@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <span>
 
 #include "base/codec.hpp"
 #include "crypto/blake3.hpp"
@@ -38,7 +39,7 @@ std::optional<std::string_view> take_after(std::string_view& text, std::string_v
 template <class Number>
 bool read_number(std::optional<std::string_view> text, Number& into) {
   if (!text) return false;
-  const std::string_view digits = *text;
+  const std::span<const char> digits{*text};
   const char* const end = digits.data() + digits.size();
   const auto [at, failed] = std::from_chars(digits.data(), end, into);
   return failed == std::errc{} && at == end;

@@ -414,7 +414,7 @@ TEST(Golden, Engine) {
 
 // Written to while it is taken: what was restored is what was there at one moment.
 TEST(BackupUnderLoad, GivesOneMomentOfALogThatGoesOn) {
-  const std::uint64_t rounds = option("rounds", 10);
+  const std::uint64_t rounds = option("--rounds=", 10);
   platform::MemoryEnv world{platform::ExecutorOptions{}};
   CreateOptions create = create_options();
   create.simulated = false;

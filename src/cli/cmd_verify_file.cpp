@@ -42,9 +42,7 @@ Result<int> verify_segment(App& app, const std::string& path, const std::string&
   engine::VerifyReport report;
   report.findings_total = of_log.findings_total;
   for (log::Finding& finding : of_log.findings) {
-    report.findings.push_back({finding.code, std::move(finding.file), finding.offset,
-                               finding.position, std::move(finding.what),
-                               std::move(finding.expected), std::move(finding.found)});
+    report.findings.push_back(engine::finding_of(std::move(finding)));
   }
   if (report.clean()) {
     return say_ok(app, "segment",
@@ -72,16 +70,24 @@ Result<int> verify_proof(App& app, const std::string& path, const Result<Proof>&
 
 Result<std::optional<int>> verify_other(App& app, const std::string& target,
                                         const VerifyOptions& options) {
+  const auto whole_directory_only = [&]() -> Status {
+    if (!options.projection && options.since.empty()) return {};
+    return Error{Code::usage_option, "--projection and --since are of a data directory"}
+        .where("{}", target)
+        .next("kimberlite verify {}", target);
+  };
   platform::LinuxStorage directory{target};
   if (directory.list("")) {
     const auto backups = directory.list("backups");
     if (!backups || engine::Database::cluster_of(directory)) return std::optional<int>{};
+    KIMBERLITE_CHECK(whole_directory_only());
     KIMBERLITE_TRY(const int status, run_backup(app, {.action = BackupAction::verify,
                                                       .repository = target,
                                                       .log_key = options.log_key}));
     return std::optional{status};
   }
   if (!app.files().open(target, env::Open::read)) return std::optional<int>{};
+  KIMBERLITE_CHECK(whole_directory_only());
   KIMBERLITE_TRY(const std::string text, read_text(app.files(), target));
   const auto record_text = [](const record::VerifiedRecord& record) {
     return fmt::format(

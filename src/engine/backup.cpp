@@ -307,9 +307,7 @@ Result<VerifyReport> verify_backup(env::Storage& repository, const BackupText& b
     report.findings_total += checked.findings_total;
     for (log::Finding& finding : checked.findings) {
       if (report.findings.size() == options.findings_max) break;
-      report.findings.push_back({finding.code, std::move(finding.file), finding.offset,
-                                 finding.position, std::move(finding.what),
-                                 std::move(finding.expected), std::move(finding.found)});
+      report.findings.push_back(finding_of(std::move(finding)));
     }
     report.logs.push_back({.tenant = log.tenant,
                            .lane = std::string{log::lane_name(log.lane)},
@@ -325,8 +323,21 @@ Result<VerifyReport> verify_backup(env::Storage& repository, const BackupText& b
                            .heads_pinned = checked.heads_pinned});
     if (checked.cancelled) {
       report.cancelled = true;
-      break;
+      return report;
     }
+  }
+  // A key that nothing here was held against was given in vain.
+  for (const record::VerifierKey& key : options.log_keys) {
+    const bool used = std::ranges::any_of(report.logs, [&](const VerifiedLog& log) {
+      return log.heads_pinned > 0 && record::origin_of(log.log_id) == key.name;
+    });
+    if (used) continue;
+    ++report.findings_total;
+    report.findings.push_back({.code = Code::integrity_signature,
+                               .file = std::string{files::tenants},
+                               .what = "no head here is signed by the key that was given",
+                               .expected = key.name,
+                               .found = "none"});
   }
   return report;
 }

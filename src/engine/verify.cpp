@@ -162,13 +162,7 @@ class Verifier {
             finding.code == Code::integrity_head || finding.code == Code::integrity_signature;
         const bool behind =
             journal_goes_on_ && !of_head && finding.position > log.at_checkpoint.head.position;
-        VerifyFinding found{finding.code,
-                            std::move(finding.file),
-                            finding.offset,
-                            finding.position,
-                            std::move(finding.what),
-                            std::move(finding.expected),
-                            std::move(finding.found)};
+        VerifyFinding found = finding_of(std::move(finding));
         if (behind) {
           behind_checkpoint.push_back(std::move(found));
         } else {
@@ -413,6 +407,16 @@ class Verifier {
 };
 
 }  // namespace
+
+VerifyFinding finding_of(log::Finding finding) {
+  return {.code = finding.code,
+          .file = std::move(finding.file),
+          .offset = finding.offset,
+          .position = finding.position,
+          .what = std::move(finding.what),
+          .expected = std::move(finding.expected),
+          .found = std::move(finding.found)};
+}
 
 Result<VerifyReport> verify(env::Storage& storage, const VerifyOptions& options) {
   // A superblock file must be there at all; what is in it is for the verifier to say.

@@ -6,7 +6,7 @@ namespace kimberlite::cli {
 namespace {
 
 ConfigFile project(std::string text) {
-  return {Origin::project_file, "/work/kimberlite.toml", std::move(text)};
+  return {Origin::project_file, "/srv/app/kimberlite.toml", std::move(text)};
 }
 
 std::string refused(const ConfigSources& sources) {
@@ -44,7 +44,7 @@ TEST(Configuration, TakesTheNearestOrigin) {
   EXPECT_EQ(tenant().place, "KIMBERLITE_TENANT");
   sources.environment["KIMBERLITE_TENANT"] = "";
   EXPECT_EQ(tenant().value, "project");
-  EXPECT_EQ(tenant().place, "/work/kimberlite.toml, line 2");
+  EXPECT_EQ(tenant().place, "/srv/app/kimberlite.toml, line 2");
   sources.files.erase(sources.files.begin() + 1);
   EXPECT_EQ(tenant().value, "user");
   sources.files.erase(sources.files.begin());
@@ -72,7 +72,7 @@ history = "memory"
   EXPECT_EQ(loaded.get("repl.history").value, "memory");
   const Context clinic = loaded.context("clinic").value();
   EXPECT_EQ(clinic.url, "kimberlite://db.example.org:7654");
-  EXPECT_EQ(clinic.api_key_file, "/work/clinic.key");
+  EXPECT_EQ(clinic.api_key_file, "/srv/app/clinic.key");
   EXPECT_EQ(clinic.tenant, "main");
   const auto missing = loaded.context("clnic");
   ASSERT_FALSE(missing.has_value());
@@ -85,7 +85,7 @@ TEST(Configuration, RefusesWhatItDoesNotKnow) {
     return ConfigSources{.files = {project(std::move(text))}, .environment = {}, .options = {}};
   };
   std::string said = refused(file("\ntenat = 'main'"));
-  EXPECT_NE(said.find("/work/kimberlite.toml, line 2"), std::string::npos) << said;
+  EXPECT_NE(said.find("/srv/app/kimberlite.toml, line 2"), std::string::npos) << said;
   said = refused(file("tenat = 'main'"));
   EXPECT_NE(said.find("did you mean tenant?"), std::string::npos) << said;
   EXPECT_NE(refused(file("[output]\ncolour = 'yes'")).find("output.colour"), std::string::npos);
@@ -109,9 +109,9 @@ TEST(Configuration, HeadsFileIsAPathOrOff) {
     return loaded.value().get("heads_file").value;
   };
   EXPECT_EQ(heads_file("", {}), "");
-  EXPECT_EQ(heads_file("heads_file = 'heads'", {}), "/work/heads");
+  EXPECT_EQ(heads_file("heads_file = 'heads'", {}), "/srv/app/heads");
   EXPECT_EQ(heads_file("heads_file = 'off'", {}), "off") << "a word, not a file of that name";
-  EXPECT_EQ(heads_file("heads_file = './off'", {}), "/work/./off");
+  EXPECT_EQ(heads_file("heads_file = './off'", {}), "/srv/app/./off");
   EXPECT_EQ(heads_file("heads_file = 'heads'", {{"KIMBERLITE_HEADS_FILE", "off"}}), "off");
 }
 
@@ -128,7 +128,7 @@ TEST(KeyFile, IsLookedForWhereItWasSaidThenAtHome) {
             "/x/kimberlite/keys/7c1f.key");
   EXPECT_EQ(path({}, context, home).value(), "/context.key");
   ConfigSources file{.files = {project("key_file = 'k.key'")}, .environment = {}, .options = {}};
-  EXPECT_EQ(path(file, {}, home).value(), "/work/k.key");
+  EXPECT_EQ(path(file, {}, home).value(), "/srv/app/k.key");
   EXPECT_EQ(path(file, context, home).value(), "/context.key");
   file.environment = {{"KIMBERLITE_KEY_FILE", "/e.key"}};
   EXPECT_EQ(path(file, context, home).value(), "/e.key");

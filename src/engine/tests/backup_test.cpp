@@ -150,6 +150,16 @@ TEST_F(BackupTest, GivesBackEveryPastAnswer) {
         check_restored(repository_, backups[i], escrow, database(), {}, 100 + i));
   }
   EXPECT_EQ(find_backup(repository_.storage(), OpNumber{1}).error().code(), Code::not_found_object);
+
+  // A key from elsewhere: the log's own, and one that nothing here is signed by.
+  const StatusReport status = database().status().value();
+  VerifyOptions options;
+  options.log_keys.push_back(record::VerifierKey::parse(status.tenants[1].logs[0].log_key).value());
+  EXPECT_TRUE(verify_backup(repository_.storage(), backups.back(), options).value().clean());
+  options.log_keys[0].name = record::origin_of(Id128{});
+  const VerifyReport report = verify_backup(repository_.storage(), backups.back(), options).value();
+  ASSERT_EQ(report.findings_total, 1U);
+  EXPECT_EQ(report.findings[0].code, Code::integrity_signature);
 }
 
 TEST_F(BackupTest, GoesBackToAnyMoment) {

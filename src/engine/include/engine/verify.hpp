@@ -21,6 +21,7 @@
 #include "env/env.hpp"
 #include "keystore/master_key.hpp"
 #include "log/anchor_file.hpp"
+#include "log/verify.hpp"
 #include "record/signed_head.hpp"
 
 namespace kimberlite::engine {
@@ -56,6 +57,9 @@ struct VerifyFinding {
   std::string table;
   std::optional<std::uint32_t> change;
 };
+
+// What was found of one log.
+[[nodiscard]] VerifyFinding finding_of(log::Finding finding);
 
 struct VerifiedLog {
   TenantId tenant;

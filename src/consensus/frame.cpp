@@ -109,12 +109,18 @@ bool follows(const PrepareHeader& before, const PrepareHeader& header) {
 void seal_frame(FrameHead& head, MutBytes frame) {
   const std::uint64_t size = frame_size(head.prepare);
   KIMBERLITE_ASSERT(frame.size() == round_up(size, sector_size));
-  KIMBERLITE_ASSERT(is_consistent(head.prepare) && head.durable < head.prepare.op);
+  KIMBERLITE_ASSERT(is_consistent(head.prepare));
   const auto body_size = static_cast<std::size_t>(size - frame_header_size);
-
-  std::ranges::fill(frame.subspan(frame_header_size + body_size), std::byte{0});
   head.prepare.body_checksum = crypto::blake3(Bytes(frame.subspan(frame_header_size, body_size)));
   encode_prepare(head.prepare, frame.subspan<local_header_size, prepare_header_size>());
+  seal_local(head, frame);
+}
+
+void seal_local(const FrameHead& head, MutBytes frame) {
+  const std::uint64_t size = frame_size(head.prepare);
+  KIMBERLITE_ASSERT(frame.size() == round_up(size, sector_size));
+  KIMBERLITE_ASSERT(head.durable < head.prepare.op);
+  std::ranges::fill(frame.subspan(size), std::byte{0});
   std::byte* const at = frame.data();
   store_le(at + 32, head.ring_offset);
   store_le(at + 40, head.prepare.op.value());

@@ -19,7 +19,7 @@ constexpr std::size_t incarnations_at = members_at + members_max * sizeof(Id128)
 constexpr std::size_t view_headers_at = incarnations_at + members_max * sizeof(std::uint64_t);
 constexpr std::size_t fields_end = view_headers_at + view_headers_max * prepare_header_size;
 static_assert(incarnations_at == 568 && view_headers_at == 672 && fields_end == 3744);
-static_assert(fields_end <= sector_size);
+static_assert(fields_end + sizeof(std::uint64_t) <= sector_size);
 
 using Sector = std::span<const std::byte, sector_size>;
 using HeaderBytes = std::span<const std::byte, prepare_header_size>;
@@ -95,6 +95,7 @@ void encode_common(const Superblock& superblock, std::byte* at) {
                    std::span<std::byte, prepare_header_size>(
                        at + view_headers_at + i * prepare_header_size, prepare_header_size));
   }
+  store_le(at + fields_end, superblock.view_durable.value());
 }
 
 void encode_copy(const Superblock& superblock, std::uint32_t copy,
@@ -107,12 +108,15 @@ void encode_copy(const Superblock& superblock, std::uint32_t copy,
 
 bool is_consistent(const Superblock& superblock) {
   const Checkpoint& checkpoint = superblock.checkpoint;
+  const OpNumber newest = superblock.view_headers.empty()
+                              ? checkpoint.op
+                              : std::max(checkpoint.op, superblock.view_headers.back().op);
   return superblock.sequence > 0 && core::is_voter_count(superblock.voters) &&
          superblock.members.size() <= members_max &&
          superblock.voters <= superblock.members.size() &&
          superblock.replica < superblock.members.size() && superblock.log_view <= superblock.view &&
          superblock.sync_from <= superblock.sync_to && checkpoint.ring_offset % sector_size == 0 &&
-         checkpoint.next_timestamp.value() < timestamp_max;
+         checkpoint.next_timestamp.value() < timestamp_max && superblock.view_durable <= newest;
 }
 
 Status decode_view_headers(Superblock& superblock, std::size_t count, Sector from) {
@@ -123,7 +127,7 @@ Status decode_view_headers(Superblock& superblock, std::size_t count, Sector fro
     if (i > 0 && !follows(superblock.view_headers.back(), header)) {
       return wrong("the view headers of a superblock do not chain");
     }
-    if (header.cluster != superblock.cluster || header.view > superblock.log_view) {
+    if (header.cluster != superblock.cluster || header.view > superblock.view) {
       return wrong("a view header of a superblock is not of its log");
     }
     superblock.view_headers.push_back(header);
@@ -216,12 +220,14 @@ Result<Superblock> decode_superblock_copy(Sector from, std::uint32_t copy) {
     superblock.incarnations_seen[i] = word(at + incarnations_at + i * sizeof(std::uint64_t));
   }
   KIMBERLITE_CHECK(decode_view_headers(superblock, headers, from));
+  superblock.view_durable = OpNumber{word(at + fields_end)};
   const std::size_t members_end = members_at + members * sizeof(Id128);
   const std::size_t headers_end = view_headers_at + headers * prepare_header_size;
   const bool canonical = version == format_version && load_le<std::uint32_t>(at + 32) == copy &&
                          load_le<std::uint16_t>(at + 46) == 0 && word(at + 176) == 0 &&
                          all_zero(from.subspan(members_end, incarnations_at - members_end)) &&
-                         all_zero(from.subspan(headers_end));
+                         all_zero(from.subspan(headers_end, fields_end - headers_end)) &&
+                         all_zero(from.subspan(fields_end + sizeof(std::uint64_t)));
   if (!canonical || !is_consistent(superblock)) {
     return wrong("the fields of a superblock copy contradict each other");
   }

@@ -4,6 +4,7 @@
 
 #include "consensus/command.hpp"
 #include "consensus/frame.hpp"
+#include "consensus/message.hpp"
 #include "consensus/superblock.hpp"
 #include "crypto/blake3.hpp"
 
@@ -102,9 +103,38 @@ TEST(Golden, Consensus) {
   superblock.sync_from = OpNumber{7};
   superblock.sync_to = OpNumber{8};
   superblock.view_headers = {head.prepare};
+  superblock.view_durable = head.prepare.op;
   std::array<std::byte, superblock_size> copies;
   encode_superblock(superblock, copies);
   file.check("superblock_copy_3", without_zeros(Bytes(copies).subspan(3 * sector_size)));
+
+  const Suffix suffix{
+      .base = OpNumber{0}, .base_checksum = root.checksum, .headers = {head.prepare}};
+  const auto message = [&](const std::string& name, Payload payload) {
+    file.check("message_" + name, encode_message({.from = 2,
+                                                  .view = ViewNumber{0x0102030405060708},
+                                                  .commit = OpNumber{0x1112131415161718},
+                                                  .payload = std::move(payload)},
+                                                 cluster, pool)
+                                      ->bytes());
+  };
+  message("prepare_ok",
+          PrepareOk{.op = OpNumber{1}, .checkpoint = OpNumber{2}, .checksum = filled<Hash>(1)});
+  message("heartbeat", Heartbeat{.round = 3, .op = OpNumber{4}, .released = OpNumber{5}});
+  message("heartbeat_ok", HeartbeatOk{.round = 6, .checkpoint = OpNumber{7}});
+  message("start_view_change", StartViewChange{.current = ViewNumber{8}});
+  message("do_view_change",
+          DoViewChange{.log_view = ViewNumber{9}, .present = 1, .nacked = 0, .suffix = suffix});
+  message("start_view", StartView{.nonce = filled<Id128>(2), .suffix = suffix});
+  message("request_start_view", RequestStartView{.nonce = filled<Id128>(3)});
+  message("request_prepares", RequestPrepares{.from = OpNumber{10}, .to = OpNumber{11}});
+  message("gone", Gone{.op = OpNumber{12}, .checkpoint = OpNumber{13}});
+  file.check("message_prepare", encode_prepare_message({.from = 2,
+                                                        .view = ViewNumber{14},
+                                                        .commit = OpNumber{15},
+                                                        .payload = Prepare{head.prepare}},
+                                                       frame->bytes(), pool)
+                                    ->bytes());
 }
 
 }  // namespace

@@ -111,6 +111,8 @@ struct FrameHead {
 // `head.prepare.size - 192` bytes, then room to the sector's end. Computes all three checksums,
 // sets those of `head.prepare`, and writes the zeros.
 void seal_frame(FrameHead& head, MutBytes frame);
+// The same for a frame whose prepare header and body came from a peer, and were checked.
+void seal_local(const FrameHead& head, MutBytes frame);
 
 // False if no frame can start with these bytes; cheap, for sweeps.
 [[nodiscard]] bool may_start_frame(std::span<const std::byte, frame_header_size> from);

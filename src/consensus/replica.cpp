@@ -1,9 +1,12 @@
+// Opening and closing, and what a replica keeps on disk beside its log: superblock, checkpoints,
+// marks. The log is in replica_log.cpp, the protocol in replica_normal.cpp and replica_view.cpp.
 #include "consensus/replica.hpp"
 
 #include <algorithm>
 #include <utility>
 
 #include "base/assert.hpp"
+#include "base/le.hpp"
 #include "consensus/core/marks.hpp"
 #include "consensus/core/quorum.hpp"
 #include "consensus/core/ring.hpp"
@@ -11,8 +14,9 @@
 namespace kimberlite::consensus {
 namespace {
 
-static_assert(headers_kept >= mark_headers_max + pipeline_max);
-static_assert(headers_kept >= view_headers_max);
+static_assert(headers_kept >= mark_headers_max + slots_max);
+static_assert(headers_kept >= view_headers_max + pipeline_max);
+static_assert(slots_max >= 2 * pipeline_max);
 
 // The device's words, with what the replica was doing in front.
 Error write_failed(const Error& cause, std::string_view what) {
@@ -22,11 +26,25 @@ Error write_failed(const Error& cause, std::string_view what) {
       .next("nothing more is acknowledged; look at the disk, then open the directory again");
 }
 
-TimestampUs after(const LiveFrame& frame) {
-  return TimestampUs{frame.timestamp.value() + std::max<std::uint32_t>(1, frame.commands)};
-}
-
 }  // namespace
+
+std::string_view name(ReplicaStatus status) {
+  switch (status) {
+    case ReplicaStatus::normal:
+      return "normal";
+    case ReplicaStatus::view_change:
+      return "view_change";
+    case ReplicaStatus::recovering_head:
+      return "recovering_head";
+    case ReplicaStatus::syncing:
+      return "syncing";
+    case ReplicaStatus::closing:
+      return "closing";
+    case ReplicaStatus::failed:
+      return "failed";
+  }
+  return "unknown";
+}
 
 // ---- opening ----------------------------------------------------------------------------------
 
@@ -34,17 +52,22 @@ Result<std::unique_ptr<Replica>> Replica::open(Now now, const ReplicaOptions& op
                                                const Recovered& recovered, BlockPool& pool,
                                                std::vector<Action>& out) {
   KIMBERLITE_CHECK(check_limits(options.journal));
-  const Superblock& superblock = recovered.superblock.superblock;
-  if (superblock.voters != 1 || superblock.members.size() != 1) {
-    return Error{Code::usage_config, "this release runs clusters of one replica"}
-        .where("superblock")
-        .why("the directory is of a cluster of {} voters and {} standbys", superblock.voters,
-             superblock.members.size() - superblock.voters)
-        .next("use the release the cluster runs");
-  }
   std::unique_ptr<Replica> replica(new Replica(options, recovered, pool));
+  const bool resumes = replica->adopted();
+  ++replica->superblock_.incarnation;
   replica->active_ns_ = now.monotonic_ns;
-  replica->write_superblock(out);
+  if (replica->voters() == 1 ||
+      (resumes && !recovered.journal.lost && replica->primary() == replica->index())) {
+    // A primary that was away may have been replaced. A single voter begins a view of its own:
+    // what else is on disk is older, and beyond its head never counts again (J3).
+    replica->enter_view(now, ViewNumber{replica->view().value() + 1}, out);
+  } else {
+    replica->phase_ = !resumes                 ? Phase::view_change
+                      : recovered.journal.lost ? Phase::recovering_head
+                                               : Phase::normal;
+    replica->heard_primary(now);
+    replica->write_superblock(out);
+  }
   return replica;
 }
 
@@ -54,139 +77,52 @@ Replica::Replica(const ReplicaOptions& options, const Recovered& recovered, Bloc
       superblock_(recovered.superblock.superblock),
       superblock_identity_(consensus::superblock_identity(superblock_)),
       order_(recovered.superblock.order),
-      durable_view_(superblock_.view),
-      durable_log_view_(superblock_.log_view),
       checkpoint_(superblock_.checkpoint),
-      recovered_(recovered.journal.frames),
+      frames_(recovered.journal.frames.begin(), recovered.journal.frames.end()),
       mark_sequence_(recovered.journal.mark_sequence),
       mark_wanted_(recovered.journal.mark_damaged) {
   const JournalRecovery& journal = recovered.journal;
-  committed_ = {.op = checkpoint_.op,
-                .header_checksum = checkpoint_.header_checksum,
-                .next_timestamp = checkpoint_.next_timestamp,
-                .next_offset = checkpoint_.ring_offset,
-                .commands = 0};
-  head_ = committed_;
+  released_ = {.op = checkpoint_.op,
+               .header_checksum = checkpoint_.header_checksum,
+               .next_timestamp = checkpoint_.next_timestamp,
+               .next_offset = checkpoint_.ring_offset,
+               .commands = 0};
+  committed_ = released_;
+  op_ = OpNumber{checkpoint_.op.value() + frames_.size()};
+  head_ = point_at(op_);
+  durable_ = op_;
+  known_ = op_;
+  canonical_ = op_;
+  commit_ = checkpoint_.op;
   for (const PrepareHeader& header : journal.newest) {
     headers_[header.op.value() % headers_kept] = header;
   }
-  if (!recovered_.empty()) {
-    const LiveFrame& newest = recovered_.back();
-    head_ = {.op = newest.op,
-             .header_checksum = newest.checksum,
-             .next_timestamp = after(newest),
-             .next_offset = journal.next_offset,
-             .commands = 0};
-    for (const LiveFrame& frame : recovered_) head_.commands += frame.commands;
+  for (const PrepareHeader& header : superblock_.view_headers) {
+    if (header.op.value() != known_.value() + 1) continue;
+    headers_[header.op.value() % headers_kept] = header;
+    known_ = header.op;
   }
-  op_ = head_.op;
-  durable_ = op_;
-  commit_ = committed_.op;
-
-  // The log as found is adopted in a view of its own: what else is on disk is older, and beyond its
-  // head never counts again (J3). One superblock says both, so they change together.
-  ++superblock_.incarnation;
-  superblock_.view = ViewNumber{superblock_.view.value() + 1};
-  superblock_.log_view = superblock_.view;
-  superblock_.view_headers = journal.newest;
-  // From then on the superblock is as good as a mark for all that was found.
+  // Whoever made the newest prepare knew that this was committed.
+  commit_max_ = commit_;
+  const PrepareHeader& newest = headers_[known_.value() % headers_kept];
+  if (newest.op == known_) commit_max_ = std::max(commit_max_, newest.commit);
+  if (journal.lost) faulty_until_ = std::max(journal.durable_seen, known_);
+  // Fresh for every life: what was said to an earlier one does not count.
+  store_le(nonce_.data(), superblock_.incarnation + 1);
+  // The superblock written now is as good as a mark for all that was found.
   marked_ = op_;
-}
-
-void Replica::adopt(std::vector<Action>& out) {
-  if (status_ == ReplicaStatus::opening) status_ = ReplicaStatus::normal;
-  const std::vector<LiveFrame> frames = std::exchange(recovered_, {});
-  for (const LiveFrame& frame : frames) commit_one(frame, nullptr, std::nullopt, out);
-  KIMBERLITE_ASSERT(commit_ == op_);
+  group_checkpoint_ = checkpoint_.op;
 }
 
 // ---- events -----------------------------------------------------------------------------------
 
 void Replica::step(Now now, const Event& event, std::vector<Action>& out) {
+  now_ns_ = now.monotonic_ns;
   std::visit([&](const auto& what) { on(now, what, out); }, event);
 }
 
-void Replica::on(Now now, const Tick&, std::vector<Action>& out) { maybe_mark(now, out); }
-
-// There is no other member, so nobody this could be from.
-void Replica::on(Now, const Received&, std::vector<Action>&) { ++dropped_; }
-
-void Replica::on(Now now, const Propose& event, std::vector<Action>& out) {
-  if (!may_propose()) {
-    out.emplace_back(Abandon{event.ticket});
-    return;
-  }
-  KIMBERLITE_ASSERT(event.frame != nullptr && event.frame->size() >= frame_header_size);
-  KIMBERLITE_ASSERT(event.frame->size() <= options_.journal.prepare_size_max);
-  // An empty prepare holds time still: nothing is stamped at or before it any more.
-  KIMBERLITE_ASSERT((event.commands == 0) == (event.frame->size() == frame_header_size));
-  const std::uint64_t size = event.frame->size();
-  const std::uint64_t padded = core::padded(size);
-  const core::Ring ring{options_.journal.ring_size};
-  KIMBERLITE_ASSERT(core::has_room(ring, checkpoint_.ring_offset, head_.next_offset, padded));
-
-  FrameHead head{.ring_offset = core::place(ring, head_.next_offset, padded),
-                 .durable = durable_,
-                 .prepare = {.checksum = {},
-                             .body_checksum = {},
-                             .parent = head_.header_checksum,
-                             .cluster = superblock_.cluster,
-                             .view = superblock_.view,
-                             .op = OpNumber{op_.value() + 1},
-                             .commit = commit_,
-                             .timestamp = std::max(now.realtime, head_.next_timestamp),
-                             .size = static_cast<std::uint32_t>(size - local_header_size),
-                             .commands = event.commands}};
-  event.frame->resize(static_cast<std::size_t>(padded));
-  seal_frame(head, event.frame->bytes());
-  const PrepareHeader& prepare = head.prepare;
-
-  op_ = prepare.op;
-  head_ = {.op = op_,
-           .header_checksum = prepare.checksum,
-           .next_timestamp = next_timestamp(prepare),
-           .next_offset = core::after(ring, head.ring_offset, padded),
-           .commands = head_.commands + prepare.commands};
-  headers_[op_.value() % headers_kept] = prepare;
-  slot(op_) = {.frame = {.op = op_,
-                         .view = prepare.view,
-                         .timestamp = prepare.timestamp,
-                         .ring_offset = head.ring_offset,
-                         .checksum = prepare.checksum,
-                         .size = static_cast<std::uint32_t>(size),
-                         .commands = prepare.commands},
-               .bytes = event.frame,
-               .ticket = event.ticket,
-               .written = false,
-               .votes = 0};
-  active_ns_ = now.monotonic_ns;
-  out.emplace_back(WritePrepare{.op = op_,
-                                .ring_offset = head.ring_offset,
-                                .header_checksum = prepare.checksum,
-                                .frame = event.frame});
-}
-
-void Replica::on(Now now, const PrepareWritten& event, std::vector<Action>& out) {
-  if (status_ == ReplicaStatus::failed) return;
-  if (event.op <= commit_ || event.op > op_) return;
-  Slot& written = slot(event.op);
-  if (written.frame.checksum != event.header_checksum) return;
-  if (!event.status) {
-    fail(write_failed(event.status.error(), "a prepare to the journal"), out);
-    return;
-  }
-  written.written = true;
-  while (durable_ < op_ && slot(OpNumber{durable_.value() + 1}).written) {
-    durable_ = OpNumber{durable_.value() + 1};
-  }
-  active_ns_ = now.monotonic_ns;
-  vote();
-  advance_commit(out);
-  maybe_mark(now, out);
-}
-
 void Replica::on(Now now, const MarkWritten& event, std::vector<Action>& out) {
-  if (status_ == ReplicaStatus::failed) return;
+  if (phase_ == Phase::failed) return;
   if (!mark_in_flight_ || event.sequence != mark_sequence_) return;
   if (!event.status) {
     fail(write_failed(event.status.error(), "a mark of the journal"), out);
@@ -194,38 +130,44 @@ void Replica::on(Now now, const MarkWritten& event, std::vector<Action>& out) {
   }
   marked_ = std::max(marked_, *mark_in_flight_);
   mark_in_flight_.reset();
-  vote();
-  advance_commit(out);
+  if (options_.strict) {
+    send_prepare_ok(out);
+    advance_commit(out);
+  }
   maybe_mark(now, out);
 }
 
 void Replica::on(Now now, const SuperblockWritten& event, std::vector<Action>& out) {
-  if (status_ == ReplicaStatus::failed) return;
-  if (!superblock_in_flight_ || event.sequence != superblock_.sequence) return;
+  if (phase_ == Phase::failed) return;
+  if (!writing_.in_flight || event.sequence != superblock_.sequence) return;
   if (!event.status) {
     fail(write_failed(event.status.error(), "the superblock"), out);
     return;
   }
-  superblock_in_flight_ = false;
+  const bool was_open = gate_open();
+  writing_.in_flight = false;
+  opened_ = true;
   order_ = healthy_order;
-  const bool opened = !gate_open();
-  durable_view_ = superblock_.view;
-  durable_log_view_ = superblock_.log_view;
-  checkpoint_ = superblock_.checkpoint;  // (R5): only now is the ring before it free
-  if (opened) {
-    adopt(out);
-  } else {
-    KIMBERLITE_ASSERT(checkpointing_.has_value());
-    checkpoint_commands_ = checkpointing_->commands;
-    checkpointing_.reset();
+  durable_view_ = writing_.view;
+  durable_log_view_ = writing_.log_view;
+  if (writing_.checkpoint.op > checkpoint_.op) {
+    if (checkpointing_ && checkpointing_->op == writing_.checkpoint.op) {
+      checkpoint_commands_ = checkpointing_->commands;
+      checkpointing_.reset();
+    }
+    if (sync_installed_) syncing_ = sync_installed_ = false;
   }
+  checkpoint_ = writing_.checkpoint;
+  release(out);
+  if (std::exchange(writing_.again, false)) write_superblock(out);
+  if (!was_open && gate_open()) gate_opened(now, out);
   maybe_checkpoint(out);
   maybe_mark(now, out);
 }
 
 void Replica::on(Now, const CheckpointDone& event, std::vector<Action>& out) {
-  if (status_ == ReplicaStatus::failed) return;
-  if (!checkpointing_ || checkpointing_->op != event.op || superblock_in_flight_) return;
+  if (phase_ == Phase::failed) return;
+  if (!checkpointing_ || checkpointing_->op != event.op) return;
   superblock_.checkpoint = {.op = event.op,
                             .header_checksum = checkpointing_->header_checksum,
                             .next_timestamp = checkpointing_->next_timestamp,
@@ -243,108 +185,143 @@ void Replica::on(Now, const RequestCheckpoint&, std::vector<Action>& out) {
   maybe_checkpoint(out);
 }
 
+// The state of a peer's checkpoint is here: the log goes on behind it. Everything older in the
+// journal is superfluous once the superblock says so, and is left alone until then.
+void Replica::on(Now now, const SyncDone& event, std::vector<Action>& out) {
+  if (phase_ == Phase::failed || !syncing_ || sync_installed_) return;
+  if (!event.checkpoint || event.checkpoint->op <= commit_) {
+    syncing_ = false;
+    request_missing(now, out);
+    return;
+  }
+  const Checkpoint& checkpoint = *event.checkpoint;
+  // What stands behind the checkpoint is kept if this log leads to it: it may have been
+  // acknowledged.
+  const bool leads_there =
+      checkpoint.op <= op_ && checksum_at(checkpoint.op) == checkpoint.header_checksum;
+  const OpNumber last_dropped = leads_there ? checkpoint.op : op_;
+  for (std::uint64_t op = commit_.value() + 1; op <= last_dropped.value(); ++op) {
+    Slot& dropped = slot(OpNumber{op});
+    if (dropped.op != OpNumber{op}) continue;
+    if (!dropped.written) ++stale_writes_;
+    dropped = {};
+  }
+  Point point{.op = checkpoint.op,
+              .header_checksum = checkpoint.header_checksum,
+              .next_timestamp = checkpoint.next_timestamp,
+              .next_offset = leads_there ? point_at(checkpoint.op).next_offset : head_.next_offset,
+              .commands = committed_.commands};
+  std::erase_if(frames_, [&](const LiveFrame& frame) { return frame.op <= last_dropped; });
+  std::erase_if(rotted_, [&](OpNumber op) { return op <= last_dropped; });
+  released_ = committed_ = point;
+  commit_ = checkpoint.op;
+  if (!leads_there) {
+    op_ = durable_ = canonical_ = checkpoint.op;
+    head_ = point;
+  }
+  durable_ = std::max(durable_, commit_);
+  canonical_ = std::max(canonical_, commit_);
+  marked_ = std::max(std::min(marked_, durable_), commit_);
+  commit_max_ = std::max(commit_max_, commit_);
+  const PrepareHeader& next = headers_[(op_.value() + 1) % headers_kept];
+  if (known_ <= op_ || next.op.value() != op_.value() + 1 || next.parent != head_.header_checksum) {
+    known_ = op_;
+  }
+  checkpointing_.reset();
+  superblock_.checkpoint = checkpoint;
+  superblock_.checkpoint.ring_offset = point.next_offset;
+  std::erase_if(superblock_.view_headers,
+                [&](const PrepareHeader& header) { return header.op <= checkpoint.op; });
+  if (!superblock_.view_headers.empty() &&
+      superblock_.view_headers.front().parent != checkpoint.header_checksum) {
+    superblock_.view_headers.clear();
+  }
+  const OpNumber newest =
+      superblock_.view_headers.empty() ? checkpoint.op : superblock_.view_headers.back().op;
+  superblock_.view_durable = std::min(superblock_.view_durable, newest);
+  sync_installed_ = true;
+  write_superblock(out);
+}
+
 void Replica::on(Now now, const Close&, std::vector<Action>& out) {
-  if (status_ == ReplicaStatus::failed) return;
-  status_ = ReplicaStatus::closing;
+  if (phase_ == Phase::failed) return;
+  closing_ = true;
+  if (voters() > 1) abandon_tickets(out);
   maybe_mark(now, out);
 }
 
-// ---- commit -----------------------------------------------------------------------------------
+// ---- superblock -------------------------------------------------------------------------------
 
 bool Replica::gate_open() const {
-  return durable_view_ == superblock_.view && durable_log_view_ == superblock_.log_view;
+  return opened_ && durable_view_ == superblock_.view && durable_log_view_ == superblock_.log_view;
 }
 
-// This replica's own prepare_ok, cumulative: for everything durable, or marked if it is strict.
-void Replica::vote() {
-  const OpNumber until = options_.strict ? std::min(durable_, marked_) : durable_;
-  for (std::uint64_t op = commit_.value() + 1; op <= until.value(); ++op) {
-    slot(OpNumber{op}).votes |= std::uint64_t{1} << superblock_.replica;
+void Replica::gate_opened(Now now, std::vector<Action>& out) {
+  if (phase_ == Phase::normal) {
+    send_prepare_ok(out);
+    request_missing(now, out);
+  } else if (phase_ == Phase::recovering_head) {
+    ask_for_start_view(now, primary(), out);
+  } else if (adopted()) {
+    start_as_primary(now, out);
+  } else if (catching_up_from_) {
+    request_missing(now, out);
+  } else if (is_voter()) {
+    send_do_view_change(out);
+    decide_log(now, out);
   }
+  advance_commit(out);
 }
 
-void Replica::advance_commit(std::vector<Action>& out) {
-  const std::uint32_t quorum = core::replication_quorum(superblock_.voters);
-  const std::uint64_t own = std::uint64_t{1} << superblock_.replica;
-  bool advanced = false;
-  while (commit_ < op_) {
-    Slot& next = slot(OpNumber{commit_.value() + 1});
-    if ((next.votes & own) == 0) break;
-    if (core::votes_counted(next.votes, superblock_.voters) < quorum) break;
-    const Slot done = std::exchange(next, {});
-    commit_one(done.frame, done.bytes, done.ticket, out);
-    advanced = true;
+void Replica::write_superblock(std::vector<Action>& out) {
+  if (writing_.in_flight) {
+    writing_.again = true;
+    return;
   }
-  if (advanced) maybe_checkpoint(out);
-}
-
-void Replica::commit_one(const LiveFrame& frame, Buffer bytes, std::optional<std::uint64_t> ticket,
-                         std::vector<Action>& out) {
-  KIMBERLITE_ASSERT(gate_open());
-  KIMBERLITE_ASSERT(frame.op.value() == commit_.value() + 1 && frame.op <= durable_);  // (R4)
-  commit_ = frame.op;
-  committed_ = {.op = frame.op,
-                .header_checksum = frame.checksum,
-                .next_timestamp = after(frame),
-                .next_offset = core::after({options_.journal.ring_size}, frame.ring_offset,
-                                           core::padded(frame.size)),
-                .commands = committed_.commands + frame.commands};
-  out.emplace_back(Commit{.op = frame.op,
-                          .timestamp = frame.timestamp,
-                          .commands = frame.commands,
-                          .frame_size = frame.size,
-                          .ring_offset = frame.ring_offset,
-                          .header_checksum = frame.checksum,
-                          .frame = std::move(bytes),
-                          .ticket = ticket});
-}
-
-bool Replica::may_propose() const {
-  return status_ == ReplicaStatus::normal && gate_open() && uncommitted() < pipeline_max &&
-         core::has_room({options_.journal.ring_size}, checkpoint_.ring_offset, head_.next_offset,
-                        options_.journal.prepare_size_max);
-}
-
-std::uint64_t Replica::ring_used() const {
-  return core::used({options_.journal.ring_size}, checkpoint_.ring_offset, head_.next_offset);
+  superblock_.parent = superblock_identity_;
+  ++superblock_.sequence;
+  superblock_identity_ = consensus::superblock_identity(superblock_);
+  MutableBuffer bytes = pool_.take(superblock_size);
+  encode_superblock(superblock_, bytes->bytes().first<superblock_size>());
+  writing_ = {.in_flight = true,
+              .again = false,
+              .view = superblock_.view,
+              .log_view = superblock_.log_view,
+              .checkpoint = superblock_.checkpoint};
+  out.emplace_back(WriteSuperblock{
+      .sequence = superblock_.sequence, .order = order_, .bytes = std::move(bytes)});
 }
 
 // ---- checkpoints ------------------------------------------------------------------------------
 
 void Replica::maybe_checkpoint(std::vector<Action>& out) {
-  if (status_ == ReplicaStatus::failed || !gate_open() || checkpointing_) return;
+  if (phase_ == Phase::failed || !gate_open() || checkpointing_ || syncing_) return;
   if (commit_ == checkpoint_.op) {
     checkpoint_requested_ = false;
     return;
   }
   const bool due = ring_used() >= options_.journal.ring_size / 2 ||
                    committed_.commands - checkpoint_commands_ >= options_.checkpoint_commands;
-  const bool closing = status_ == ReplicaStatus::closing;
-  if (!checkpoint_requested_ && (!due || closing)) return;
+  if (!checkpoint_requested_ && (!due || closing_)) return;
   checkpoint_requested_ = false;
   checkpointing_ = committed_;
   out.emplace_back(StartCheckpoint{committed_.op});
 }
 
-void Replica::write_superblock(std::vector<Action>& out) {
-  KIMBERLITE_ASSERT(!superblock_in_flight_);
-  superblock_.parent = superblock_identity_;
-  ++superblock_.sequence;
-  superblock_identity_ = consensus::superblock_identity(superblock_);
-  MutableBuffer bytes = pool_.take(superblock_size);
-  encode_superblock(superblock_, bytes->bytes().first<superblock_size>());
-  superblock_in_flight_ = true;
-  out.emplace_back(WriteSuperblock{
-      .sequence = superblock_.sequence, .order = order_, .bytes = std::move(bytes)});
+std::uint64_t Replica::ring_used() const {
+  const std::uint64_t tail = checkpoint_.op > released_.op && checkpoint_.op <= op_
+                                 ? point_at(checkpoint_.op).next_offset
+                                 : released_.next_offset;
+  return core::used({options_.journal.ring_size}, tail, head_.next_offset);
 }
 
 // ---- marks ------------------------------------------------------------------------------------
 
 void Replica::maybe_mark(Now now, std::vector<Action>& out) {
-  if (status_ == ReplicaStatus::failed || !gate_open() || mark_in_flight_) return;
-  const std::uint64_t unmarked = durable_.value() - marked_.value();
+  if (phase_ == Phase::failed || !gate_open() || mark_in_flight_) return;
+  const std::uint64_t unmarked = durable_ > marked_ ? durable_.value() - marked_.value() : 0;
   const bool idle = now.monotonic_ns >= active_ns_ + mark_idle_ns;
-  const bool last = status_ == ReplicaStatus::closing && uncommitted() == 0;
+  const bool last = closing_ && durable_ == op_;
   const bool due =
       unmarked > 0 && (options_.strict || idle || last || unmarked >= mark_every_frames);
   if (due || mark_wanted_) write_mark(out);
@@ -352,9 +329,10 @@ void Replica::maybe_mark(Now now, std::vector<Action>& out) {
 
 void Replica::write_mark(std::vector<Action>& out) {
   ++mark_sequence_;
+  // An older view's word does not bind, so it is given in that of the log.
   Mark mark{.sequence = mark_sequence_,
             .durable = durable_,
-            .view = superblock_.view,
+            .view = superblock_.log_view,
             .cluster = superblock_.cluster,
             .headers = {}};
   const std::uint64_t last = durable_.value();
@@ -362,8 +340,9 @@ void Replica::write_mark(std::vector<Action>& out) {
        ++op) {
     // After an open fewer are known: those since the checkpoint.
     const PrepareHeader& header = headers_[op % headers_kept];
-    if (header.op == OpNumber{op}) mark.headers.push_back(header);
+    if (header.op == OpNumber{op} && op > released_.op.value()) mark.headers.push_back(header);
   }
+  if (!mark.headers.empty()) mark.view = std::max(mark.view, mark.headers.back().view);
   MutableBuffer bytes = pool_.take(mark_size);
   encode_mark(mark, bytes->bytes().first<mark_size>());
   mark_wanted_ = false;
@@ -373,13 +352,15 @@ void Replica::write_mark(std::vector<Action>& out) {
                              .bytes = std::move(bytes)});
 }
 
-std::optional<std::uint64_t> Replica::wake_at() const {
-  if (status_ == ReplicaStatus::failed || !gate_open() || mark_in_flight_) return std::nullopt;
-  if (durable_ == marked_) return std::nullopt;
-  return active_ns_ + mark_idle_ns;
-}
-
 // ---- the end ----------------------------------------------------------------------------------
+
+ReplicaStatus Replica::status() const {
+  if (phase_ == Phase::failed) return ReplicaStatus::failed;
+  if (closing_) return ReplicaStatus::closing;
+  if (syncing_) return ReplicaStatus::syncing;
+  if (phase_ == Phase::recovering_head) return ReplicaStatus::recovering_head;
+  return phase_ == Phase::normal ? ReplicaStatus::normal : ReplicaStatus::view_change;
+}
 
 const Error& Replica::failure() const {
   KIMBERLITE_ASSERT(failure_.has_value());
@@ -387,17 +368,30 @@ const Error& Replica::failure() const {
 }
 
 bool Replica::closed() const {
-  return status_ == ReplicaStatus::closing && uncommitted() == 0 && gate_open() &&
-         !superblock_in_flight_ && !mark_in_flight_ && marked_ >= durable_ && !checkpointing_;
+  const bool settled = voters() > 1 ? durable_ == op_ && stale_writes_ == 0 : commit_ == op_;
+  return closing_ && phase_ != Phase::failed && settled && gate_open() && !writing_.in_flight &&
+         !mark_in_flight_ && marked_ >= durable_ && !checkpointing_;
+}
+
+void Replica::abandon_tickets(std::vector<Action>& out) {
+  for (std::uint64_t op = commit_.value() + 1; op <= op_.value(); ++op) {
+    Slot& given_up = slot(OpNumber{op});
+    if (given_up.op != OpNumber{op} || !given_up.ticket) continue;
+    out.emplace_back(Abandon{*given_up.ticket});
+    given_up.ticket.reset();
+  }
+  for (const PendingRead& read : std::exchange(pending_reads_, {})) {
+    out.emplace_back(Abandon{read.ticket});
+  }
 }
 
 void Replica::fail(const Error& error, std::vector<Action>& out) {
-  status_ = ReplicaStatus::failed;
+  if (phase_ == Phase::failed) return;
+  phase_ = Phase::failed;
   failure_ = error;
-  for (std::uint64_t op = commit_.value() + 1; op <= op_.value(); ++op) {
-    const Slot given_up = std::exchange(slot(OpNumber{op}), {});
-    if (given_up.bytes != nullptr) out.emplace_back(Abandon{given_up.ticket});
-  }
+  abandon_tickets(out);
+  slots_ = {};
+  reads_.clear();
 }
 
 }  // namespace kimberlite::consensus

@@ -60,7 +60,7 @@ Scan::Scan(const Superblock& superblock, const JournalLimits& limits, const Read
       parent_(superblock.checkpoint.header_checksum),
       earliest_(superblock.checkpoint.next_timestamp) {
   recovery_.next_offset = superblock.checkpoint.ring_offset;
-  claim_ = {.durable = OpNumber{adopted_.op}, .offset = 0};
+  claim_ = {.durable = std::max(superblock.checkpoint.op, superblock.view_durable), .offset = 0};
 }
 
 OpNumber Scan::head() const {
@@ -75,6 +75,13 @@ void Scan::find(Severity severity, std::uint64_t offset, std::uint64_t size, Err
 void Scan::forbid(std::uint64_t offset, std::uint64_t size, Error error) {
   const Error placed = std::move(error).where("journal, byte {}", offset);
   if (!fatal_) fatal_ = placed;
+  find(Severity::damage, offset, size, placed);
+}
+
+void Scan::lose(std::uint64_t offset, std::uint64_t size, Error error) {
+  if (superblock_.voters == 1) return forbid(offset, size, std::move(error));
+  const Error placed = std::move(error).where("journal, byte {}", offset);
+  if (!recovery_.lost) recovery_.lost = placed;
   find(Severity::damage, offset, size, placed);
 }
 
@@ -134,10 +141,10 @@ void Scan::judge_marks() {
   }
   // Mark 1 is in sector 1, so a crash can have torn that one alone while sector 0 is still zero.
   if (!marks_[0] && !marks_[1] && mark_damaged_[0]) {
-    forbid(0, marks_size,
-           Error{Code::integrity_journal, "both marks of the journal are damaged"}
-               .why("what was durable last cannot be known")
-               .next("restore a backup"));
+    lose(0, marks_size,
+         Error{Code::integrity_journal, "both marks of the journal are damaged"}
+             .why("what was durable last cannot be known")
+             .next("restore a backup"));
   }
   recovery_.mark_damaged = mark_damaged_[0] || mark_damaged_[1];
   recovery_.mark_sequence = core::newest_mark(sequence(0), sequence(1));
@@ -182,6 +189,11 @@ std::optional<FrameHead> Scan::admissible(const FrameHead& frame) const {
       prepare.parent != parent_ || prepare.view < view_ || prepare.timestamp < earliest_ ||
       size > limits_.prepare_size_max || core::place(ring(), next, size) != frame.ring_offset ||
       !core::has_room(ring(), superblock_.checkpoint.ring_offset, next, size)) {
+    return std::nullopt;
+  }
+  // Where a log was adopted that this disk did not hold yet, another's prepare may stand here.
+  const auto adopted = std::ranges::find(superblock_.view_headers, prepare.op, &PrepareHeader::op);
+  if (adopted != superblock_.view_headers.end() && adopted->checksum != prepare.checksum) {
     return std::nullopt;
   }
   if (core::standing(adopted_, prepare.view.value(), prepare.op.value()) ==
@@ -261,12 +273,13 @@ Status Scan::look_for_damaged_head() {
     if (!is_damaged_head(bytes.first<frame_header_size>(), at, superblock_.cluster, missing)) {
       continue;
     }
-    forbid(file_offset(at), sector_size,
-           Error{Code::integrity_journal_lost,
-                 "operation {} was written, and the head of its frame is damaged: ring offset {}",
-                 missing.value(), at}
-               .why("a power failure leaves a head whole or not at all")
-               .next("restore a backup"));
+    if (superblock_.voters > 1) claim(missing, file_offset(at));
+    lose(file_offset(at), sector_size,
+         Error{Code::integrity_journal_lost,
+               "operation {} was written, and the head of its frame is damaged: ring offset {}",
+               missing.value(), at}
+             .why("a power failure leaves a head whole or not at all")
+             .next("restore a backup"));
     return {};
   }
   return {};
@@ -396,8 +409,10 @@ std::uint64_t Scan::place_of(OpNumber missing) const {
 
 void Scan::conclude() {
   check_against(superblock_.view_headers, "the superblock");
+  // With other voters a mark may be of a log that was given up since: its word is still taken for
+  // what was durable, which can only make this replica more careful.
   for (const auto& mark : marks_) {
-    if (mark && core::word_binds(adopted_, mark->view.value())) {
+    if (mark && superblock_.voters == 1 && core::word_binds(adopted_, mark->view.value())) {
       check_against(mark->headers, "a mark");
     }
   }
@@ -405,18 +420,20 @@ void Scan::conclude() {
   const OpNumber missing{head().value() + 1};
   const std::uint64_t next = place_of(missing);
   const core::Verdict verdict = core::judge(false, missing.value(), recovery_.durable_seen.value());
-  if (verdict == core::Verdict::lost) {
+  if (verdict == core::Verdict::lost && recovery_.lost) {
+    // Said already, by whoever found it.
+  } else if (verdict == core::Verdict::lost) {
     const std::string why =
-        OpNumber{adopted_.op} == claim_.durable
-            ? fmt::format("the superblock knows operations up to {}", adopted_.op)
+        superblock_.view_durable == claim_.durable
+            ? fmt::format("the superblock knows operations up to {}", claim_.durable.value())
             : fmt::format("byte {} says that operations up to {} were durable", claim_.offset,
                           claim_.durable.value());
-    forbid(file_offset(next), sector_size,
-           Error{Code::integrity_journal_lost,
-                 "operation {} was durable and is not in the journal: ring offset {}",
-                 missing.value(), next}
-               .why("{}; {}", missing_why_ ? missing_why_->what() : "no frame stands there", why)
-               .next("restore a backup"));
+    lose(file_offset(next), sector_size,
+         Error{Code::integrity_journal_lost,
+               "operation {} was durable and is not in the journal: ring offset {}",
+               missing.value(), next}
+             .why("{}; {}", missing_why_ ? missing_why_->what() : "no frame stands there", why)
+             .next("restore a backup"));
   } else if (torn_at_ || beyond_) {
     recovery_.torn = TornTail{.op = missing, .ring_offset = next};
     find(Severity::note, file_offset(next), sector_size,

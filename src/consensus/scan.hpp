@@ -73,6 +73,8 @@ class Scan {
   void add_range(std::uint64_t ring_offset, std::uint64_t size, RangeKind kind, OpNumber op);
   void find(Severity severity, std::uint64_t offset, std::uint64_t size, Error error);
   void forbid(std::uint64_t offset, std::uint64_t size, Error error);
+  // Forbids where there is nobody to fetch it from.
+  void lose(std::uint64_t offset, std::uint64_t size, Error error);
 
   [[nodiscard]] OpNumber head() const;
   [[nodiscard]] core::Ring ring() const { return {limits_.ring_size}; }

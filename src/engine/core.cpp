@@ -214,7 +214,12 @@ void Core::perform(std::vector<consensus::Action> actions) {
             replica_->step(now(), *std::move(done), more);
             put_due(std::move(more));
           } else if constexpr (std::is_same_v<What, consensus::Send>) {
-            env_.network.send(what.to, what.frame->bytes());
+            env_.network.send(what.to, what.message->bytes());
+          } else if constexpr (std::is_same_v<What, consensus::ReadPrepare>) {
+            io_.read(what, blocks_);
+          } else if constexpr (std::is_same_v<What, consensus::ReadReady> ||
+                               std::is_same_v<What, consensus::StartSync>) {
+            KIMBERLITE_ASSERT(false);  // a group of one never asks for these
           } else {
             io_.write(what);
           }
@@ -261,14 +266,7 @@ void Core::commit(const consensus::Commit& action) {
     if (action.ticket) abandon(*action.ticket);
     return;
   }
-  Buffer from_ring;
-  Bytes body = action.body();
-  if (action.frame == nullptr) {
-    Result<Bytes> read = io_.read_body(action, from_ring);
-    if (!read) return fail(read.error());
-    body = *read;
-  }
-  consensus::CommandReader commands{body, action.commands};
+  consensus::CommandReader commands{action.body(), action.commands};
   std::vector<CommandResult> results;
   results.reserve(action.commands);
   for (std::uint32_t index = 0; index < action.commands; ++index) {

@@ -30,6 +30,13 @@ Result<std::unique_ptr<Core>> Core::open(env::Env env, keystore::MasterKey& mast
 
 Status Core::recover() {
   KIMBERLITE_TRY(const consensus::Recovered recovered, io_.open(env_.storage));
+  if (const auto& found = recovered.superblock.superblock; found.members.size() != 1) {
+    return Error{Code::usage_config, "this release runs clusters of one replica"}
+        .where("{}", files::superblock)
+        .why("the directory is of a cluster of {} voters and {} standbys", found.voters,
+             found.members.size() - found.voters)
+        .next("use the release the cluster runs");
+  }
   const consensus::Checkpoint& checkpoint = recovered.superblock.superblock.checkpoint;
   for (const consensus::Finding& finding : recovered.superblock.findings) {
     notes_.push_back(fmt::format("{}, byte {}: {}", files::superblock, finding.offset,
@@ -55,7 +62,10 @@ Status Core::recover() {
   KIMBERLITE_TRY(replica_,
                  consensus::Replica::open(now(), replica_options, recovered, blocks_, actions));
   perform(std::move(actions));
-  while (!failed_ && replica_->status() == consensus::ReplicaStatus::opening) drive_alone();
+  while (!failed_ && (replica_->status() != consensus::ReplicaStatus::normal ||
+                      replica_->commit() < replica_->head())) {
+    drive_alone();
+  }
   if (failed_) return *failed_;
   KIMBERLITE_CHECK(sweep());
   KIMBERLITE_CHECK(logs_.settle());

@@ -4,7 +4,6 @@
 #include <array>
 
 #include "base/assert.hpp"
-#include "base/checked.hpp"
 #include "base/limits.hpp"
 #include "files.hpp"
 
@@ -129,14 +128,18 @@ void JournalIo::issue_superblock_half(std::uint64_t id, Write& write, std::size_
   }
 }
 
-Result<Bytes> JournalIo::read_body(const consensus::Commit& commit, Buffer& bytes) {
-  const auto size = static_cast<std::size_t>(round_up(commit.frame_size, sector_size));
-  consensus::Block block{size};
-  block.resize(size);
-  KIMBERLITE_CHECK(
-      read_sectors(*journal_, consensus::file_offset(commit.ring_offset), block.bytes()));
-  bytes.assign(block.bytes().begin(), block.bytes().end());
-  return consensus::open_frame(bytes, commit.ring_offset, commit.header_checksum);
+void JournalIo::read(const consensus::ReadPrepare& action, consensus::BlockPool& pool) {
+  const std::uint64_t id = next_id_++;
+  consensus::MutableBuffer block = pool.take(action.size);
+  const MutBytes bytes = block->bytes();
+  writes_.emplace(id,
+                  Write{.event = consensus::PrepareRead{.op = action.op,
+                                                        .header_checksum = action.header_checksum,
+                                                        .status = {},
+                                                        .frame = std::move(block)},
+                        .left = 1});
+  in_flight_.fetch_add(1, std::memory_order_release);
+  journal_->read(id, consensus::file_offset(action.ring_offset), bytes);
 }
 
 bool JournalIo::poll(std::uint64_t wait_ns) {

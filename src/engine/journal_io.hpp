@@ -1,4 +1,5 @@
-// Carries out the replica's writes on the superblock and journal devices, and reports their end.
+// Carries out the replica's reads and writes on the superblock and journal devices, and reports
+// their end.
 //
 // Thread rule: `poll` by one thread at a time, any; everything else on the core's strand. A buffer
 // is held until its write has ended.
@@ -28,11 +29,10 @@ class JournalIo {
   void write(const consensus::WritePrepare& action);
   void write(const consensus::WriteMark& action);
   void write(const consensus::WriteSuperblock& action);
-  // The body of a frame that is on disk; blocks. `bytes` is replaced and owns it.
-  [[nodiscard]] Result<Bytes> read_body(const consensus::Commit& commit, Buffer& bytes);
+  void read(const consensus::ReadPrepare& action, consensus::BlockPool& pool);
 
   [[nodiscard]] bool in_flight() const { return in_flight_.load(std::memory_order_acquire) > 0; }
-  // Waits at most `wait_ns` for a write to end. True: `take_events` has something.
+  // Waits at most `wait_ns` for one to end. True: `take_events` has something.
   [[nodiscard]] bool poll(std::uint64_t wait_ns);
   // What has ended since the last call.
   [[nodiscard]] std::vector<consensus::Event> take_events();
@@ -40,7 +40,7 @@ class JournalIo {
  private:
   struct Write {
     consensus::Event event;        // when all of it has ended
-    consensus::Buffer buffer;      // held until then
+    consensus::Buffer buffer;      // held until then, if no event holds it
     std::size_t left = 0;          // device writes of this phase
     bool second_half_due = false;  // of a superblock
     consensus::CopyOrder order{};

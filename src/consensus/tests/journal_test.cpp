@@ -283,8 +283,32 @@ TEST(JournalRecovery, NoticesALogOtherThanTheAdoptedOne) {
   const PrepareHeader root = root_prepare(superblock.cluster);
   superblock.view_headers = {put_frame(disk.journal, root, 1, 0, 2)};
   put_frame(disk.journal, root, 1, 0, 1);
+  const auto never_here = recover_journal(superblock, limits, disk.reader());
+  ASSERT_TRUE(never_here.has_value());
+  EXPECT_TRUE(never_here->frames.empty()) << "another view's prepare is not the adopted one";
+  superblock.view_durable = OpNumber{1};
   EXPECT_EQ(recover_journal(superblock, limits, disk.reader()).error().code(),
-            Code::integrity_journal);
+            Code::integrity_journal_lost);
+}
+
+TEST(JournalRecovery, WithOtherVotersALossIsReportedAndTheOpenGoesOn) {
+  const JournalLimits limits = small_options().journal;
+  testing::Disk disk(limits.ring_size);
+  Genesis genesis = testing::genesis();
+  genesis.members.resize(3);
+  genesis.voters = 3;
+  Superblock superblock = first_superblock(genesis);
+  const PrepareHeader root = root_prepare(superblock.cluster);
+  const PrepareHeader first = put_frame(disk.journal, root, 0, 0, 1);
+  superblock.view_headers = {first};
+  superblock.view_durable = OpNumber{1};
+  disk.journal[file_offset(300)] ^= std::byte{1};
+  const auto recovered = recover_journal(superblock, limits, disk.reader());
+  ASSERT_TRUE(recovered.has_value());
+  ASSERT_TRUE(recovered->lost.has_value());
+  EXPECT_EQ(recovered->lost->code(), Code::integrity_journal_lost);
+  EXPECT_EQ(recovered->durable_seen, OpNumber{1});
+  EXPECT_TRUE(recovered->frames.empty());
 }
 
 TEST(JournalRecovery, PassesOnWhatReadingFailsWith) {

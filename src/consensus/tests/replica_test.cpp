@@ -18,7 +18,7 @@ void expect_right(const Node& node) { EXPECT_EQ(node.wrong(), ""); }
 TEST(Replica, OpensANewDirectoryAndCommitsInOrder) {
   Node node(small_options());
   ASSERT_TRUE(node.open().has_value());
-  EXPECT_EQ(node.replica().status(), ReplicaStatus::opening);
+  EXPECT_EQ(node.replica().status(), ReplicaStatus::view_change);
   EXPECT_FALSE(node.replica().may_propose());
   node.end_all_writes();
   EXPECT_EQ(node.replica().status(), ReplicaStatus::normal);
@@ -261,31 +261,10 @@ TEST(Replica, AFailedWriteEndsIt) {
   }
 }
 
-TEST(Replica, RefusesWhatItCannotRunYet) {
-  Genesis genesis = testing::genesis();
-  genesis.members.resize(3);
-  genesis.voters = 3;
-  const Superblock three = first_superblock(genesis);
-  genesis.voters = 1;
-  const Superblock with_standbys = first_superblock(genesis);
-  BlockPool pool;
-  std::vector<Action> actions;
-  for (const Superblock& superblock : {three, with_standbys}) {
-    const auto replica = Replica::open(
-        {}, small_options(),
-        {.superblock = {.superblock = superblock, .order = healthy_order, .findings = {}},
-         .journal = {}},
-        pool, actions);
-    ASSERT_FALSE(replica.has_value());
-    EXPECT_EQ(replica.error().code(), Code::usage_config);
-    EXPECT_TRUE(actions.empty());
-  }
-}
-
 TEST(Replica, DropsMessagesOfNoMember) {
   Node node(small_options());
   ASSERT_TRUE(node.open_fully().has_value());
-  node.step(Received{.from = 1, .frame = node.pool().take(4096)});
+  node.step(Received{.from = 1, .message = node.pool().take(4096)});
   EXPECT_EQ(node.replica().dropped(), 1U);
   EXPECT_EQ(node.writes_in_flight(), 0U);
   expect_right(node);

@@ -6,8 +6,8 @@
 //   (J2) From the checkpoint on each frame's parent is the header checksum of the one before.
 //   (J3) A frame beyond the head an open adopted, and of an older view, never counts again.
 //                                           [kept: view raised at every open; core/recovery.hpp]
-//   (J4) An operation that anything on disk says was durable is in the log, or the open fails.
-//                                                                      [kept: recover_journal]
+//   (J4) An operation that anything on disk says was durable is in the log, or a single replica's
+//        open fails, and another's says so.                            [kept: recover_journal]
 //
 // Memory is bounded by the ring: 72 bytes a live frame, one window of 1 MiB or a frame.
 // Thread rule: pure functions; `ReadAt` is called from the caller's thread.
@@ -67,7 +67,10 @@ struct JournalRecovery {
   OpNumber durable_seen;              // the highest op anything on disk says was durable
   std::uint64_t mark_sequence = 0;    // of the newest mark, 0 if none was ever written
   OpNumber mark_durable;              // of the newest mark
-  bool mark_damaged = false;     // one of the two does not decode; the next one written heals it
+  bool mark_damaged = false;  // one of the two does not decode; the next one written heals it
+  // With other voters only: what was durable and is not there, from the log's end up to
+  // `durable_seen` at least. Alone a replica does not open then.
+  std::optional<Error> lost;
   std::optional<TornTail> torn;  // prepares in flight at a crash, never acknowledged: to be logged
 };
 
@@ -80,7 +83,8 @@ struct JournalLimits {
 [[nodiscard]] Status check_limits(const JournalLimits& limits);
 
 // Reads marks and ring and decides what the log is. Fails with
-//   integrity.journal_lost   an operation was durable and is not there (op, ring offset, file byte)
+//   integrity.journal_lost   the only voter: an operation was durable and is not there (op, ring
+//                            offset, file byte)
 //   integrity.rollback       the superblock is older than the journal
 //   integrity.foreign_file   the journal of another cluster
 //   integrity.journal        both marks damaged, two prepares of one view for one op, or a log

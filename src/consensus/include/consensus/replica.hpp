@@ -1,30 +1,40 @@
 // A replica of the consensus group, sans I/O: events in, actions out, the same for the same events.
 //
-// Viewstamped Replication with a durable journal. The driver feeds events and carries out actions
-// in the order they stand in `out`; it holds the buffer of a write until that ended, and reports
-// the end of each. Invariants:
+// Viewstamped Replication with a durable journal, from one voter to seven. The driver feeds events
+// and carries out actions in the order they stand in `out`; it holds the buffer of a write until
+// that ended, and reports the end of each. Invariants:
 //   (R1) Placing a frame never touches a live one, and head and tail never meet.
-//                                                          [kept: may_propose, core::has_room]
-//   (R2) Nothing of a view leaves before view and log_view are durable.     [kept: gate_open]
-//   (R3) view, log_view, incarnation, op, commit and checkpoint never go back.
+//                                                          [kept: append, core::has_room]
+//   (R2) Nothing of a view leaves before view, log_view and the headers adopted are durable, and
+//        no prepare is written over another view's before they are.         [kept: gate_open]
+//   (R3) view, log_view, incarnation, commit and checkpoint never go back; op and durable do only
+//        where a new view's log is another, and never below commit.         [kept: truncate]
 //   (R4) Commits are in op order, each once, and only after a replication quorum, this replica
 //        included, has it and everything before it on disk.                 [kept: advance_commit]
 //   (R5) Ring space is used again only when the superblock that names the later checkpoint is
-//        durable.                                               [kept: on(SuperblockWritten)]
+//        durable, and a quorum has a checkpoint there.                      [kept: release]
 //   (R6) A mark is never waited for, unless `strict`.
+//   (R7) log_view is raised only when the log of that view is here from `commit` on: its bodies, or
+//        their headers.                                                     [kept: install]
+//   (R8) A log is contiguous: the prepare behind its end is the only one it takes, so header, body
+//        and everything before are here at once.                            [kept: take_prepare]
 // After a failed write the replica has failed for good: it abandons what is in flight and does
 // nothing more, since nothing it could say about the disk would be true.
 //
-// This release runs configurations of one voter; `open` refuses others. Ownership: the pool
-// outlives the replica. Thread rule: one thread at a time.
+// The names of the protocol are the paper's. One tick a millisecond is enough (`wake_at`). A
+// message lost, late, doubled or out of order costs time only: whatever matters is said again.
+// Ownership: the pool outlives the replica. Thread rule: one thread at a time.
 //
-// Source: Liskov and Cowling 2012; design, consensus.md "Rules", storage.md "Journal".
+// Source: Liskov and Cowling 2012; Alagappan et al., "Protocol-Aware Recovery", FAST 2018; design,
+// consensus.md "Rules", storage.md "Journal".
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
+#include <set>
 #include <variant>
 #include <vector>
 
@@ -32,12 +42,15 @@
 #include "base/result.hpp"
 #include "consensus/block.hpp"
 #include "consensus/journal.hpp"
+#include "consensus/message.hpp"
 #include "consensus/superblock.hpp"
 
 namespace kimberlite::consensus {
 
-inline constexpr std::size_t pipeline_max = 8;   // prepares not yet committed
-inline constexpr std::size_t headers_kept = 32;  // for marks and view headers
+inline constexpr std::size_t pipeline_max = 8;    // prepares not yet committed
+inline constexpr std::size_t slots_max = 16;      // prepares in memory, not yet committed here
+inline constexpr std::size_t headers_kept = 32;   // for marks and view headers
+inline constexpr std::uint64_t request_max = 32;  // prepares asked for at once
 inline constexpr std::uint64_t mark_every_frames = 16;
 inline constexpr std::uint64_t mark_idle_ns = 10'000'000;
 
@@ -45,9 +58,10 @@ inline constexpr std::uint64_t mark_idle_ns = 10'000'000;
 
 // Time has passed; wanted at `Replica::wake_at()`, harmless at any other time.
 struct Tick {};
+// A message from a member of the group; the replica may write on the bytes.
 struct Received {
   std::uint8_t from = 0;
-  Buffer frame;
+  MutableBuffer message;
 };
 // `frame`: 256 free bytes, then the body (`BodyBuilder::take`), which is empty if `commands` is 0.
 // The replica completes it in place; the caller no longer writes to it. Answered by `Commit` or
@@ -61,6 +75,13 @@ struct PrepareWritten {
   OpNumber op;
   Hash header_checksum{};
   Status status;
+};
+// `frame`: the sectors asked for by `ReadPrepare`, as they were read.
+struct PrepareRead {
+  OpNumber op;
+  Hash header_checksum{};
+  Status status;
+  MutableBuffer frame;
 };
 struct MarkWritten {
   std::uint64_t sequence = 0;
@@ -83,17 +104,35 @@ struct CheckpointDone {
 // A checkpoint at the commit of now, whatever is due: at a close, at a shred. Nothing happens if
 // nothing was committed since the last one.
 struct RequestCheckpoint {};
+// Answered by `ReadReady` once everything committed anywhere before this event is committed here,
+// or by `Abandon` if this is not the primary.
+struct ReadIndex {
+  std::uint64_t ticket = 0;
+};
+// The end of `StartSync`: the checkpoint whose state is durable here now, or nothing if it could
+// not be had.
+struct SyncDone {
+  std::optional<Checkpoint> checkpoint;
+};
 // No more proposals; what is in flight is finished, then the last mark is written.
 struct Close {};
 
-using Event = std::variant<Tick, Received, Propose, PrepareWritten, MarkWritten, SuperblockWritten,
-                           CheckpointDone, RequestCheckpoint, Close>;
+using Event =
+    std::variant<Tick, Received, Propose, PrepareWritten, PrepareRead, MarkWritten,
+                 SuperblockWritten, CheckpointDone, RequestCheckpoint, ReadIndex, SyncDone, Close>;
 
 // ---- actions ----------------------------------------------------------------------------------
 
 struct Send {
   std::uint8_t to = 0;
-  Buffer frame;
+  Buffer message;
+};
+// Read `size` bytes at `file_offset(ring_offset)` of the journal, then `PrepareRead`.
+struct ReadPrepare {
+  OpNumber op;
+  std::uint64_t ring_offset = 0;
+  std::uint32_t size = 0;  // whole sectors
+  Hash header_checksum{};
 };
 // Write all of `frame` at `file_offset(ring_offset)` of the journal, then `PrepareWritten`. Several
 // may be in flight and end in any order.
@@ -116,9 +155,7 @@ struct WriteSuperblock {
   CopyOrder order = healthy_order;
   Buffer bytes;
 };
-// Apply the commands of op. `frame` is the whole frame, `body()` its body; null after an open: the
-// driver reads `padded(frame_size)` bytes at `file_offset(ring_offset)` and takes
-// `open_frame(bytes, ring_offset, header_checksum)`.
+// Apply the commands of op.
 struct Commit {
   OpNumber op;
   TimestampUs timestamp;  // of the first command; the next has one more
@@ -126,13 +163,11 @@ struct Commit {
   std::uint32_t frame_size = 0;
   std::uint64_t ring_offset = 0;
   Hash header_checksum{};
-  Buffer frame;
+  Buffer frame;  // all of it
   std::optional<std::uint64_t> ticket;
 
   [[nodiscard]] Bytes body() const {
-    return frame == nullptr
-               ? Bytes{}
-               : frame->bytes().subspan(frame_header_size, frame_size - frame_header_size);
+    return frame->bytes().subspan(frame_header_size, frame_size - frame_header_size);
   }
 };
 // The outcome of what was proposed under this ticket is unknown: roll back; the client retries.
@@ -145,8 +180,19 @@ struct StartCheckpoint {
   OpNumber op;
 };
 
-using Action =
-    std::variant<Send, WritePrepare, WriteMark, WriteSuperblock, Commit, Abandon, StartCheckpoint>;
+struct ReadReady {
+  std::uint64_t ticket = 0;
+};
+// What this replica needs next is in no journal any more: take the state of a checkpoint of member
+// `from`, at `op` or later, make it durable, then `SyncDone`. One at a time; no `Commit` comes
+// meanwhile.
+struct StartSync {
+  std::uint8_t from = 0;
+  OpNumber op;
+};
+
+using Action = std::variant<Send, WritePrepare, ReadPrepare, WriteMark, WriteSuperblock, Commit,
+                            Abandon, StartCheckpoint, ReadReady, StartSync>;
 
 // ---- the replica ------------------------------------------------------------------------------
 
@@ -159,6 +205,11 @@ struct ReplicaOptions {
   JournalLimits journal;
   bool strict = false;  // acknowledge only what a mark names, to survive a lost last write
   std::uint64_t checkpoint_commands = 1'000'000;  // besides half the ring
+  // Of the group. A backup that hears nothing for `primary_timeout_ns` asks for another view.
+  std::uint64_t heartbeat_ns = 50'000'000;
+  std::uint64_t primary_timeout_ns = 500'000'000;
+  std::uint64_t resend_ns = 100'000'000;
+  std::uint64_t repair_ns = 20'000'000;
 };
 
 struct Recovered {
@@ -167,17 +218,20 @@ struct Recovered {
 };
 
 enum class ReplicaStatus : std::uint8_t {
-  opening,  // the superblock with the raised view is being written
   normal,
-  closing,  // after Close
-  failed,   // after a failed write; see failure()
+  view_change,      // the log of its view is not here yet; of a single voter: opening
+  recovering_head,  // what it once acknowledged last is lost; waits for a start-view of its own
+  syncing,          // too far behind the journals; takes a checkpoint's state from a peer
+  closing,          // after Close
+  failed,           // after a failed write; see failure()
 };
+[[nodiscard]] std::string_view name(ReplicaStatus status);
 
 class Replica {
  public:
-  // Raises incarnation and view, adopts the log the scan kept, and asks for the superblock to be
-  // written; once it is, the log's operations are committed in order. Fails with `usage.config` if
-  // the configuration has other than one voter.
+  // Raises the incarnation, and asks for the superblock to be written; nothing leaves before it is.
+  // A single voter takes a view of its own and commits what its log holds; others wait for their
+  // group.
   [[nodiscard]] static Result<std::unique_ptr<Replica>> open(Now now, const ReplicaOptions& options,
                                                              const Recovered& recovered,
                                                              BlockPool& pool,
@@ -186,20 +240,27 @@ class Replica {
   // Appends to `out`.
   void step(Now now, const Event& event, std::vector<Action>& out);
 
-  // True if a proposal of any size is accepted now. One made when it is false is abandoned.
+  // True if a proposal of any size is accepted now: this is the primary, and has committed all that
+  // came before its view. One made when it is false is abandoned.
   [[nodiscard]] bool may_propose() const;
 
   // When a `Tick` would do something, in monotonic nanoseconds; nothing if none would.
   [[nodiscard]] std::optional<std::uint64_t> wake_at() const;
 
-  [[nodiscard]] ReplicaStatus status() const { return status_; }
+  [[nodiscard]] ReplicaStatus status() const;
   // Why it failed; only while `status()` is failed.
   [[nodiscard]] const Error& failure() const;
   // Closing, no write is in flight or due and no checkpoint is being made: the devices may be
   // closed.
   [[nodiscard]] bool closed() const;
 
+  [[nodiscard]] std::uint8_t index() const { return superblock_.replica; }
+  [[nodiscard]] std::uint8_t voters() const { return superblock_.voters; }
   [[nodiscard]] ViewNumber view() const { return superblock_.view; }
+  [[nodiscard]] ViewNumber log_view() const { return superblock_.log_view; }
+  // Of this replica's view.
+  [[nodiscard]] std::uint8_t primary() const;
+  [[nodiscard]] bool is_primary() const;
   [[nodiscard]] std::uint64_t incarnation() const { return superblock_.incarnation; }
   [[nodiscard]] OpNumber head() const { return op_; }
   [[nodiscard]] OpNumber commit() const { return commit_; }
@@ -208,17 +269,20 @@ class Replica {
   // Of the newest durable superblock.
   [[nodiscard]] const Checkpoint& checkpoint() const { return checkpoint_; }
   [[nodiscard]] std::uint64_t ring_used() const;
-  // Messages of no member, dropped.
+  // Messages that were damaged, or of no member.
   [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
+  // The header checksum of an op of the log, if it is still kept; for checks.
+  [[nodiscard]] std::optional<Hash> checksum_at(OpNumber op) const;
 
  private:
-  // A prepare issued and not yet committed.
+  enum class Phase : std::uint8_t { normal, view_change, recovering_head, failed };
+  // A prepare in memory: written or being written, and not yet committed here.
   struct Slot {
-    LiveFrame frame;
+    OpNumber op;  // 0: none
+    Hash checksum{};
     Buffer bytes;
-    std::uint64_t ticket = 0;
-    bool written = false;     // on this replica's disk
-    std::uint64_t votes = 0;  // bit i: member i has it and everything before it on disk
+    std::optional<std::uint64_t> ticket;
+    bool written = false;
   };
   // The state after an operation: what a checkpoint there says of the journal.
   struct Point {
@@ -228,6 +292,25 @@ class Replica {
     std::uint64_t next_offset = 0;
     std::uint64_t commands = 0;  // since the checkpoint the replica was opened with
   };
+  struct Read {
+    OpNumber op;
+    Hash checksum{};
+    bool for_commit = false;
+    std::uint32_t peers = 0;  // bit i: member i asked for it
+  };
+  struct Vote {
+    ViewNumber view;
+    std::uint64_t at_ns = 0;
+  };
+  struct Collected {
+    OpNumber commit;
+    DoViewChange message;
+  };
+  struct PendingRead {
+    std::uint64_t ticket = 0;
+    OpNumber op;
+    std::uint64_t round = 0;
+  };
 
   Replica(const ReplicaOptions& options, const Recovered& recovered, BlockPool& pool);
 
@@ -235,48 +318,133 @@ class Replica {
   void on(Now now, const Received& event, std::vector<Action>& out);
   void on(Now now, const Propose& event, std::vector<Action>& out);
   void on(Now now, const PrepareWritten& event, std::vector<Action>& out);
+  void on(Now now, const PrepareRead& event, std::vector<Action>& out);
   void on(Now now, const MarkWritten& event, std::vector<Action>& out);
   void on(Now now, const SuperblockWritten& event, std::vector<Action>& out);
   void on(Now now, const CheckpointDone& event, std::vector<Action>& out);
   void on(Now now, const RequestCheckpoint& event, std::vector<Action>& out);
+  void on(Now now, const ReadIndex& event, std::vector<Action>& out);
+  void on(Now now, const SyncDone& event, std::vector<Action>& out);
   void on(Now now, const Close& event, std::vector<Action>& out);
 
+  // ---- replica.cpp: disk ----
   // (R2) The only question whether anything of this view may leave.
   [[nodiscard]] bool gate_open() const;
-  [[nodiscard]] Slot& slot(OpNumber op) { return slots_[op.value() % pipeline_max]; }
-  [[nodiscard]] std::uint64_t uncommitted() const { return op_.value() - commit_.value(); }
-  void adopt(std::vector<Action>& out);
-  void vote();
-  void advance_commit(std::vector<Action>& out);
-  void commit_one(const LiveFrame& frame, Buffer bytes, std::optional<std::uint64_t> ticket,
-                  std::vector<Action>& out);
+  void gate_opened(Now now, std::vector<Action>& out);
   void maybe_checkpoint(std::vector<Action>& out);
   void maybe_mark(Now now, std::vector<Action>& out);
   void write_mark(std::vector<Action>& out);
   void write_superblock(std::vector<Action>& out);
   void fail(const Error& error, std::vector<Action>& out);
+  void abandon_tickets(std::vector<Action>& out);
+
+  // ---- replica_log.cpp: the log ----
+  [[nodiscard]] Slot& slot(OpNumber op) { return slots_[op.value() % slots_max]; }
+  [[nodiscard]] const LiveFrame* frame_of(OpNumber op) const;
+  [[nodiscard]] Point point_at(OpNumber op) const;
+  [[nodiscard]] bool room_for(std::uint64_t padded) const;
+  void append(const PrepareHeader& prepare, std::uint64_t ring_offset, Buffer bytes,
+              std::optional<std::uint64_t> ticket, std::vector<Action>& out);
+  [[nodiscard]] bool append_received(const PrepareHeader& prepare, const MutableBuffer& message,
+                                     std::vector<Action>& out);
+  void truncate(OpNumber last, std::vector<Action>& out);
+  void advance_commit(std::vector<Action>& out);
+  void commit_one(const LiveFrame& frame, Slot&& done, std::vector<Action>& out);
+  void read(const LiveFrame& frame, bool for_commit, std::uint32_t peers, std::vector<Action>& out);
+  void release(std::vector<Action>& out);
+  [[nodiscard]] OpNumber acknowledgeable() const;
+  [[nodiscard]] Suffix suffix() const;
+  [[nodiscard]] bool rewrite(const PrepareHeader& prepare, const MutableBuffer& message,
+                             std::vector<Action>& out);
+
+  // ---- replica_normal.cpp: normal operation and repair ----
+  void receive(Now now, const Message& message, const Prepare& prepare, const MutableBuffer& bytes,
+               std::vector<Action>& out);
+  void receive(Now now, const Message& message, const PrepareOk& ok, std::vector<Action>& out);
+  void receive(Now now, const Message& message, const Heartbeat& beat, std::vector<Action>& out);
+  void receive(Now now, const Message& message, const HeartbeatOk& ok, std::vector<Action>& out);
+  void receive(Now now, const Message& message, const RequestPrepares& request,
+               std::vector<Action>& out);
+  void receive(Now now, const Message& message, const Gone& gone, std::vector<Action>& out);
+  void take_prepare(Now now, const Message& message, const PrepareHeader& prepare,
+                    const MutableBuffer& bytes, std::vector<Action>& out);
+  void take_committed(Now now, const Message& message, const PrepareHeader& prepare,
+                      const MutableBuffer& bytes, std::vector<Action>& out);
+  void send_prepare(std::uint8_t to, const PrepareHeader& header, Bytes frame,
+                    std::vector<Action>& out);
+  void send_prepare_ok(std::vector<Action>& out);
+  void send_heartbeats(std::vector<Action>& out);
+  void request_missing(Now now, std::vector<Action>& out);
+  void finish_reads(std::vector<Action>& out);
+  void send(std::uint8_t to, Payload payload, std::vector<Action>& out);
+  void send_in_view(std::uint8_t to, ViewNumber view, Payload payload, std::vector<Action>& out);
+  void broadcast(const Payload& payload, std::vector<Action>& out);
+
+  // ---- replica_view.cpp: views ----
+  void receive(Now now, const Message& message, const StartViewChange&, std::vector<Action>& out);
+  void receive(Now now, const Message& message, const DoViewChange& dvc, std::vector<Action>& out);
+  void receive(Now now, const Message& message, const StartView& start, std::vector<Action>& out);
+  void receive(Now now, const Message& message, const RequestStartView& request,
+               std::vector<Action>& out);
+  [[nodiscard]] std::uint8_t primary_of(ViewNumber view) const;
+  [[nodiscard]] bool is_voter() const { return superblock_.replica < superblock_.voters; }
+  [[nodiscard]] bool adopted() const { return superblock_.log_view == superblock_.view; }
+  void vote(Now now, std::vector<Action>& out);
+  void count_votes(Now now, std::vector<Action>& out);
+  void enter_view(Now now, ViewNumber view, std::vector<Action>& out);
+  [[nodiscard]] DoViewChange do_view_change() const;
+  void send_do_view_change(std::vector<Action>& out);
+  void decide_log(Now now, std::vector<Action>& out);
+  [[nodiscard]] std::optional<Suffix> canonical_log(std::uint8_t& source, OpNumber& commit) const;
+  [[nodiscard]] bool connects(const Suffix& suffix) const;
+  void install(const Suffix& suffix, std::vector<Action>& out);
+  void adopt(Now now, std::vector<Action>& out);
+  void start_as_primary(Now now, std::vector<Action>& out);
+  void send_start_view(std::uint8_t to, const Id128& nonce, std::vector<Action>& out);
+  void ask_for_start_view(Now now, std::uint8_t whom, std::vector<Action>& out);
+  void catch_up(Now now, std::uint8_t from, ViewNumber view, OpNumber until,
+                std::vector<Action>& out);
+  void heard_primary(Now now);
+  void learn_commit(const Message& message);
 
   ReplicaOptions options_;
   BlockPool& pool_;
-  ReplicaStatus status_ = ReplicaStatus::opening;
+  Phase phase_ = Phase::view_change;
+  bool closing_ = false;
   std::optional<Error> failure_;
 
-  Superblock superblock_;  // as written last; it may still be in flight
+  Superblock superblock_;  // as it is to be; it may still be in flight, or not yet
   Hash superblock_identity_{};
   CopyOrder order_;
-  bool superblock_in_flight_ = false;
+  struct {
+    bool in_flight = false;
+    bool again = false;  // it changed meanwhile
+    ViewNumber view;
+    ViewNumber log_view;
+    Checkpoint checkpoint;
+  } writing_;
+  bool opened_ = false;  // the incarnation is durable
   ViewNumber durable_view_;
   ViewNumber durable_log_view_;
   Checkpoint checkpoint_;  // of the last one known to be on disk
 
-  OpNumber op_;       // the newest prepare
-  OpNumber durable_;  // every op up to it is on this disk
-  OpNumber commit_;
-  Point head_;                                         // after op_
-  Point committed_;                                    // after commit_
-  std::array<Slot, pipeline_max> slots_{};             // op n in slot n % 8, commit_ < n <= op_
+  // The log: released_.op < … <= commit_ <= durable_ <= op_ <= known_.
+  Point released_;                       // the ring before it is free
+  std::deque<LiveFrame> frames_;         // of ops released_.op + 1 to op_
+  OpNumber op_;                          // the newest prepare written or being written
+  OpNumber durable_;                     // every op up to it is on this disk
+  OpNumber known_;                       // the newest header of the log of log_view
+  OpNumber canonical_;                   // up to it this log is that of `view` too
+  OpNumber commit_max_;                  // known to be committed in the group; may be beyond op_
+  OpNumber commit_;                      // committed and applied here
+  OpNumber faulty_until_;                // ops beyond durable_ up to it were here once
+  std::set<OpNumber> rotted_;            // of the log, on disk, and not readable
+  std::size_t stale_writes_ = 0;         // in flight, of prepares no longer in the log
+  Point head_;                           // after op_
+  Point committed_;                      // after commit_
+  std::array<Slot, slots_max> slots_{};  // op n in n % 16
   std::array<PrepareHeader, headers_kept> headers_{};  // of op n in n % 32, the newest ones
-  std::vector<LiveFrame> recovered_;                   // committed once the view is durable
+  std::vector<Read> reads_;
 
   std::optional<Point> checkpointing_;  // where the checkpoint being made is
   bool checkpoint_requested_ = false;
@@ -287,6 +455,33 @@ class Replica {
   std::optional<OpNumber> mark_in_flight_;
   bool mark_wanted_ = false;  // one of the two is damaged
   std::uint64_t active_ns_ = 0;
+
+  // Of the group.
+  std::array<OpNumber, members_max> acked_{};             // primary: prepare_ok of this view
+  std::array<OpNumber, members_max> peer_checkpoints_{};  // primary
+  std::array<std::uint64_t, members_max> peer_rounds_{};  // primary: heartbeats answered
+  OpNumber group_checkpoint_;  // a quorum has a checkpoint there or later
+  OpNumber inherited_;         // primary: the head its view began with
+  std::uint64_t round_ = 0;
+  std::vector<PendingRead> pending_reads_;
+  OpNumber wanted_;  // backup: the primary has ops up to it
+
+  std::array<Vote, members_max> votes_{};
+  std::array<std::optional<Collected>, members_max> collected_{};  // of this view
+  std::uint64_t now_ns_ = 0;
+  Id128 nonce_{};
+  std::optional<std::uint8_t> catching_up_from_;  // committed ops, before its log can be adopted
+  ViewNumber catch_up_view_;
+  OpNumber catch_up_until_;
+  std::uint8_t asked_ = 0;  // whom prepares were asked from last
+  bool syncing_ = false;
+  bool sync_installed_ = false;
+
+  std::uint64_t heartbeat_at_ = 0;
+  std::uint64_t timeout_at_ = 0;
+  std::uint64_t resend_at_ = 0;
+  std::uint64_t repair_at_ = 0;
+  std::uint64_t asked_view_at_ = 0;
 
   std::uint64_t dropped_ = 0;
 };

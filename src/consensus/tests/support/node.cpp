@@ -103,6 +103,13 @@ void Node::step(const Event& event) {
   std::vector<Action> actions;
   replica_->step(now_, event, actions);
   carry_out(actions);
+  while (!reads_.empty() && replica_ != nullptr) {
+    const PrepareRead read = std::move(reads_.front());
+    reads_.erase(reads_.begin());
+    actions.clear();
+    replica_->step(now_, read, actions);
+    carry_out(actions);
+  }
 }
 
 void Node::carry_out(const std::vector<Action>& actions) {
@@ -110,6 +117,8 @@ void Node::carry_out(const std::vector<Action>& actions) {
     trace_ += fmt::format("action {}", action.index());
     if (const auto* prepare = std::get_if<WritePrepare>(&action)) {
       start(*prepare);
+    } else if (const auto* read = std::get_if<ReadPrepare>(&action)) {
+      start(*read);
     } else if (const auto* mark = std::get_if<WriteMark>(&action)) {
       start(*mark);
     } else if (const auto* superblock = std::get_if<WriteSuperblock>(&action)) {
@@ -150,6 +159,17 @@ void Node::start(const WritePrepare& action) {
                      .op = action.op,
                      .checksum = action.header_checksum,
                      .sequence = 0});
+}
+
+// Reads end at once, and are reported after what else was asked for.
+void Node::start(const ReadPrepare& action) {
+  trace_ += fmt::format(" read {}", action.op.value());
+  PrepareRead done{.op = action.op,
+                   .header_checksum = action.header_checksum,
+                   .status = {},
+                   .frame = pool_.take(action.size)};
+  done.status = disk_.reader()(file_offset(action.ring_offset), done.frame->bytes());
+  reads_.push_back(std::move(done));
 }
 
 void Node::start(const WriteMark& action) {
@@ -213,7 +233,7 @@ void Node::saw(const Commit& commit) {
                                  commit.header_checksum);
   if (!opened) {
     complain("a committed frame is not on disk: " + to_string(opened.error()));
-  } else if (commit.frame != nullptr && !equal(*opened, commit.body())) {
+  } else if (!equal(*opened, commit.body())) {
     complain("a committed body is not the one on disk");
   }
 }

@@ -106,6 +106,7 @@ class Node {
 
   void carry_out(const std::vector<Action>& actions);
   void start(const WritePrepare& action);
+  void start(const ReadPrepare& action);
   void start(const WriteMark& action);
   void start(const WriteSuperblock& action);
   void start_copies(std::size_t first);
@@ -123,6 +124,7 @@ class Node {
   JournalRecovery recovered_;
   Now now_{.monotonic_ns = 1'000'000'000, .realtime = TimestampUs{1'700'000'000'000'000}};
   std::vector<Write> writes_;
+  std::vector<PrepareRead> reads_;
   std::optional<WriteSuperblock> superblock_;  // in flight
   std::size_t copies_left_ = 0;                // of its phase
   bool second_phase_ = false;

@@ -37,6 +37,21 @@ constexpr uint32_t votes_counted(uint64_t votes, uint32_t voters) noexcept {
   return count;
 }
 
+// The highest operation that a quorum has acknowledged, when voter i has acknowledged every one up
+// to acknowledged[i]; 0 if there is none.
+constexpr uint64_t acknowledged_by(const uint64_t* acknowledged, uint32_t voters,
+                                   uint32_t quorum) noexcept {
+  uint64_t best = 0;
+  for (uint32_t i = 0; i < voters && i < voters_max; ++i) {
+    uint32_t count = 0;
+    for (uint32_t j = 0; j < voters && j < voters_max; ++j) {
+      if (acknowledged[j] >= acknowledged[i]) ++count;
+    }
+    if (count >= quorum && acknowledged[i] > best) best = acknowledged[i];
+  }
+  return best;
+}
+
 constexpr bool is_voter_count(uint32_t voters) noexcept {
   return voters >= 1 && voters <= voters_max && voters % 2 == 1;
 }

@@ -1,0 +1,371 @@
+// Normal operation and repair: prepares to backups, their answers, heartbeats, reads, and fetching
+// what was missed.
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.hpp"
+#include "consensus/core/quorum.hpp"
+#include "consensus/core/ring.hpp"
+#include "consensus/replica.hpp"
+
+namespace kimberlite::consensus {
+
+// ---- sending ----------------------------------------------------------------------------------
+
+void Replica::send_in_view(std::uint8_t to, ViewNumber view, Payload payload,
+                           std::vector<Action>& out) {
+  out.emplace_back(Send{.to = to,
+                        .message = encode_message({.from = index(),
+                                                   .view = view,
+                                                   .commit = std::min(commit_max_, canonical_),
+                                                   .payload = std::move(payload)},
+                                                  superblock_.cluster, pool_)});
+}
+
+void Replica::send(std::uint8_t to, Payload payload, std::vector<Action>& out) {
+  send_in_view(to, view(), std::move(payload), out);
+}
+
+void Replica::broadcast(const Payload& payload, std::vector<Action>& out) {
+  for (std::uint8_t member = 0; member < superblock_.members.size(); ++member) {
+    if (member != index()) send(member, payload, out);
+  }
+}
+
+void Replica::send_prepare(std::uint8_t to, const PrepareHeader& header, Bytes frame,
+                           std::vector<Action>& out) {
+  out.emplace_back(
+      Send{.to = to,
+           .message = encode_prepare_message({.from = index(),
+                                              .view = view(),
+                                              .commit = std::min(commit_max_, canonical_),
+                                              .payload = Prepare{header}},
+                                             frame, pool_)});
+}
+
+// To the primary of this view, and only what is durable here in the log of that view.
+void Replica::send_prepare_ok(std::vector<Action>& out) {
+  if (phase_ != Phase::normal || !gate_open() || syncing_ || closing_ || is_primary()) return;
+  const OpNumber op = acknowledgeable();
+  if (op <= released_.op && op != released_.op) return;
+  const std::optional<Hash> checksum = checksum_at(op);
+  if (!checksum) return;
+  send(primary(), PrepareOk{.op = op, .checkpoint = checkpoint_.op, .checksum = *checksum}, out);
+}
+
+void Replica::send_heartbeats(std::vector<Action>& out) {
+  heartbeat_at_ = now_ns_ + options_.heartbeat_ns;
+  peer_rounds_[index()] = ++round_;
+  broadcast(Heartbeat{.round = round_, .op = op_, .released = group_checkpoint_}, out);
+}
+
+// ---- receiving --------------------------------------------------------------------------------
+
+void Replica::on(Now now, const Received& event, std::vector<Action>& out) {
+  if (phase_ == Phase::failed || closing_) return;
+  const auto decoded = decode_message(event.message->bytes(), superblock_.cluster);
+  if (!decoded || decoded->from != event.from || event.from == index() ||
+      event.from >= superblock_.members.size()) {
+    ++dropped_;
+    return;
+  }
+  const Message& message = *decoded;
+  std::visit(
+      [&](const auto& payload) {
+        using What = std::remove_cvref_t<decltype(payload)>;
+        if constexpr (std::is_same_v<What, Prepare>) {
+          receive(now, message, payload, event.message, out);
+        } else {
+          receive(now, message, payload, out);
+        }
+      },
+      message.payload);
+}
+
+// What a member of this view has committed is committed, in the log of this view.
+void Replica::learn_commit(const Message& message) {
+  if (message.view == view() && adopted()) commit_max_ = std::max(commit_max_, message.commit);
+}
+
+void Replica::receive(Now now, const Message& message, const Prepare& prepare,
+                      const MutableBuffer& bytes, std::vector<Action>& out) {
+  if (syncing_ || !gate_open()) return;
+  if (catching_up_from_ && message.view == catch_up_view_) {
+    take_committed(now, message, prepare.header, bytes, out);
+  } else if (message.view > view()) {
+    ask_for_start_view(now, message.from, out);
+  } else if (message.view == view() && adopted() && !is_primary()) {
+    learn_commit(message);
+    if (phase_ == Phase::normal && message.from == primary()) heard_primary(now);
+    if (!rewrite(prepare.header, bytes, out)) {
+      take_prepare(now, message, prepare.header, bytes, out);
+    }
+    advance_commit(out);
+  } else if (message.view == view()) {
+    static_cast<void>(rewrite(prepare.header, bytes, out));
+  }
+}
+
+// (R8) The next one of the view's log: from its primary, or known by its header.
+void Replica::take_prepare(Now now, const Message& message, const PrepareHeader& prepare,
+                           const MutableBuffer& bytes, std::vector<Action>& out) {
+  if (prepare.op <= op_) {
+    if (message.from == primary()) send_prepare_ok(out);
+    return;
+  }
+  if (prepare.op.value() != op_.value() + 1) {
+    if (message.from == primary()) wanted_ = std::max(wanted_, prepare.op);
+    request_missing(now, out);
+    return;
+  }
+  const PrepareHeader& known = headers_[prepare.op.value() % headers_kept];
+  const bool expected = prepare.op <= known_
+                            ? known.op == prepare.op && known.checksum == prepare.checksum
+                            : message.from == primary();
+  if (!expected || prepare.parent != head_.header_checksum) {
+    ++dropped_;
+    return;
+  }
+  if (!append_received(prepare, bytes, out)) return;
+  canonical_ = op_;
+  active_ns_ = now.monotonic_ns;
+  if (phase_ == Phase::view_change) heard_primary(now);
+}
+
+// Before the view's log can be adopted: committed prepares only, each compared with what is here.
+void Replica::take_committed(Now now, const Message& message, const PrepareHeader& prepare,
+                             const MutableBuffer& bytes, std::vector<Action>& out) {
+  if (prepare.op.value() != canonical_.value() + 1 || prepare.op > message.commit) return;
+  if (checksum_at(canonical_) != prepare.parent) {
+    ++dropped_;
+    return;
+  }
+  if (prepare.op <= op_ && frame_of(prepare.op)->checksum == prepare.checksum) {
+    canonical_ = prepare.op;
+  } else {
+    if (prepare.op <= op_) truncate(canonical_, out);
+    const PrepareHeader& known = headers_[prepare.op.value() % headers_kept];
+    // The old view's headers that are not of this log are of no use to anyone now.
+    if (prepare.op <= known_ && known.checksum != prepare.checksum) known_ = op_;
+    if (!append_received(prepare, bytes, out)) return;
+    canonical_ = op_;
+  }
+  commit_max_ = std::max(commit_max_, std::min(message.commit, catch_up_until_));
+  timeout_at_ = std::max(timeout_at_, now.monotonic_ns + options_.primary_timeout_ns);
+  advance_commit(out);
+  if (canonical_ < catch_up_until_) {
+    request_missing(now, out);
+  } else if (primary_of(catch_up_view_) == index()) {
+    decide_log(now, out);
+  } else {
+    ask_for_start_view(now, *catching_up_from_, out);
+  }
+}
+
+void Replica::receive(Now, const Message& message, const PrepareOk& ok, std::vector<Action>& out) {
+  if (message.view != view() || !is_primary() || !gate_open() || ok.op > op_) return;
+  const std::optional<Hash> checksum = checksum_at(ok.op);
+  if (checksum && *checksum != ok.checksum) {
+    ++dropped_;
+    return;
+  }
+  if (!checksum && ok.op > released_.op) return;
+  acked_[message.from] = std::max(acked_[message.from], ok.op);
+  peer_checkpoints_[message.from] = std::max(peer_checkpoints_[message.from], ok.checkpoint);
+  release(out);
+  advance_commit(out);
+}
+
+void Replica::receive(Now now, const Message& message, const Heartbeat& beat,
+                      std::vector<Action>& out) {
+  if (message.view < view() || message.from != primary_of(message.view)) return;
+  if (message.view > view() || !adopted() || phase_ == Phase::recovering_head) {
+    ask_for_start_view(now, message.from, out);
+    return;
+  }
+  if (phase_ != Phase::normal || !gate_open()) return;
+  heard_primary(now);
+  learn_commit(message);
+  wanted_ = std::max(wanted_, beat.op);
+  group_checkpoint_ = std::max(group_checkpoint_, beat.released);
+  release(out);
+  send(message.from, HeartbeatOk{.round = beat.round, .checkpoint = checkpoint_.op}, out);
+  if (message.commit < beat.op || acknowledgeable() < beat.op) send_prepare_ok(out);
+  request_missing(now, out);
+  advance_commit(out);
+}
+
+void Replica::receive(Now, const Message& message, const HeartbeatOk& ok,
+                      std::vector<Action>& out) {
+  if (message.view != view() || !is_primary()) return;
+  peer_rounds_[message.from] = std::max(peer_rounds_[message.from], ok.round);
+  peer_checkpoints_[message.from] = std::max(peer_checkpoints_[message.from], ok.checkpoint);
+  release(out);
+  finish_reads(out);
+}
+
+// ---- repair -----------------------------------------------------------------------------------
+
+// At most as much as there are slots for; asked for again until it came.
+void Replica::request_missing(Now now, std::vector<Action>& out) {
+  if (phase_ == Phase::failed || closing_ || syncing_ || !gate_open()) return;
+  if (now.monotonic_ns < repair_at_ || superblock_.members.size() == 1) return;
+  const auto next_member = [&] {
+    do {
+      asked_ = static_cast<std::uint8_t>((asked_ + 1) % superblock_.members.size());
+    } while (asked_ == index());
+    return asked_;
+  };
+  OpNumber last = canonical_;
+  OpNumber until = canonical_;
+  std::uint8_t whom = primary();
+  ViewNumber in = view();
+  if (catching_up_from_) {
+    until = catch_up_until_;
+    whom = *catching_up_from_;
+    in = catch_up_view_;
+  } else if (adopted() && !is_primary() && phase_ != Phase::recovering_head) {
+    last = op_;
+    until = phase_ == Phase::normal ? std::max(wanted_, known_) : known_;
+    if (primary() == index()) whom = next_member();
+  }
+  const std::uint64_t uncommitted = op_.value() - commit_.value();
+  const std::uint64_t room = slots_max - std::min<std::uint64_t>(slots_max, uncommitted);
+  if (until <= last && rotted_.empty()) return;
+  repair_at_ = now.monotonic_ns + options_.repair_ns;
+  if (until > last && stale_writes_ == 0 && (room > 0 || op_ > last)) {
+    // What is here already is compared only, and takes no slot.
+    const std::uint64_t to = std::min(
+        {until.value(), last.value() + request_max, std::max(op_.value(), last.value()) + room});
+    send_in_view(whom, in, RequestPrepares{.from = OpNumber{last.value() + 1}, .to = OpNumber{to}},
+                 out);
+  }
+  if (!rotted_.empty()) {
+    const OpNumber op = *rotted_.begin();
+    send(next_member(), RequestPrepares{.from = op, .to = op}, out);
+  }
+}
+
+// Serves from memory or the ring, whatever the status: the asker knows what it may take.
+void Replica::receive(Now now, const Message& message, const RequestPrepares& request,
+                      std::vector<Action>& out) {
+  if (message.view != view() || !gate_open() || syncing_ || request.to < request.from) return;
+  if (request.from <= released_.op) {
+    send(message.from, Gone{.op = request.from, .checkpoint = checkpoint_.op}, out);
+    return;
+  }
+  if (phase_ == Phase::view_change && message.from == primary()) {
+    timeout_at_ = std::max(timeout_at_, now.monotonic_ns + options_.primary_timeout_ns);
+  }
+  std::uint64_t bytes = 0;
+  const std::uint64_t last =
+      std::min({request.to.value(), op_.value(), request.from.value() + request_max - 1});
+  for (std::uint64_t op = request.from.value(); op <= last; ++op) {
+    const LiveFrame& frame = *frame_of(OpNumber{op});
+    const Slot& here = slot(OpNumber{op});
+    if (bytes > 0 && bytes + frame.size > base::prepare_size_max) return;
+    bytes += frame.size;
+    if (here.op == OpNumber{op} && here.bytes != nullptr) {
+      const auto header =
+          decode_prepare(here.bytes->bytes().subspan<local_header_size, prepare_header_size>());
+      KIMBERLITE_ASSERT(header.has_value());
+      send_prepare(message.from, *header, here.bytes->bytes(), out);
+    } else if (OpNumber{op} <= durable_) {
+      read(frame, false, 1U << message.from, out);
+    }
+  }
+}
+
+// The log does not reach back far enough anywhere: only a checkpoint's state helps.
+void Replica::receive(Now, const Message& message, const Gone& gone, std::vector<Action>& out) {
+  if (syncing_ || !gate_open() || is_primary()) return;
+  if (message.view != view() && !(catching_up_from_ && message.view == catch_up_view_)) return;
+  const OpNumber needed{(catching_up_from_ ? canonical_ : op_).value() + 1};
+  if (rotted_.contains(gone.op) && gone.op <= gone.checkpoint) return;
+  if (gone.op != needed || gone.checkpoint <= commit_ || gone.checkpoint < needed) return;
+  syncing_ = true;
+  out.emplace_back(StartSync{.from = message.from, .op = gone.checkpoint});
+}
+
+// ---- reads ------------------------------------------------------------------------------------
+
+// Of the newest primary if a quorum answers a heartbeat sent after the question came: no later view
+// had begun when it was.
+void Replica::on(Now, const ReadIndex& event, std::vector<Action>& out) {
+  if (!is_primary() || !gate_open() || closing_) {
+    out.emplace_back(Abandon{event.ticket});
+    return;
+  }
+  const bool first = pending_reads_.empty();
+  pending_reads_.push_back(
+      {.ticket = event.ticket, .op = std::max(commit_max_, inherited_), .round = round_ + 1});
+  if (first) send_heartbeats(out);
+  finish_reads(out);
+}
+
+void Replica::finish_reads(std::vector<Action>& out) {
+  if (!is_primary() || pending_reads_.empty()) return;
+  const std::uint64_t confirmed =
+      core::acknowledged_by(peer_rounds_.data(), voters(), core::replication_quorum(voters()));
+  std::size_t done = 0;
+  while (done < pending_reads_.size() && pending_reads_[done].round <= confirmed &&
+         pending_reads_[done].op <= commit_) {
+    out.emplace_back(ReadReady{pending_reads_[done].ticket});
+    ++done;
+  }
+  pending_reads_.erase(pending_reads_.begin(),
+                       pending_reads_.begin() + static_cast<std::ptrdiff_t>(done));
+  if (!pending_reads_.empty() && pending_reads_.front().round > round_) {
+    send_heartbeats(out);
+    finish_reads(out);
+  }
+}
+
+// ---- time -------------------------------------------------------------------------------------
+
+void Replica::on(Now now, const Tick&, std::vector<Action>& out) {
+  maybe_mark(now, out);
+  if (phase_ == Phase::failed || closing_ || superblock_.members.size() == 1 || !gate_open())
+    return;
+  if (is_primary()) {
+    if (now.monotonic_ns >= heartbeat_at_) send_heartbeats(out);
+    request_missing(now, out);
+    return;
+  }
+  if (now.monotonic_ns >= resend_at_) {
+    resend_at_ = now.monotonic_ns + options_.resend_ns;
+    if (phase_ == Phase::recovering_head) {
+      broadcast(RequestStartView{.nonce = nonce_}, out);
+    } else if (catching_up_from_ && *catching_up_from_ != index()) {
+      ask_for_start_view(now, *catching_up_from_, out);
+    } else if (phase_ == Phase::view_change && !adopted() && is_voter()) {
+      send_do_view_change(out);
+    }
+  }
+  request_missing(now, out);
+  if (is_voter() && phase_ != Phase::recovering_head && now.monotonic_ns >= timeout_at_) {
+    vote(now, out);
+  }
+}
+
+std::optional<std::uint64_t> Replica::wake_at() const {
+  if (phase_ == Phase::failed || !gate_open()) return std::nullopt;
+  std::optional<std::uint64_t> wake;
+  const auto by = [&](std::uint64_t at) { wake = std::min(wake.value_or(at), at); };
+  if (!mark_in_flight_ && durable_ != marked_) by(active_ns_ + mark_idle_ns);
+  if (superblock_.members.size() == 1 || closing_) return wake;
+  if (is_primary()) {
+    by(heartbeat_at_);
+  } else {
+    by(resend_at_);
+    if (is_voter() && phase_ != Phase::recovering_head) by(timeout_at_);
+    const OpNumber until = adopted() ? std::max(wanted_, known_) : op_;
+    const bool missing = catching_up_from_ ? catch_up_until_ > canonical_
+                                           : until > op_ && phase_ != Phase::recovering_head;
+    if (missing && !syncing_) by(repair_at_);
+  }
+  if (!rotted_.empty() && !syncing_) by(repair_at_);
+  return wake;
+}
+
+}  // namespace kimberlite::consensus

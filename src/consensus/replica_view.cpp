@@ -1,0 +1,312 @@
+// Views: leaving one, agreeing on its log, starting the next.
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.hpp"
+#include "consensus/core/quorum.hpp"
+#include "consensus/replica.hpp"
+
+namespace kimberlite::consensus {
+namespace {
+
+// A vote not repeated for so many resends does not count any more.
+constexpr std::uint64_t vote_lifetime = 4;
+
+}  // namespace
+
+std::uint8_t Replica::primary_of(ViewNumber view) const {
+  return static_cast<std::uint8_t>(view.value() % voters());
+}
+
+std::uint8_t Replica::primary() const { return primary_of(view()); }
+
+bool Replica::is_primary() const {
+  return phase_ == Phase::normal && adopted() && primary() == index();
+}
+
+// Those further from the primary's turn wait longer, so that they do not all ask at once.
+void Replica::heard_primary(Now now) {
+  const std::uint64_t turn = (index() + members_max - primary()) % members_max;
+  timeout_at_ = now.monotonic_ns + options_.primary_timeout_ns + turn * options_.heartbeat_ns / 2;
+  votes_[index()] = {};
+}
+
+// ---- leaving a view ---------------------------------------------------------------------------
+
+// Asked for while still in the old view, which goes on if it can: who cannot hear its primary does
+// not stop those who do.
+void Replica::vote(Now now, std::vector<Action>& out) {
+  ViewNumber next{view().value() + 1};
+  for (std::size_t i = 0; i < voters(); ++i) {
+    const bool fresh = now.monotonic_ns < votes_[i].at_ns + vote_lifetime * options_.resend_ns;
+    if (fresh) next = std::max(next, votes_[i].view);
+  }
+  votes_[index()] = {.view = next, .at_ns = now.monotonic_ns};
+  timeout_at_ = now.monotonic_ns + options_.resend_ns;
+  for (std::uint8_t member = 0; member < voters(); ++member) {
+    if (member != index()) send_in_view(member, next, StartViewChange{.current = view()}, out);
+  }
+  count_votes(now, out);
+}
+
+void Replica::receive(Now now, const Message& message, const StartViewChange& asked,
+                      std::vector<Action>& out) {
+  if (!is_voter() || message.from >= voters() || phase_ == Phase::recovering_head) return;
+  if (message.view > votes_[message.from].view || message.view > view()) {
+    votes_[message.from] = {.view = std::max(message.view, votes_[message.from].view),
+                            .at_ns = now.monotonic_ns};
+  }
+  // It is in a later view already, which a quorum has asked for.
+  if (asked.current > view()) enter_view(now, asked.current, out);
+  count_votes(now, out);
+}
+
+void Replica::count_votes(Now now, std::vector<Action>& out) {
+  std::array<std::uint64_t, core::voters_max> views{};
+  for (std::size_t i = 0; i < voters(); ++i) {
+    const bool fresh = now.monotonic_ns < votes_[i].at_ns + vote_lifetime * options_.resend_ns;
+    views[i] = fresh ? votes_[i].view.value() : 0;
+  }
+  const ViewNumber next{
+      core::acknowledged_by(views.data(), voters(), core::view_change_quorum(voters()))};
+  if (next > view()) enter_view(now, next, out);
+}
+
+void Replica::enter_view(Now now, ViewNumber view, std::vector<Action>& out) {
+  KIMBERLITE_ASSERT(view > superblock_.view);
+  abandon_tickets(out);
+  phase_ = Phase::view_change;
+  // What this log holds beyond what is committed may not be in the log of the view to come.
+  canonical_ = std::min(op_, std::max(commit_, std::min(commit_max_, canonical_)));
+  superblock_.view = view;
+  superblock_.view_headers = suffix().headers;
+  superblock_.view_durable = durable_;
+  collected_ = {};
+  acked_ = {};
+  peer_rounds_ = {};
+  catching_up_from_.reset();
+  wanted_ = {};
+  heard_primary(now);
+  timeout_at_ += options_.primary_timeout_ns;
+  resend_at_ = now.monotonic_ns + options_.resend_ns;
+  if (core::view_change_quorum(voters()) == 1) {
+    decide_log(now, out);
+  } else {
+    write_superblock(out);
+  }
+}
+
+// ---- agreeing on the log ----------------------------------------------------------------------
+
+DoViewChange Replica::do_view_change() const {
+  DoViewChange dvc{.log_view = log_view(), .present = 0, .nacked = 0, .suffix = suffix()};
+  for (std::size_t i = 0; i < dvc.suffix.headers.size(); ++i) {
+    const OpNumber op = dvc.suffix.headers[i].op;
+    if (op <= durable_ && !rotted_.contains(op)) dvc.present |= 1U << i;
+    if (op > op_ && op > faulty_until_) dvc.nacked |= 1U << i;
+  }
+  return dvc;
+}
+
+void Replica::send_do_view_change(std::vector<Action>& out) {
+  if (!gate_open() || phase_ != Phase::view_change || adopted()) return;
+  if (primary() != index()) send(primary(), do_view_change(), out);
+}
+
+void Replica::receive(Now now, const Message& message, const DoViewChange& dvc,
+                      std::vector<Action>& out) {
+  if (!is_voter() || message.from >= voters() || phase_ == Phase::recovering_head) return;
+  if (message.view > view()) enter_view(now, message.view, out);
+  if (message.view < view() || primary() != index()) return;
+  if (is_primary()) {
+    send_start_view(message.from, {}, out);
+    return;
+  }
+  if (adopted()) return;
+  collected_[message.from] = Collected{.commit = message.commit, .message = dvc};
+  decide_log(now, out);
+}
+
+// The log of the latest view any of a quorum was in, cut where a nack quorum says that an operation
+// cannot have been committed. Nothing while it cannot be told.
+std::optional<Suffix> Replica::canonical_log(std::uint8_t& source, OpNumber& commit) const {
+  const Collected* best = nullptr;
+  std::uint32_t count = 0;
+  for (std::uint8_t i = 0; i < voters(); ++i) {
+    if (!collected_[i]) continue;
+    ++count;
+    const Collected& one = *collected_[i];
+    commit = std::max({commit, one.commit, one.message.suffix.base});
+    const auto rank = [](const Collected& of) {
+      return std::pair{of.message.log_view, of.message.suffix.head()};
+    };
+    if (best == nullptr || rank(one) > rank(*best)) {
+      best = &one;
+      source = i;
+    }
+  }
+  if (count < core::view_change_quorum(voters()) || best->message.suffix.head() < commit) {
+    return std::nullopt;
+  }
+  Suffix log = best->message.suffix;
+  for (std::size_t i = 0; i < log.headers.size(); ++i) {
+    const PrepareHeader& header = log.headers[i];
+    if (header.op <= commit) continue;
+    std::uint32_t nacks = 0;
+    bool present = false;
+    for (std::size_t voter = 0; voter < voters(); ++voter) {
+      if (!collected_[voter]) continue;
+      const DoViewChange& dvc = collected_[voter]->message;
+      const std::uint64_t at = header.op.value() - dvc.suffix.base.value() - 1;
+      const bool same =
+          at < dvc.suffix.headers.size() && dvc.suffix.headers[at].checksum == header.checksum;
+      // It never had it, or has another one there.
+      if (!same || ((dvc.nacked >> at) & 1U) != 0) ++nacks;
+      if (same && ((dvc.present >> at) & 1U) != 0) present = true;
+    }
+    if (nacks >= core::nack_quorum(voters())) {
+      log.headers.resize(i);
+      break;
+    }
+    if (!present) return std::nullopt;
+  }
+  return log;
+}
+
+void Replica::decide_log(Now now, std::vector<Action>& out) {
+  const bool alone = core::view_change_quorum(voters()) == 1;
+  if (phase_ != Phase::view_change || adopted() || primary() != index()) return;
+  if (!gate_open() && !alone) return;
+  collected_[index()] = Collected{.commit = commit_max_, .message = do_view_change()};
+  std::uint8_t source = index();
+  OpNumber commit = commit_max_;
+  const std::optional<Suffix> log = canonical_log(source, commit);
+  if (!log) return;
+  if (!connects(*log)) {
+    catch_up(now, source, view(), log->base, out);
+    return;
+  }
+  install(*log, out);
+  commit_max_ = std::max(commit_max_, std::min(commit, known_));
+  adopt(now, out);
+}
+
+// True if what is here up to the begin of `suffix` is what its log begins with.
+bool Replica::connects(const Suffix& suffix) const {
+  const OpNumber at = std::max({suffix.base, commit_, released_.op});
+  if (at > suffix.head() || at > op_) return false;
+  const Hash& there = at == suffix.base
+                          ? suffix.base_checksum
+                          : suffix.headers[at.value() - suffix.base.value() - 1].checksum;
+  return checksum_at(at) == there;
+}
+
+// (R7)
+void Replica::install(const Suffix& suffix, std::vector<Action>& out) {
+  OpNumber same = std::max({suffix.base, commit_, released_.op});
+  for (const PrepareHeader& header : suffix.headers) {
+    if (header.op.value() != same.value() + 1) continue;
+    const LiveFrame* frame = frame_of(header.op);
+    if (frame == nullptr || frame->checksum != header.checksum) break;
+    same = header.op;
+  }
+  if (op_ > same) truncate(same, out);
+  for (const PrepareHeader& header : suffix.headers) {
+    headers_[header.op.value() % headers_kept] = header;
+  }
+  known_ = suffix.head();
+  canonical_ = op_;
+  faulty_until_ = std::min(faulty_until_, known_);
+  commit_max_ = std::max(commit_max_, suffix.base);
+}
+
+void Replica::adopt(Now now, std::vector<Action>& out) {
+  superblock_.log_view = superblock_.view;
+  superblock_.view_headers = suffix().headers;
+  superblock_.view_durable = std::max(durable_, faulty_until_);
+  catching_up_from_.reset();
+  wanted_ = known_;
+  heard_primary(now);
+  if (primary() != index()) phase_ = Phase::normal;
+  write_superblock(out);
+}
+
+// ---- starting the view ------------------------------------------------------------------------
+
+void Replica::start_as_primary(Now now, std::vector<Action>& out) {
+  if (phase_ != Phase::view_change || !adopted() || primary() != index() || !gate_open()) return;
+  if (op_ < known_ || durable_ < op_) {
+    request_missing(now, out);
+    return;
+  }
+  phase_ = Phase::normal;
+  inherited_ = op_;
+  collected_ = {};
+  for (std::uint8_t member = 0; member < superblock_.members.size(); ++member) {
+    if (member != index()) send_start_view(member, {}, out);
+  }
+  heartbeat_at_ = now.monotonic_ns + options_.heartbeat_ns;
+  advance_commit(out);
+}
+
+void Replica::send_start_view(std::uint8_t to, const Id128& nonce, std::vector<Action>& out) {
+  send(to, StartView{.nonce = nonce, .suffix = suffix()}, out);
+}
+
+void Replica::receive(Now, const Message& message, const RequestStartView& request,
+                      std::vector<Action>& out) {
+  if (is_primary() && gate_open()) send_start_view(message.from, request.nonce, out);
+}
+
+void Replica::ask_for_start_view(Now now, std::uint8_t whom, std::vector<Action>& out) {
+  if (!gate_open() || whom == index() || now.monotonic_ns < asked_view_at_) return;
+  asked_view_at_ = now.monotonic_ns + options_.repair_ns;
+  send(whom, RequestStartView{.nonce = nonce_}, out);
+}
+
+void Replica::receive(Now now, const Message& message, const StartView& start,
+                      std::vector<Action>& out) {
+  if (message.view < view() || message.from != primary_of(message.view) || syncing_) return;
+  // One whose head is lost takes it from an answer to this very life only.
+  if (phase_ == Phase::recovering_head && start.nonce != nonce_) return;
+  if (message.view == view() && adopted() && phase_ != Phase::recovering_head) {
+    learn_commit(message);
+    advance_commit(out);
+    return;
+  }
+  if (start.suffix.head() < commit_) return;
+  if (!connects(start.suffix)) {
+    if (phase_ != Phase::recovering_head && message.view > view()) {
+      enter_view(now, message.view, out);
+    }
+    catch_up(now, message.from, message.view, start.suffix.base, out);
+    return;
+  }
+  if (message.view > view()) {
+    abandon_tickets(out);
+    superblock_.view = message.view;
+    acked_ = {};
+    peer_rounds_ = {};
+    collected_ = {};
+  }
+  install(start.suffix, out);
+  phase_ = Phase::normal;
+  adopt(now, out);
+  learn_commit(message);
+}
+
+// The end of the view's log is beyond what is here: what is committed before it comes first.
+void Replica::catch_up(Now now, std::uint8_t from, ViewNumber view, OpNumber until,
+                       std::vector<Action>& out) {
+  const bool known = catching_up_from_ && catch_up_view_ == view;
+  if (!known && view > log_view()) {
+    canonical_ = std::min(op_, std::max(commit_, std::min(commit_max_, canonical_)));
+  }
+  catching_up_from_ = from;
+  catch_up_view_ = view;
+  catch_up_until_ = until;
+  request_missing(now, out);
+  advance_commit(out);
+}
+
+}  // namespace kimberlite::consensus

@@ -325,7 +325,8 @@ class Package {
                        order_of(table));
   }
 
-  // Of the recorded columns, the row's key if that is hidden, and its position.
+  // Of the recorded columns, the row's key if that is hidden, and last its position and receipt,
+  // which discloses nothing: what proves a row to a stranger is made with its item.
   Status append_proof(std::string& to, const catalog::Table& table,
                       std::span<const ValueView> row) {
     const std::vector<const catalog::Column*> columns = columns_of(table);
@@ -337,7 +338,7 @@ class Package {
     }
     Writer encoded;
     record::encode_values(encoded, std::span<const ValueView>{key});
-    const auto* claimed = std::get_if<std::int64_t>(&row.back());
+    const auto* claimed = std::get_if<std::int64_t>(&row[row.size() - 2]);
     const Position position{claimed == nullptr ? 0 : static_cast<std::uint64_t>(*claimed)};
     KIMBERLITE_TRY(const ChangeIndex::Found found,
                    changes_.find(position, table.id, encoded.buffer()));

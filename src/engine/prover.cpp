@@ -151,6 +151,12 @@ Result<record::Recorded> Prover::recorded(const Key& key, Position position,
 Result<record::Receipt> Prover::receipt(TenantId tenant, kernel::Lane lane, Position position,
                                         std::optional<std::uint32_t> item) {
   KIMBERLITE_TRY(const log::StoredHead signed_head, head(tenant, lane, position));
+  return receipt_in(tenant, lane, position, item, signed_head);
+}
+
+Result<record::Receipt> Prover::receipt_in(TenantId tenant, kernel::Lane lane, Position position,
+                                           std::optional<std::uint32_t> item,
+                                           const log::StoredHead& signed_head) {
   record::Receipt receipt;
   KIMBERLITE_TRY(receipt.recorded, recorded({tenant, lane}, position, item));
   receipt.index = position.value() - 1;

@@ -46,9 +46,14 @@ class Prover {
   [[nodiscard]] Status check(TenantId tenant, kernel::Lane lane);
 
   // A record and its place in a signed tree. With `item`, that item of it is disclosed.
+  // `receipt_in`: in the tree of that head, which this log has signed.
   [[nodiscard]] Result<record::Receipt> receipt(TenantId tenant, kernel::Lane lane,
                                                 Position position,
                                                 std::optional<std::uint32_t> item);
+  [[nodiscard]] Result<record::Receipt> receipt_in(TenantId tenant, kernel::Lane lane,
+                                                   Position position,
+                                                   std::optional<std::uint32_t> item,
+                                                   const log::StoredHead& signed_head);
   [[nodiscard]] Result<record::CoseReceipt> cose_receipt(TenantId tenant, kernel::Lane lane,
                                                          Position position,
                                                          std::optional<std::uint32_t> item);

@@ -9,6 +9,25 @@
 #include "record/body.hpp"
 
 namespace kimberlite::engine {
+namespace {
+
+class ReceiptsInHead final : public projection::Receipts {
+ public:
+  ReceiptsInHead(Prover& prover, TenantId tenant, const log::StoredHead& head)
+      : prover_(prover), tenant_(tenant), head_(head) {}
+  Result<std::string> of(Position position) override {
+    KIMBERLITE_TRY(const record::Receipt receipt,
+                   prover_.receipt_in(tenant_, kernel::Lane::data, position, std::nullopt, head_));
+    return receipt.to_text();
+  }
+
+ private:
+  Prover& prover_;
+  TenantId tenant_;
+  log::StoredHead head_;
+};
+
+}  // namespace
 
 Result<projection::OpenedRecord> open_record(const log::RecordView& record, Buffer storage,
                                              TenantId tenant, const keystore::Keystore& keys) {
@@ -74,6 +93,12 @@ Result<projection::OpenedRecord> RecordSource::read_proved(Position position) {
   KIMBERLITE_TRY(projection::OpenedRecord opened, read_whole(position));
   KIMBERLITE_CHECK(prove(position, opened.leaf));
   return opened;
+}
+
+Result<std::unique_ptr<projection::Receipts>> RecordSource::receipts(Position at_least) {
+  KIMBERLITE_TRY(const log::StoredHead head,
+                 core_.prover().head(tenant_, kernel::Lane::data, at_least));
+  return std::make_unique<ReceiptsInHead>(core_.prover(), tenant_, head);
 }
 
 Status RecordSource::prove(Position position, const Hash& leaf) {

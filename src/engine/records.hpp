@@ -21,6 +21,7 @@ class RecordSource final : public projection::LogSource {
 
   Result<projection::OpenedRecord> read(Position position) override;
   Result<projection::OpenedRecord> read_proved(Position position) override;
+  Result<std::unique_ptr<projection::Receipts>> receipts(Position at_least) override;
   // The same but for the tree: its leaf is proved by who reads the records on from it, which hold
   // it, and then `prove`s the last.
   [[nodiscard]] Result<projection::OpenedRecord> read_whole(Position position);

@@ -24,13 +24,15 @@ std::size_t size_of(const ValueView& value) {
 }
 
 // What a VERIFY SELECT says of each table behind the columns asked for: where the record stands
-// that says the row. (SqliteCursor::verify_row gives the values.)
+// that says the row, and its receipt. (SqliteCursor::verify_row gives the values.)
 void add_proof_columns(Compiled& compiled) {
   const std::vector<sql::VerifiedTable>& tables = compiled.door.verified;
   for (const sql::VerifiedTable& table : tables) {
     const std::string prefix = tables.size() == 1 ? "" : table.called + ".";
     compiled.columns.push_back(
         {prefix + "__position", catalog::Type{catalog::TypeKind::bigint, 0, 0}});
+    compiled.columns.push_back(
+        {prefix + "__receipt", catalog::Type{catalog::TypeKind::text, 0, 0}});
   }
 }
 
@@ -58,6 +60,7 @@ class SqliteCursor final : public Cursor {
   [[nodiscard]] Result<bool> step();
   [[nodiscard]] Status hand_out();
   [[nodiscard]] Status verify_row();
+  [[nodiscard]] Result<std::string_view> receipt_of(std::size_t table, Position position);
 
   SqliteReader& reader_;
   std::shared_ptr<Compiled> compiled_;
@@ -66,6 +69,14 @@ class SqliteCursor final : public Cursor {
   At head_;
   std::vector<ValueView> row_;
   std::vector<ValueView> read_;  // what a verified row was read as
+  // Of a VERIFY SELECT: all in one tree, and the last one of each table, as rows of one record come
+  // one after the other.
+  std::unique_ptr<Receipts> receipts_;
+  struct Receipt {
+    Position of;
+    std::string text;
+  };
+  std::vector<Receipt> shown_;
   std::uint64_t rows_ = 0;
   std::uint64_t bytes_ = 0;
   bool stepped_ = false;  // onto the first row, by `start`
@@ -481,17 +492,39 @@ Result<bool> SqliteCursor::next() {
 Status SqliteCursor::verify_row() {
   KIMBERLITE_CHECK(go_on(budget_, reader_.clock_));
   std::size_t at = compiled_->door.columns.size();
-  for (const sql::VerifiedTable& table : compiled_->door.verified) {
+  const std::vector<sql::VerifiedTable>& verified = compiled_->door.verified;
+  for (const sql::VerifiedTable& table : verified) {
     read_.clear();
     for (std::size_t i = 0; i < table.width(); ++i) {
       read_.push_back(compiled_->statement.column(static_cast<int>(at++)));
     }
     KIMBERLITE_TRY(const auto position, reader_.check_.check(reader_.catalog_, table, read_));
-    row_.push_back(position ? ValueView{static_cast<std::int64_t>(position->value())}
-                            : ValueView{Null{}});
-    // A receipt of that record would be the next column.
+    if (!position) {
+      row_.insert(row_.end(), 2, Null{});
+      continue;
+    }
+    row_.emplace_back(static_cast<std::int64_t>(position->value()));
+    KIMBERLITE_TRY(const std::string_view receipt,
+                   receipt_of(static_cast<std::size_t>(&table - verified.data()), *position));
+    row_.emplace_back(receipt);
+    bytes_ += receipt.size();
   }
   return {};
+}
+
+Result<std::string_view> SqliteCursor::receipt_of(std::size_t table, Position position) {
+  if (receipts_ == nullptr) {
+    // No row is from a record behind the one position that all tables are read at, or the head.
+    const Position last = compiled_->door.as_of.value_or(head_.position);
+    KIMBERLITE_TRY(receipts_, reader_.context_.log->receipts(last));
+    shown_.resize(compiled_->door.verified.size());
+  }
+  Receipt& shown = shown_[table];
+  if (shown.of != position) {
+    KIMBERLITE_TRY(shown.text, receipts_->of(position));
+    shown.of = position;
+  }
+  return std::string_view{shown.text};
 }
 
 Status SqliteCursor::hand_out() {

@@ -40,6 +40,7 @@ class Evidence:
         verified = self.test.rows(self.db, f"VERIFY SELECT Id, CITY FROM patients WHERE Id = '{self.key}'")[0]
         self.position = verified["__position"]
         self.test.equal("the row that was proved", "Salem", verified["CITY"])
+        (self.elsewhere / "verified.receipt").write_text(verified["__receipt"])
 
     def stranger(self, *arguments):
         """The verifier, where there is no Kimberlite: (exit status, stdout)."""
@@ -60,7 +61,7 @@ class Evidence:
                       f"{(self.elsewhere / 'sealed.receipt').stat().st_size} without it, "
                       f"{(self.elsewhere / 'row.cose').stat().st_size} as COSE")
         self.test.check(size < 2500, f"a receipt of one row has {size} bytes")
-        for name in ("row.receipt", "sealed.receipt", "row.cose"):
+        for name in ("verified.receipt", "row.receipt", "sealed.receipt", "row.cose"):
             self.test.must("receipt", "check", self.elsewhere / name, "--log-key", "clinic.vkey")
             status, out = self.stranger("receipt", name, "--json")
             self.test.check(status == 0, f"{name} holds for the stranger", out)

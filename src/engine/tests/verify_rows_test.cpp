@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <set>
 
 #include "consensus/superblock.hpp"
 #include "engine/verify.hpp"
@@ -17,6 +18,7 @@
 #include "platform/env.hpp"
 #include "projection/vfs.hpp"
 #include "record/frame.hpp"
+#include "record/receipt.hpp"
 #include "support/script.hpp"
 #include "tenant_files.hpp"
 #include "whole_file.hpp"
@@ -34,7 +36,9 @@ class VerifyRows : public ::testing::Test {
     key_ = *std::move(key);
     CreateOptions options;
     options.free_bytes_reserve = 0;
-    ASSERT_TRUE(Database::create(world_.env(), *key_, options));
+    const auto made = Database::create(world_.env(), *key_, options);
+    ASSERT_TRUE(made) << to_string(made.error());
+    log_key_ = record::VerifierKey::parse(made->logs.front().log_key).value();
     open();
     write("CREATE TABLE patients (id INTEGER PRIMARY KEY, name TEXT, city TEXT)");  // 2
     write("INSERT INTO patients VALUES (1, 'Ann', 'Lynn'), (2, 'Bob', 'Salem')");   // 3
@@ -67,7 +71,7 @@ class VerifyRows : public ::testing::Test {
     if (const auto* text = std::get_if<std::string_view>(&value)) return std::string{*text};
     return "null";
   }
-  // "a|b;c|d", or "code: where" of the error.
+  // "a|b;c|d", without receipts, or "code: where" of the error.
   std::string ask(std::string_view sql, const AsOf& as_of = {}, const ReadLimits& limits = {}) {
     auto cursor = session_->query({sql, {}}, as_of, limits);
     if (!cursor) return fmt::format("{}: {}", name(cursor.error().code()), cursor.error().where());
@@ -78,11 +82,56 @@ class VerifyRows : public ::testing::Test {
       if (!*more) return text;
       if (!text.empty()) text += ';';
       std::string line;
-      for (const ValueView& value : (*cursor)->row()) {
-        line += line.empty() ? show(value) : "|" + show(value);
+      for (std::size_t i = 0; i < (*cursor)->row().size(); ++i) {
+        if ((*cursor)->columns()[i].name.ends_with("__receipt")) continue;
+        if (!line.empty()) line += '|';
+        line += show((*cursor)->row()[i]);
       }
       text += line;
     }
+  }
+
+  struct Received {
+    std::vector<std::int64_t> positions;  // as the rows say them, one a table
+    std::vector<std::string> receipts;
+  };
+  // The last two columns of each table's part of each row; a table without a row has neither.
+  Received receive(std::string_view sql, const AsOf& as_of = {}) {
+    Received all;
+    const auto cursor = session_->query({sql, {}}, as_of, {});
+    EXPECT_TRUE(cursor) << to_string(cursor.error());
+    for (;;) {
+      const auto more = (*cursor)->next();
+      EXPECT_TRUE(more) << to_string(more.error());
+      if (!more || !*more) return all;
+      for (std::size_t i = 0; i < (*cursor)->row().size(); ++i) {
+        if (!(*cursor)->columns()[i].name.ends_with("__receipt")) continue;
+        const auto* position = std::get_if<std::int64_t>(&(*cursor)->row()[i - 1]);
+        const auto* text = std::get_if<std::string_view>(&(*cursor)->row()[i]);
+        EXPECT_EQ(position == nullptr, text == nullptr);
+        if (position == nullptr || text == nullptr) continue;
+        all.positions.push_back(*position);
+        all.receipts.emplace_back(*text);
+      }
+    }
+  }
+  // The size of the one tree that all of them prove their record to be in, checked with nothing but
+  // the log's key; 0 if one does not.
+  std::uint64_t tree_of(const Received& received) {
+    std::set<std::string> heads;
+    std::uint64_t size = 0;
+    for (std::size_t i = 0; i < received.receipts.size(); ++i) {
+      const auto receipt = record::Receipt::parse(received.receipts[i]);
+      if (!receipt) return 0;
+      const auto record = record::verify(*receipt, log_key_);
+      if (!record) return 0;
+      EXPECT_EQ(static_cast<std::int64_t>(record->entry().position.value()), received.positions[i]);
+      EXPECT_FALSE(record->opened().has_value());
+      heads.insert(receipt->head);
+      size = record->tree().size;
+    }
+    EXPECT_EQ(heads.size(), 1U);
+    return size;
   }
 
   // Runs `sql` on the closed projection. kmb_position() is 0, so that no history is kept of it.
@@ -149,6 +198,7 @@ class VerifyRows : public ::testing::Test {
   std::unique_ptr<keystore::MasterKey> key_;
   std::unique_ptr<Database> database_;
   std::unique_ptr<Session> session_;
+  record::VerifierKey log_key_;
   VerifyReport report_;
 };
 
@@ -204,6 +254,50 @@ TEST_F(VerifyRows, WhatCannotBeVerifiedIsSaid) {
   EXPECT_FALSE(session_->run({"VERIFY TABLE patients", {}}, {}, {}));
   EXPECT_TRUE(session_->rollback());
   EXPECT_EQ(ask("VERIFY SELECT id FROM patients WHERE id = 2"), "2|4");
+}
+
+TEST_F(VerifyRows, EveryRowComesWithAReceiptThatHoldsAnywhere) {
+  EXPECT_EQ(session_->signed_heads(9)->size(), 0U);
+  const Received both = receive("VERIFY SELECT * FROM patients ORDER BY id");
+  EXPECT_EQ(both.positions, (std::vector<std::int64_t>{7, 4}));
+  EXPECT_EQ(tree_of(both), 7U);
+  EXPECT_EQ(session_->signed_heads(9)->size(), 1U);  // for all rows, and it is kept
+  // A record is where it says, not one place further on; and no other log's key checks it.
+  Received moved = both;
+  moved.receipts[1] = moved.receipts[0];
+  moved.positions[1] = 7;
+  EXPECT_EQ(tree_of(moved), 7U);
+  const std::size_t index = moved.receipts[1].find("index 6");
+  ASSERT_NE(index, std::string::npos);
+  moved.receipts[1][index + 6] = '5';
+  EXPECT_EQ(tree_of(moved), 0U);
+
+  write("INSERT INTO notes VALUES ('third')");  // 8
+  const Received joined = receive(
+      "VERIFY SELECT p.name, n.text FROM notes n LEFT JOIN patients p ON p.name = 'Bob' AND "
+      "n.text = 'third' ORDER BY n.text");
+  EXPECT_EQ(joined.positions, (std::vector<std::int64_t>{6, 6, 8, 4}));
+  EXPECT_EQ(tree_of(joined), 8U);
+  // The past asks for no new head where a signed one holds it.
+  write("INSERT INTO notes VALUES ('fourth')");  // 9
+  EXPECT_EQ(tree_of(receive("VERIFY SELECT name FROM patients", Position{7})), 8U);
+  EXPECT_EQ(tree_of(receive("VERIFY SELECT a.name FROM patients a, patients AS OF POSITION 9 b",
+                            Position{3})),
+            9U);
+  // Rows that are handed out while others write stay in one tree.
+  const auto cursor = session_->query({"VERIFY SELECT text FROM notes ORDER BY text", {}}, {}, {});
+  ASSERT_TRUE(cursor);
+  Received slow;
+  while (*(*cursor)->next()) {
+    const std::span<const ValueView> row = (*cursor)->row();
+    slow.positions.push_back(std::get<std::int64_t>(row[1]));
+    slow.receipts.emplace_back(std::get<std::string_view>(row[2]));
+    write("UPDATE patients SET city = city || '.' WHERE id = 1");
+    ASSERT_TRUE(session_->signed_head(Position{}));
+  }
+  EXPECT_EQ(slow.positions, (std::vector<std::int64_t>{6, 9, 6, 8}));
+  EXPECT_EQ(tree_of(slow), 9U);
+  EXPECT_EQ(receive("VERIFY SELECT name FROM patients WHERE id = 99").receipts.size(), 0U);
 }
 
 // Each is unseen by a plain SELECT, found by VERIFY SELECT where the row is returned, and always by

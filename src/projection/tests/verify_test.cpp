@@ -90,7 +90,7 @@ struct Patients : Verifying {
 TEST_F(Patients, EveryRowComesWithThePositionThatSaysIt) {
   EXPECT_EQ(verify("VERIFY SELECT * FROM patients ORDER BY id"),
             "1|Anna|0.10|NULL|6;2|Bert|NULL|2.0|3;3|Cleo|7.00|0.0|4");
-  EXPECT_EQ(columns_of("VERIFY SELECT name n, id FROM patients"), "n id __position ");
+  EXPECT_EQ(columns_of("VERIFY SELECT name n, id FROM patients"), "n id __position __receipt ");
   EXPECT_EQ(verify("VERIFY SELECT name FROM patients WHERE id > 1 ORDER BY 1 DESC LIMIT 1"),
             "Cleo|4");
   EXPECT_EQ(verify("VERIFY SELECT upper(name), cost * 2 FROM patients WHERE id = 3"),
@@ -122,11 +122,41 @@ TEST_F(Patients, ThePastIsVerifiedToo) {
             "Ann|2;Bert|3");
 }
 
+TEST_F(Patients, ReceiptsAreOfTheRowsRecordInOneTreeThatHoldsTheAnswer) {
+  const auto receipts = [&](std::string_view sql, std::optional<Position> as_of = std::nullopt) {
+    const auto parsed = sql::parse(sql);
+    ReadContext context;
+    context.as_of = as_of;
+    const auto cursor = world.reader().query(Query::of(*parsed), {}, context);
+    EXPECT_TRUE(cursor.has_value()) << to_string(cursor.error());
+    std::string all;
+    while (*(*cursor)->next()) {
+      const ValueView& last = (*cursor)->row().back();
+      all += is_null(last) ? "NULL" : std::get<std::string_view>(last);
+      all += ';';
+    }
+    return all;
+  };
+  EXPECT_EQ(receipts("VERIFY SELECT name FROM patients ORDER BY id"),
+            "record 6 of 6;record 3 of 6;record 4 of 6;");
+  EXPECT_EQ(receipts("VERIFY SELECT name FROM patients ORDER BY id", Position{4}),
+            "record 2 of 4;record 3 of 4;record 4 of 4;");
+  EXPECT_EQ(receipts("VERIFY SELECT b.name FROM patients a LEFT JOIN patients AS OF POSITION 2 b "
+                     "ON a.id = b.id ORDER BY a.id"),
+            "record 2 of 6;record 2 of 6;NULL;");
+  // They count as what they are: text that is handed out.
+  ReadContext context;
+  context.budget.bytes_max = 20;
+  EXPECT_TRUE(rows_of(world.reader(), "SELECT name FROM patients", {}, context));
+  EXPECT_EQ(rows_of(world.reader(), "VERIFY SELECT name FROM patients", {}, context).error().code(),
+            Code::limit_memory);
+}
+
 TEST_F(Patients, JoinsNameEachTablesPosition) {
   world.ddl("CREATE TABLE visits (id INTEGER PRIMARY KEY, patient INTEGER, name TEXT)");  // 7
   world.run("INSERT INTO visits VALUES (1, 3, 'Cleo'), (2, 8, 'who')");                   // 8
   EXPECT_EQ(columns_of("VERIFY SELECT v.id FROM visits v JOIN patients ON patients.id = v.patient"),
-            "id v.__position patients.__position ");
+            "id v.__position v.__receipt patients.__position patients.__receipt ");
   EXPECT_EQ(verify("VERIFY SELECT v.id, p.name FROM visits v LEFT JOIN patients p "
                    "ON p.id = v.patient ORDER BY v.id"),
             "1|Cleo|8|4;2|NULL|8|NULL");

@@ -4,6 +4,7 @@
 // own thread; an implementation serves several at a time.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,6 +31,14 @@ struct OpenedRecord {
   std::vector<Buffer> storage;  // what the views point into
 };
 
+// Receipts of records, all of them in one signed tree of the log.
+class Receipts {
+ public:
+  virtual ~Receipts() = default;
+  // The text of record/receipt.hpp, with nothing disclosed.
+  [[nodiscard]] virtual Result<std::string> of(Position position) = 0;
+};
+
 class LogSource {
  public:
   virtual ~LogSource() = default;
@@ -39,6 +48,9 @@ class LogSource {
   // every item, the body commitment, the entry's leaf, and that this leaf is in the log's tree. An
   // `integrity.*` that names what is not so.
   [[nodiscard]] virtual Result<OpenedRecord> read_proved(Position position) = 0;
+  // In the newest signed tree if it holds `at_least`, else the log is signed as it is now. For
+  // readers only: signing waits for a strand, which a writer's connection may be on.
+  [[nodiscard]] virtual Result<std::unique_ptr<Receipts>> receipts(Position at_least) = 0;
   // How an actor, and a record's kind, are shown; an unknown one by its id or number.
   [[nodiscard]] virtual std::string actor_name(const Id128& actor) = 0;
   [[nodiscard]] virtual std::string_view kind_name(std::uint16_t kind) = 0;

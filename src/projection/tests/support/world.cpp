@@ -42,6 +42,19 @@ Result<OpenedRecord> Log::read(Position position) {
   return record;
 }
 
+Result<std::unique_ptr<Receipts>> Log::receipts(Position at_least) {
+  class Texts final : public Receipts {
+   public:
+    explicit Texts(Position size) : size_(size) {}
+    Result<std::string> of(Position position) override {
+      return fmt::format("record {} of {}", position.value(), size_.value());
+    }
+
+   private:
+    Position size_;
+  };
+  return std::make_unique<Texts>(at_least);
+}
 std::string Log::actor_name(const Id128& /*actor*/) { return "alice"; }
 std::string_view Log::kind_name(std::uint16_t kind) { return kind == 3 ? "ddl" : "write"; }
 
@@ -281,6 +294,7 @@ Result<std::vector<std::string>> rows_of(Reader& reader, std::string_view sql,
     if (!row) return rows;
     std::string text;
     for (std::size_t i = 0; i < cursor->row().size(); ++i) {
+      if (cursor->columns()[i].name.ends_with("__receipt")) continue;
       const ValueView value = cursor->row()[i];
       text += i == 0 ? "" : "|";
       text += is_null(value) ? "NULL" : sql::print(value);

@@ -30,10 +30,6 @@ class DiskSource final : public projection::LogSource {
   Result<projection::OpenedRecord> read_proved(Position position) override {
     return read(position);
   }
-  // Nothing is written here, and a head that is signed would be.
-  Result<std::unique_ptr<projection::Receipts>> receipts(Position /*at_least*/) override {
-    return Error{Code::unavailable_closed, "nothing is signed while a directory is verified"};
-  }
   std::string actor_name(const Id128& actor) override { return to_uuid(actor); }
   std::string_view kind_name(std::uint16_t kind) override { return kernel::kind_name(kind); }
   Result<std::optional<catalog::Change>> schema_change(Bytes control) override {

@@ -82,7 +82,10 @@ Result<log::StoredHead> Prover::head_in(const Key& key, Book& book, Position at_
   KIMBERLITE_TRY(const keystore::SigningKeyPtr with, signer(key, lane));
   const log::StoredHead signed_head =
       log::sign(lane.log_id, log::tree_of(lane.head), core_.env().clock.realtime(), *with);
-  KIMBERLITE_CHECK(book.file->append(signed_head));
+  {
+    const std::scoped_lock lock{book.appending};
+    KIMBERLITE_CHECK(book.file->append(signed_head));
+  }
   book.current = true;
   return signed_head;
 }
@@ -121,6 +124,11 @@ Result<std::vector<log::StoredHead>> Prover::list(TenantId tenant, kernel::Lane 
     heads.push_back(head);
   }
   return heads;
+}
+
+Result<HeadList> Prover::heads(TenantId tenant, kernel::Lane lane) {
+  const std::scoped_lock lock{book_of({tenant, lane}).appending};
+  return HeadList::open(core_.env().storage, name_of(tenant, lane));
 }
 
 Status Prover::check(TenantId tenant, kernel::Lane lane) {
@@ -222,6 +230,7 @@ Status Prover::add_anchor(TenantId tenant, kernel::Lane lane, const log::Anchor&
   }
   KIMBERLITE_CHECK(log::check_evidence(anchor, *head));
   KIMBERLITE_TRY(log::AnchorFile * file, anchors_of(key, book));
+  const std::scoped_lock appending{book.appending};
   return file->append(anchor);
 }
 

@@ -6,8 +6,8 @@
 //                                                                     [kept: open, head]
 // (P3) Only committed records are signed: the size is that of the kernel's head.     [kept: head]
 //
-// Thread rule: thread-safe, but for callers' threads only: a task of a strand would wait for
-// itself.
+// Thread rule: thread-safe; all but `heads` for callers' threads only: a task of a strand would
+// wait for itself.
 #pragma once
 
 #include <map>
@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "head_list.hpp"
 #include "kernel/state.hpp"
 #include "keystore/keystore.hpp"
 #include "log/anchor_file.hpp"
@@ -42,6 +43,8 @@ class Prover {
   // The newest `limit` of them, the newest first.
   [[nodiscard]] Result<std::vector<log::StoredHead>> list(TenantId tenant, kernel::Lane lane,
                                                           std::size_t limit);
+  // All of them, of all epochs, whether the log extends them or not. Also for tasks of a strand.
+  [[nodiscard]] Result<HeadList> heads(TenantId tenant, kernel::Lane lane);
   // Whether the log extends what it signed; also done before anything is signed.
   [[nodiscard]] Status check(TenantId tenant, kernel::Lane lane);
 
@@ -77,6 +80,9 @@ class Prover {
  private:
   struct Book {
     std::mutex mutex;
+    // Held by who appends to a file, or lists what stands in them: what is listed is durable. Who
+    // has it waits for the disk alone.
+    std::mutex appending;
     std::optional<log::HeadFile> file;       // none: not opened yet
     bool current = false;                    // the newest head in it is of the log's present epoch
     std::uint64_t epochs_begun = 0;          // of the core, when it was opened

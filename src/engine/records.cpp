@@ -101,6 +101,11 @@ Result<std::unique_ptr<projection::Receipts>> RecordSource::receipts(Position at
   return std::make_unique<ReceiptsInHead>(core_.prover(), tenant_, head);
 }
 
+Result<std::unique_ptr<projection::LogHeads>> RecordSource::heads() {
+  KIMBERLITE_TRY(HeadList list, core_.prover().heads(tenant_, kernel::Lane::data));
+  return std::make_unique<HeadList>(std::move(list));
+}
+
 Status RecordSource::prove(Position position, const Hash& leaf) {
   return core_.logs().prove(tenant_, kernel::Lane::data, position, leaf);
 }

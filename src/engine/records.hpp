@@ -21,7 +21,6 @@ class RecordSource final : public projection::LogSource {
 
   Result<projection::OpenedRecord> read(Position position) override;
   Result<projection::OpenedRecord> read_proved(Position position) override;
-  Result<std::unique_ptr<projection::Receipts>> receipts(Position at_least) override;
   // The same but for the tree: its leaf is proved by who reads the records on from it, which hold
   // it, and then `prove`s the last.
   [[nodiscard]] Result<projection::OpenedRecord> read_whole(Position position);
@@ -30,6 +29,8 @@ class RecordSource final : public projection::LogSource {
   std::string actor_name(const Id128& actor) override { return actor_name_(actor); }
   std::string_view kind_name(std::uint16_t kind) override { return kernel::kind_name(kind); }
   Result<std::optional<catalog::Change>> schema_change(Bytes control) override;
+  Result<std::unique_ptr<projection::Receipts>> receipts(Position at_least) override;
+  Result<std::unique_ptr<projection::LogHeads>> heads() override;
 
  private:
   [[nodiscard]] Result<projection::OpenedRecord> open(Position position, bool whole);

@@ -225,7 +225,8 @@ Result<AnchorScan> scan_anchors(env::File& file,
   return AnchorScan{at, 0};
 }
 
-Result<AnchorFile> AnchorFile::open(env::Storage& storage, LogName name) {
+Result<AnchorFile> AnchorFile::open(env::Storage& storage, LogName name,
+                                    const std::function<void(const Anchor&)>& found) {
   AnchorFile opened{storage, fmt::format("{}/{}", directory_of(name), anchors_name)};
   auto file = storage.open(opened.path_, env::Open::write);
   if (!file) {
@@ -235,16 +236,19 @@ Result<AnchorFile> AnchorFile::open(env::Storage& storage, LogName name) {
   }
   opened.file_ = *std::move(file);
   std::optional<Error> wrong;
-  KIMBERLITE_TRY(
-      const AnchorScan scan,
-      scan_anchors(
-          *opened.file_, [&](std::uint64_t, const Anchor& anchor) { opened.take(anchor); },
-          [&](std::uint64_t at, const Error& error) {
-            if (wrong) return;
-            wrong = Error{error}
-                        .where("{}, byte {}", opened.path_, at)
-                        .next("keep the directory as it is, and run kimberlite verify");
-          }));
+  KIMBERLITE_TRY(const AnchorScan scan,
+                 scan_anchors(
+                     *opened.file_,
+                     [&](std::uint64_t, const Anchor& anchor) {
+                       opened.take(anchor);
+                       if (found) found(anchor);
+                     },
+                     [&](std::uint64_t at, const Error& error) {
+                       if (wrong) return;
+                       wrong = Error{error}
+                                   .where("{}, byte {}", opened.path_, at)
+                                   .next("keep the directory as it is, and run kimberlite verify");
+                     }));
   if (wrong) return *wrong;
   opened.end_ = scan.end;
   return opened;

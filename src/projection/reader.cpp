@@ -6,6 +6,7 @@
 #include "base/assert.hpp"
 #include "compare.hpp"
 #include "context.hpp"
+#include "heads_table.hpp"
 #include "kept_rows.hpp"
 #include "log_tables.hpp"
 #include "lookups.hpp"
@@ -168,6 +169,7 @@ Status SqliteReader::start(LogSource* log) {
   guard_.attach(connection_.db());
   KIMBERLITE_CHECK(prepare_connection(connection_, context_));
   KIMBERLITE_CHECK(register_log_tables(connection_, context_, catalog_));
+  KIMBERLITE_CHECK(register_heads_table(connection_, context_));
   return connection_.execute("PRAGMA query_only=ON");
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/assert.hpp"
+#include "heads_table.hpp"
 #include "log_tables.hpp"
 
 namespace kimberlite::projection {
@@ -64,6 +65,7 @@ Status SqliteProjection::start(bool deterministic) {
 Status SqliteProjection::create_or_load() {
   KIMBERLITE_CHECK(prepare_connection(connection_, context_));
   KIMBERLITE_CHECK(register_log_tables(connection_, context_, catalog_));
+  KIMBERLITE_CHECK(register_heads_table(connection_, context_));
   KIMBERLITE_CHECK(connection_.execute("PRAGMA foreign_keys=ON"));
   KIMBERLITE_TRY(const std::int64_t tables,
                  connection_.integer("SELECT count(*) FROM sqlite_schema"));

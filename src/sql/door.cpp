@@ -419,7 +419,7 @@ Result<const Table*> Door::target(const Unit& unit, const Source& source) const 
   if (table != nullptr) return table;
   if (system_table(source.table) != nullptr) {
     return fault(unit, source.name.first, Code::sql_read_only, "{} is read-only", source.table)
-        .why("it is derived from the log");
+        .why("the database makes it itself");
   }
   if (context_.catalog->view(source.table) != nullptr) {
     return fault(unit, source.name.first, Code::sql_read_only, "{} is a view",

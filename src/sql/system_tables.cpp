@@ -67,6 +67,17 @@ constexpr std::array streams = std::to_array<SystemColumn>({
     {"next_sequence", bigint, ""},
 });
 
+constexpr std::array heads = std::to_array<SystemColumn>({
+    {"size", bigint, ""},
+    {"root", bytes, ""},
+    {"timestamp", timestamp, ""},
+    {"state_digest", bytes, ""},
+    {"signatures", text, ""},
+    {"witnesses", bigint, ""},
+    {"anchors", bigint, ""},
+    {"last_anchor_age_s", bigint, ""},
+});
+
 constexpr std::array tables = std::to_array<SystemColumn>({
     {"table_catalog", text, ""},
     {"table_schema", text, ""},
@@ -100,6 +111,7 @@ constexpr std::array all = std::to_array<SystemTable>({
     {"__schema_history", schema_history, true, "position"},
     {"__records", records, true, "position"},
     {"__streams", streams, true, ""},
+    {"__heads", heads, true, "size"},
     {"__tables", tables, false, ""},
     {"__columns", columns, false, ""},
     {"information_schema.tables", tables, false, ""},

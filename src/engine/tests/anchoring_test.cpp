@@ -95,6 +95,18 @@ TEST_F(Anchoring, HeadsAreWrittenOnceAndStayAsTheyAre) {
   EXPECT_EQ(log.anchors, 6U);
   ASSERT_TRUE(log.newest_anchor);
   EXPECT_EQ(log.newest_anchor->stored_at, TimestampUs{6});
+  {
+    // Three heads, each put there twice.
+    const auto session = machine_->database().session("main");
+    const auto rows = (*session)->query({"SELECT count(*), min(anchors), max(anchors), "
+                                         "sum(witnesses), count(last_anchor_age_s) FROM __heads",
+                                         {}},
+                                        {}, {});
+    ASSERT_TRUE(rows && *(*rows)->next());
+    std::vector<std::int64_t> shown;
+    for (const ValueView& value : (*rows)->row()) shown.push_back(std::get<std::int64_t>(value));
+    EXPECT_EQ(shown, (std::vector<std::int64_t>{3, 2, 2, 0, 3}));
+  }
   const VerifyReport report = verified(*machine_);
   EXPECT_TRUE(report.clean());
   EXPECT_EQ(report.logs[1].anchors, 6U);

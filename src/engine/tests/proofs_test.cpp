@@ -50,6 +50,19 @@ class ProofsTest : public ::testing::Test {
     const auto done = session_->execute(std::span{&statement, 1}, {});
     ASSERT_TRUE(done) << to_string(done.error());
   }
+  std::vector<Row> ask(std::string_view sql) {
+    std::vector<Row> rows;
+    const auto cursor = session_->query({sql, {}}, {}, {});
+    EXPECT_TRUE(cursor) << to_string(cursor.error());
+    while (cursor) {
+      const auto more = (*cursor)->next();
+      EXPECT_TRUE(more) << to_string(more.error());
+      if (!more || !*more) break;
+      Row& row = rows.emplace_back();
+      for (const ValueView& value : (*cursor)->row()) row.push_back(own(value));
+    }
+    return rows;
+  }
   // Rows 1 to `count`, a record each.
   void insert(int count) {
     for (int i = 0; i < count; ++i) {
@@ -88,6 +101,40 @@ TEST_F(ProofsTest, GivesAReceiptOfEveryRecord) {
   EXPECT_EQ(session_->receipt(Position{}, {}).error().code(), Code::not_found_position);
   EXPECT_EQ(session_->receipt(Position{~0ULL}, {}).error().code(), Code::not_found_position);
   EXPECT_EQ(session_->receipt(Position{1}, 5).error().code(), Code::not_found_object);
+}
+
+// What stands in it, and in the key line, is the note another can check.
+TEST_F(ProofsTest, HeadsAreRowsThatCanBeChecked) {
+  EXPECT_EQ(ask("SELECT * FROM __heads").size(), 0U);
+  std::vector<log::StoredHead> heads;
+  for (int i = 0; i < 3; ++i) {
+    insert(2);
+    heads.push_back(session_->signed_head(Position{}).value());
+  }
+  const auto rows = ask("SELECT size, root, timestamp, state_digest, signatures FROM __heads");
+  ASSERT_EQ(rows.size(), 3U);
+  for (std::size_t i = 0; i < heads.size(); ++i) {
+    const auto size = std::get<std::int64_t>(rows[i][0]);
+    const auto root = Reader{std::get<Buffer>(rows[i][1])}.array<32>();
+    EXPECT_TRUE(is_null(view(rows[i][3])));
+    const std::string note =
+        record::to_text(
+            {.origin = log_key_.name, .size = static_cast<std::uint64_t>(size), .root = root}) +
+        "\n" + std::get<std::string>(rows[i][4]);
+    EXPECT_EQ(note, heads[i].note());
+    EXPECT_TRUE(record::check_head(note, log_key_));
+  }
+  // Inside a transaction, which is evaluated on a strand, and after a restart.
+  ASSERT_TRUE(session_->begin({}));
+  EXPECT_EQ(ask("SELECT size FROM __heads").size(), 3U);
+  ASSERT_TRUE(
+      session_->run({"INSERT INTO patients SELECT -size, 'signed' FROM __heads", {}}, {}, {}));
+  ASSERT_TRUE(session_->commit());
+  EXPECT_EQ(ask("SELECT id FROM patients WHERE city = 'signed'").size(), 3U);
+  close();
+  ASSERT_TRUE(open());
+  EXPECT_EQ(ask("SELECT * FROM __heads").size(), 3U);
+  EXPECT_FALSE(session_->run({"DELETE FROM __heads", {}}, {}, {}));
 }
 
 TEST_F(ProofsTest, SignsNoTreeTwiceAndProvesEachExtendsTheOthers) {
@@ -255,6 +302,8 @@ TEST_F(ProofsTest, IsAskedBySeveralThreadsAtOnce) {
   auto database = Database::open(real.env(), *key_, {.free_bytes_reserve = 0}).value();
   {
     auto first = database->session("main").value();
+    const Statement seen{"CREATE TABLE seen (size BIGINT)", {}};
+    ASSERT_TRUE(first->execute(std::span{&seen, 1}, {}));
     const Statement table{"CREATE TABLE t (a BIGINT PRIMARY KEY, b BIGINT)", {}};
     ASSERT_TRUE(first->execute(std::span{&table, 1}, {}));
   }
@@ -272,6 +321,9 @@ TEST_F(ProofsTest, IsAskedBySeveralThreadsAtOnce) {
         if (!done) return;
         const auto receipt = session->receipt(done->position, 0);
         if (!receipt || !record::verify(*receipt, key)) return;
+        // On the tenant's strand, while others sign: what is listed is never ahead of the log.
+        const Statement listed{"INSERT INTO seen SELECT max(size) FROM __heads", {}};
+        if (!session->execute(std::span{&listed, 1}, {})) return;
         ++good;
       }
     });
@@ -279,6 +331,14 @@ TEST_F(ProofsTest, IsAskedBySeveralThreadsAtOnce) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(good, 100);
   auto session = database->session("main").value();
+  auto listed = session->query(
+      {"SELECT count(*) FROM __events WHERE stream = 'seen' AND json_extract(new, '$.size') < "
+       "position",
+       {}},
+      {}, {});
+  ASSERT_TRUE(listed && *(*listed)->next());
+  EXPECT_EQ(std::get<std::int64_t>((*listed)->row()[0]), 100);
+  listed->reset();
   const auto heads = session->signed_heads(1000).value();
   for (std::size_t i = 1; i < heads.size(); ++i) {
     EXPECT_GT(heads[i - 1].tree.size, heads[i].tree.size);

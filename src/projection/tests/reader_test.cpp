@@ -245,6 +245,48 @@ TEST_F(Reading, SchemaHistoryAndRecords) {
       "id");
 }
 
+TEST_F(Reading, SignedHeads) {
+  world.ddl("CREATE TABLE t (id INTEGER PRIMARY KEY)");  // 1
+  world.run("INSERT INTO t (id) VALUES (1)");            // 2
+  EXPECT_EQ(world.query("SELECT * FROM __heads"), "");
+  Hash root{};
+  root[31] = std::byte{7};
+  const TimestampUs then{1'600'000'000'000'000};
+  world.log.signed_heads = {
+      {.size = 1, .root = root, .signed_at = then, .signatures = "a\n"},
+      {.size = 2,
+       .root = root,
+       .signed_at = then,
+       .signatures = "a\nb\n",
+       .witnesses = 1,
+       .anchors = 3,
+       .last_anchor = then},
+      // By the clock of a machine that is ahead of this one.
+      {.size = 9, .anchors = 1, .last_anchor = TimestampUs{1ULL << 60U}},
+  };
+  EXPECT_EQ(world.query("SELECT size, typeof(root), hex(root) LIKE '%07', timestamp, state_digest, "
+                        "signatures, witnesses, anchors FROM __heads WHERE size < 9 "
+                        "ORDER BY size DESC"),
+            "2|blob|1|2020-09-13T12:26:40Z|NULL|a\nb\n|1|3;"
+            "1|blob|1|2020-09-13T12:26:40Z|NULL|a\n|0|0");
+  const std::string age = world.query("SELECT last_anchor_age_s FROM __heads ORDER BY size");
+  EXPECT_TRUE(age.starts_with("NULL;10000000") && age.ends_with(";0")) << age;
+  EXPECT_EQ(world.query("SELECT r.position, h.anchors FROM __records r JOIN __heads h "
+                        "ON h.size = r.position ORDER BY 1"),
+            "1|0;2|3");
+  EXPECT_EQ(world.query("SELECT max(size) FROM __heads WHERE timestamp > "
+                        "TIMESTAMP '2020-01-01 00:00:00Z'"),
+            "2");
+  // Of trees that were there then.
+  EXPECT_EQ(world.query("SELECT size FROM __heads AS OF POSITION 1"), "1");
+  EXPECT_EQ(world.query("SELECT size FROM __heads ORDER BY 1", {}, Position{2}), "1;2");
+  EXPECT_EQ(error_of_query("DELETE FROM __heads"), "sql.read_only");
+  EXPECT_EQ(error_of_query("VERIFY SELECT * FROM __heads"), "sql.unsupported");
+  // A writer's statement reads them too.
+  world.run("INSERT INTO t SELECT 10 + size FROM __heads WHERE size < 9");
+  EXPECT_EQ(world.query("SELECT id FROM t"), "1;11;12");
+}
+
 TEST_F(Reading, BudgetsAndInterrupts) {
   world.ddl("CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)");
   world.run("INSERT INTO t (id, a) VALUES (1, 'xxxxxxxxxx'), (2, 'y'), (3, 'z')");

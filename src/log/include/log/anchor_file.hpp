@@ -103,9 +103,10 @@ struct AnchorScan {
 
 class AnchorFile {
  public:
-  // A log that was never anchored has no file, and gets none by being opened. Reads all of it: an
-  // anchor that is damaged is an error.
-  [[nodiscard]] static Result<AnchorFile> open(env::Storage& storage, LogName name);
+  // A log that was never anchored has no file, and gets none by being opened. Reads all of it, and
+  // shows each to `found`: an anchor that is damaged is an error.
+  [[nodiscard]] static Result<AnchorFile> open(
+      env::Storage& storage, LogName name, const std::function<void(const Anchor&)>& found = {});
 
   [[nodiscard]] std::uint64_t count() const { return count_; }
   // The one whose time is the latest.

@@ -39,6 +39,26 @@ class Receipts {
   [[nodiscard]] virtual Result<std::string> of(Position position) = 0;
 };
 
+// A head the log has signed, and what is known here of it elsewhere.
+struct LogHead {
+  std::uint64_t size = 0;
+  Hash root{};
+  TimestampUs signed_at;
+  std::string signatures;  // the lines of the signed note: the log's, then the witnesses'
+  std::uint64_t witnesses = 0;
+  std::uint64_t anchors = 0;
+  std::optional<TimestampUs> last_anchor;
+};
+
+// The heads of one moment; none is ever taken back.
+class LogHeads {
+ public:
+  virtual ~LogHeads() = default;
+  [[nodiscard]] virtual std::uint64_t count() const = 0;
+  // Number `index`, 0 to count() - 1, in the order in which they were signed.
+  [[nodiscard]] virtual Result<LogHead> read(std::uint64_t index) = 0;
+};
+
 class LogSource {
  public:
   virtual ~LogSource() = default;
@@ -48,14 +68,18 @@ class LogSource {
   // every item, the body commitment, the entry's leaf, and that this leaf is in the log's tree. An
   // `integrity.*` that names what is not so.
   [[nodiscard]] virtual Result<OpenedRecord> read_proved(Position position) = 0;
-  // In the newest signed tree if it holds `at_least`, else the log is signed as it is now. For
-  // readers only: signing waits for a strand, which a writer's connection may be on.
-  [[nodiscard]] virtual Result<std::unique_ptr<Receipts>> receipts(Position at_least) = 0;
   // How an actor, and a record's kind, are shown; an unknown one by its id or number.
   [[nodiscard]] virtual std::string actor_name(const Id128& actor) = 0;
   [[nodiscard]] virtual std::string_view kind_name(std::uint16_t kind) = 0;
   // The change of a control payload, if it is one of the schema.
   [[nodiscard]] virtual Result<std::optional<catalog::Change>> schema_change(Bytes control) = 0;
+
+  // Who only reads a log has no proofs of it: `unavailable.closed`.
+  //
+  // In the newest signed tree if it holds `at_least`, else the log is signed as it is now. For
+  // readers only: signing waits for a strand, which a writer's connection may be on.
+  [[nodiscard]] virtual Result<std::unique_ptr<Receipts>> receipts(Position at_least);
+  [[nodiscard]] virtual Result<std::unique_ptr<LogHeads>> heads();
 };
 
 }  // namespace kimberlite::projection

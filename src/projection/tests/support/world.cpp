@@ -55,6 +55,20 @@ Result<std::unique_ptr<Receipts>> Log::receipts(Position at_least) {
   };
   return std::make_unique<Texts>(at_least);
 }
+
+Result<std::unique_ptr<LogHeads>> Log::heads() {
+  class Listed final : public LogHeads {
+   public:
+    explicit Listed(std::vector<LogHead> heads) : heads_(std::move(heads)) {}
+    std::uint64_t count() const override { return heads_.size(); }
+    Result<LogHead> read(std::uint64_t index) override { return heads_.at(index); }
+
+   private:
+    std::vector<LogHead> heads_;
+  };
+  return std::make_unique<Listed>(signed_heads);
+}
+
 std::string Log::actor_name(const Id128& /*actor*/) { return "alice"; }
 std::string_view Log::kind_name(std::uint16_t kind) { return kind == 3 ? "ddl" : "write"; }
 

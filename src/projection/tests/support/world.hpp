@@ -45,7 +45,10 @@ class Log final : public LogSource {
   [[nodiscard]] std::string_view kind_name(std::uint16_t kind) override;
   [[nodiscard]] Result<std::optional<catalog::Change>> schema_change(Bytes control) override;
 
+  [[nodiscard]] Result<std::unique_ptr<LogHeads>> heads() override;
+
   std::deque<Kept> records;  // of positions 1, 2, …
+  std::vector<LogHead> signed_heads;
   std::uint64_t reads = 0;
   std::set<Position> erased;  // the key of their item is gone
 };

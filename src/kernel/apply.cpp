@@ -106,8 +106,25 @@ class ControlCheck {
            epoch.old_log_id == lane.log_id && knows_old_tree(epoch, lane.head) &&
            (!epoch.actor || (*this)(*epoch.actor));
   }
+  bool operator()(const PublishHeads& published) const {
+    if (command_.tenant != TenantId{} || published.heads.empty()) return false;
+    std::pair last{TenantId{}, Lane::data};  // the cluster's own, which stands in none
+    return published.heads.size() <= published_heads_max &&
+           std::ranges::all_of(published.heads, [&](const PublishedHead& head) {
+             const std::pair place{head.tenant, head.lane};
+             return std::exchange(last, place) < place && is_tree(head);
+           });
+  }
 
  private:
+  [[nodiscard]] bool is_tree(const PublishedHead& head) const {
+    const TenantState* tenant = state_.tenant(head.tenant);
+    if (tenant == nullptr || std::to_underlying(head.lane) >= lane_count) return false;
+    const LaneState& lane = tenant->lane(head.lane);
+    const std::uint64_t size = lane.head.position.value();
+    return head.log_id == lane.log_id && head.size > 0 && head.size <= size &&
+           (head.size < size || head.root == lane.head.frontier.root());
+  }
   [[nodiscard]] static bool knows_old_tree(const BeginEpoch& epoch, const record::Head& kept) {
     const std::uint64_t size = kept.position.value();
     if (epoch.old_size < size || (epoch.old_size == 0) != all_zero(epoch.old_root)) return false;
@@ -233,6 +250,7 @@ class ControlEffect {
     ++lane.epoch;
     if (epoch.actor) (*this)(*epoch.actor);
   }
+  void operator()(const PublishHeads& /*published*/) const {}
 
  private:
   State& state_;
@@ -342,6 +360,8 @@ std::string_view kind_name(std::uint16_t kind) {
       return "set_sealed";
     case Kind::begin_epoch:
       return "begin_epoch";
+    case Kind::publish_heads:
+      return "publish_heads";
   }
   return "unknown";
 }

@@ -44,6 +44,16 @@ class ControlWriter {
     to_.u8(epoch.actor ? 1 : 0);
     if (epoch.actor) (*this)(*epoch.actor);
   }
+  void operator()(const PublishHeads& published) {
+    to_.u32(static_cast<std::uint32_t>(published.heads.size()));
+    for (const PublishedHead& head : published.heads) {
+      to_.id(head.tenant);
+      to_.u16(std::to_underlying(head.lane));
+      to_.bytes(head.log_id);
+      to_.u64(head.size);
+      to_.bytes(head.root);
+    }
+  }
 
  private:
   Writer& to_;
@@ -94,6 +104,22 @@ BeginEpoch read_epoch(Reader& from) {
   return epoch;
 }
 
+PublishHeads read_heads(Reader& from) {
+  PublishHeads published;
+  const std::uint32_t count = from.u32();
+  if (count > published_heads_max) from.fail();
+  for (std::uint32_t i = 0; i < count && !from.failed(); ++i) {
+    PublishedHead& head = published.heads.emplace_back();
+    head.tenant = from.id<TenantId>();
+    head.lane = static_cast<Lane>(from.u16());
+    if (std::to_underlying(head.lane) >= lane_count) from.fail();
+    head.log_id = from.array<16>();
+    head.size = from.u64();
+    head.root = from.array<32>();
+  }
+  return published;
+}
+
 Control read_control(Reader& from, Kind kind) {
   switch (kind) {
     case Kind::ddl: {
@@ -119,6 +145,8 @@ Control read_control(Reader& from, Kind kind) {
     }
     case Kind::begin_epoch:
       return read_epoch(from);
+    case Kind::publish_heads:
+      return read_heads(from);
     case Kind::write:
     case Kind::append:
       break;
@@ -130,9 +158,9 @@ Control read_control(Reader& from, Kind kind) {
 }  // namespace
 
 Kind kind_of(const Control& control) {
-  constexpr std::array kinds{Kind::ddl,        Kind::add_actor, Kind::create_tenant,
-                             Kind::rotate_key, Kind::set_quota, Kind::set_sealed,
-                             Kind::begin_epoch};
+  constexpr std::array kinds{Kind::ddl,         Kind::add_actor,    Kind::create_tenant,
+                             Kind::rotate_key,  Kind::set_quota,    Kind::set_sealed,
+                             Kind::begin_epoch, Kind::publish_heads};
   static_assert(kinds.size() == std::variant_size_v<Control>);
   return kinds[control.index()];
 }

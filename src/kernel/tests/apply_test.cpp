@@ -278,6 +278,42 @@ TEST(Apply, RefusesControlsThatContradictTheState) {
   EXPECT_TRUE(refuses([](BeginEpoch& epoch) { epoch.actor = AddActor{}; }));
 }
 
+TEST(Apply, PublishesHeadsOfTreesThatAreThere) {
+  Cluster cluster;
+  cluster.populate(1);
+  const State& state = cluster.state;
+  ASSERT_EQ(cluster.run(sample::write(state, first_tenant)), Refusal::none);
+  const PublishHeads good = sample::heads(state);
+  ASSERT_EQ(good.heads.size(), 1U);
+  ASSERT_GT(good.heads[0].size, 1U);
+  const auto in = [&](TenantId tenant, const PublishHeads& heads) {
+    return refused(cluster, sample::control(state, tenant, heads));
+  };
+  EXPECT_EQ(in(first_tenant, good), Refusal::bad_control) << "the cluster's log alone has them";
+  EXPECT_EQ(in(cluster_tenant, PublishHeads{}), Refusal::bad_control);
+  const auto refuses = [&](auto change) {
+    PublishHeads heads = good;
+    change(heads.heads);
+    return in(cluster_tenant, heads) == Refusal::bad_control;
+  };
+  using Heads = std::vector<PublishedHead>;
+  EXPECT_TRUE(refuses([](Heads& heads) { ++heads[0].size; })) << "more than there is";
+  EXPECT_TRUE(refuses([](Heads& heads) { heads[0].size = 0; }));
+  EXPECT_TRUE(refuses([](Heads& heads) { heads[0].root[0] ^= std::byte{1}; }));
+  EXPECT_TRUE(refuses([](Heads& heads) { heads[0].log_id[0] ^= std::byte{1}; }));
+  EXPECT_TRUE(refuses([](Heads& heads) { heads[0].tenant = TenantId{2}; }));
+  EXPECT_TRUE(refuses([](Heads& heads) { heads[0].lane = Lane::access; })) << "it has no record";
+  EXPECT_TRUE(refuses([](Heads& heads) { heads.push_back(heads[0]); })) << "twice";
+  EXPECT_TRUE(refuses([&](Heads& heads) {
+    const LaneState& own = state.tenant(cluster_tenant)->lane(Lane::data);
+    heads = {{cluster_tenant, Lane::data, own.log_id, 1, {}}};
+  })) << "its own tree cannot stand in it";
+  // Evaluated before a record that came first: a tree there was is one to publish.
+  Request early = sample::control(state, cluster_tenant, good);
+  ASSERT_EQ(cluster.run(sample::write(state, first_tenant)), Refusal::none);
+  EXPECT_EQ(cluster.run(early), Refusal::none);
+}
+
 TEST(Apply, HoldsTheStorageQuota) {
   Cluster cluster;
   cluster.populate(1);
@@ -355,9 +391,9 @@ TEST(Apply, BeginsAnEpochWithItsFirstRecord) {
 }
 
 TEST(Apply, NamesEveryKindAndRefusal) {
-  for (std::uint16_t kind = 1; kind <= 9; ++kind) EXPECT_NE(kind_name(kind), "unknown") << kind;
+  for (std::uint16_t kind = 1; kind <= 10; ++kind) EXPECT_NE(kind_name(kind), "unknown") << kind;
   EXPECT_EQ(kind_name(0), "unknown");
-  EXPECT_EQ(kind_name(10), "unknown");
+  EXPECT_EQ(kind_name(11), "unknown");
   EXPECT_EQ(error_of(Refusal::quota, first_tenant).code(), Code::limit_quota);
   EXPECT_EQ(error_of(Refusal::sealed, first_tenant).code(), Code::policy_sealed);
   EXPECT_EQ(error_of(Refusal::not_found, first_tenant).code(), Code::not_found_tenant);

@@ -54,9 +54,11 @@ class Generator {
   }
   Request of_cluster(const State& state) {
     const TenantId target{below(state.tenant_count())};
-    switch (below(4)) {
+    switch (below(5)) {
       case 0:
         return sample::control(state, TenantId{}, SetQuota{target, below(3) * 4000});
+      case 3:
+        return sample::control(state, TenantId{}, sample::heads(state));
       case 1:
         return sample::control(state, TenantId{}, SetSealed{target, below(3) == 0});
       case 2:

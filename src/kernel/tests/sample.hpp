@@ -72,6 +72,21 @@ inline BeginEpoch epoch(const State& state, TenantId tenant, const Id128& log_id
   return begins;
 }
 
+// Of every log that has records.
+inline PublishHeads heads(const State& state) {
+  PublishHeads published;
+  for (std::uint64_t tenant = 1; tenant < state.tenant_count(); ++tenant) {
+    for (const Lane lane : {Lane::data, Lane::access}) {
+      const LaneState& log = state.tenant(TenantId{tenant})->lane(lane);
+      const std::uint64_t size = log.head.position.value();
+      if (size == 0) continue;
+      published.heads.push_back(
+          {TenantId{tenant}, lane, log.log_id, size, log.head.frontier.root()});
+    }
+  }
+  return published;
+}
+
 inline Request control(const State& state, TenantId tenant, Control change) {
   Request made = request(state, tenant, kind_of(change));
   made.items = {item(record::ItemKind::control, control_key)};

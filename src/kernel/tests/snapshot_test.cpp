@@ -148,12 +148,14 @@ std::vector<Control> controls() {
           SetQuota{TenantId{1}, 5},
           SetSealed{TenantId{1}, true},
           BeginEpoch{sample::id(9), OpNumber{3}, OpNumber{4}, sample::id(8), 7, Hash{std::byte{1}},
-                     sample::actor(12)}};
+                     sample::actor(12)},
+          PublishHeads{{{TenantId{1}, Lane::data, sample::id(9), 7, Hash{std::byte{1}}}}}};
 }
 
 TEST(Control, RoundTripsAndAcceptsNoOtherBytes) {
   std::vector<Control> all = controls();
   all.emplace_back(BeginEpoch{sample::id(9), {}, {}, sample::id(8), 0, {}, {}});
+  all.emplace_back(PublishHeads{});
   for (const Control& control : all) {
     const Buffer bytes = encode_control(control);
     const Result<Control> decoded = decode_control(bytes);

@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "base/bytes.hpp"
 #include "base/result.hpp"
@@ -25,15 +26,16 @@ namespace kimberlite::kernel {
 
 // Kind numbers of commands and of the entries they become; never reused.
 enum class Kind : std::uint16_t {
-  write = 1,          // row changes of a statement, list or transaction
-  append = 2,         // events
-  ddl = 3,            // catalog::Change
-  add_actor = 4,      // AddActor
-  create_tenant = 5,  // CreateTenant, of tenant 0
-  rotate_key = 6,     // RotateKey
-  set_quota = 7,      // SetQuota, of tenant 0
-  set_sealed = 8,     // SetSealed, of tenant 0
-  begin_epoch = 9,    // BeginEpoch, in any lane
+  write = 1,           // row changes of a statement, list or transaction
+  append = 2,          // events
+  ddl = 3,             // catalog::Change
+  add_actor = 4,       // AddActor
+  create_tenant = 5,   // CreateTenant, of tenant 0
+  rotate_key = 6,      // RotateKey
+  set_quota = 7,       // SetQuota, of tenant 0
+  set_sealed = 8,      // SetSealed, of tenant 0
+  begin_epoch = 9,     // BeginEpoch, in any lane
+  publish_heads = 10,  // PublishHeads, of tenant 0
 };
 // "write", "append", …; "unknown" for a number that is none.
 [[nodiscard]] std::string_view kind_name(std::uint16_t kind);
@@ -86,8 +88,26 @@ struct BeginEpoch {
   friend bool operator==(const BeginEpoch&, const BeginEpoch&) = default;
 };
 
+// The tree of one log, as it was when this was made.
+struct PublishedHead {
+  TenantId tenant;
+  Lane lane = Lane::data;
+  Id128 log_id{};
+  std::uint64_t size = 0;
+  Hash root{};
+  friend bool operator==(const PublishedHead&, const PublishedHead&) = default;
+};
+// Trees of logs that changed, by ascending (tenant, lane): whoever signs the cluster's log with
+// this record in it signs all of them. Never the cluster's own data lane. Of the present epoch,
+// with no more records than there are, and with the root there is if it is the log as it stands.
+struct PublishHeads {
+  std::vector<PublishedHead> heads;
+  friend bool operator==(const PublishHeads&, const PublishHeads&) = default;
+};
+inline constexpr std::size_t published_heads_max = 4096;
+
 using Control = std::variant<catalog::Change, AddActor, CreateTenant, RotateKey, SetQuota,
-                             SetSealed, BeginEpoch>;
+                             SetSealed, BeginEpoch, PublishHeads>;
 
 // The kind a command with this control has.
 [[nodiscard]] Kind kind_of(const Control& control);

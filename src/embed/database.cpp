@@ -53,9 +53,11 @@ Result<std::unique_ptr<Database>> Database::open(std::string_view directory,
       std::make_unique<OpenDatabase<platform::LinuxEnv>>(std::string{directory}, executor_options);
   const env::Env env = database->env();
   platform::LinuxStorage files{""};
-  const engine::Options engine_options{.actor = local_actor(),
-                                       .holder = holder_text("a program that embeds Kimberlite"),
-                                       .strict_journal = options.strict_journal};
+  const engine::Options engine_options{
+      .actor = local_actor(),
+      .holder = holder_text("a program that embeds Kimberlite"),
+      .strict_journal = options.strict_journal,
+      .cluster_head_every_ns = options.cluster_heads ? engine::cluster_head_every_ns : 0};
   Result<Id128> cluster = engine::Database::cluster_of(env.storage);
   if (!cluster && cluster.error().code() == Code::usage_not_ours && options.create) {
     engine::CreateOptions create{.tenant = options.tenant,

@@ -9,6 +9,7 @@
 #include "core.hpp"
 #include "crypto/blake3.hpp"
 #include "files.hpp"
+#include "head_publisher.hpp"
 #include "kernel/snapshot.hpp"
 #include "request_id.hpp"
 #include "session.hpp"
@@ -36,6 +37,8 @@ class LocalDatabase final : public Database {
   Result<std::string> dump(std::string_view name, Position position) override;
   Result<std::vector<ProjectionSum>> sums(std::string_view name) override;
   Status close() override;
+  // Begins to make heads of the cluster.
+  [[nodiscard]] Status publish_heads();
 
  private:
   [[nodiscard]] Result<Tenant*> tenant(TenantId id, std::string_view name);
@@ -49,6 +52,7 @@ class LocalDatabase final : public Database {
   kernel::Actor description_;
   std::mutex mutex_;  // of what follows
   std::map<TenantId, std::unique_ptr<Tenant>> tenants_;
+  std::unique_ptr<HeadPublisher> publisher_;  // none: no heads of the cluster are asked for
   bool closed_ = false;
 };
 
@@ -214,6 +218,17 @@ Result<std::vector<ProjectionSum>> LocalDatabase::sums(std::string_view name) {
   return found->sums();
 }
 
+Status LocalDatabase::publish_heads() {
+  const std::scoped_lock lock{mutex_};
+  KIMBERLITE_TRY(Tenant * cluster, tenant(TenantId{0}, ""));
+  const kernel::Actor process{"kimberlite", "process", kernel::ActorKind::system};
+  Principal principal{.actor = cluster->actor(process), .description = process};
+  core_->env().random.fill(principal.session);
+  publisher_ = std::make_unique<HeadPublisher>(*core_, *cluster, std::move(principal),
+                                               core_->options().cluster_head_every_ns);
+  return publisher_->start();
+}
+
 // A projection that nobody opened since a crash still has its write-ahead log, torn perhaps; only a
 // directory without any can be verified to the last byte. Opening it mends it; a failure is the
 // next opener's to report.
@@ -236,6 +251,7 @@ void LocalDatabase::open_unsettled() {
 Status LocalDatabase::close() {
   const std::scoped_lock lock{mutex_};
   if (closed_) return {};
+  if (publisher_ != nullptr) publisher_->stop();
   open_unsettled();
   closed_ = true;
   while (core_->env().executor.run_one(0)) {
@@ -348,7 +364,9 @@ Result<TenantInfo> Database::create(env::Env env, keystore::MasterKey& master,
 Result<std::unique_ptr<Database>> Database::open(env::Env env, keystore::MasterKey& master,
                                                  const Options& options) {
   KIMBERLITE_TRY(auto core, Core::open(env, master, options));
-  return std::unique_ptr<Database>{std::make_unique<LocalDatabase>(std::move(core), options)};
+  auto database = std::make_unique<LocalDatabase>(std::move(core), options);
+  if (options.cluster_head_every_ns > 0) KIMBERLITE_CHECK(database->publish_heads());
+  return std::unique_ptr<Database>{std::move(database)};
 }
 
 }  // namespace kimberlite::engine

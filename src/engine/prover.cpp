@@ -21,19 +21,21 @@ Prover::Book& Prover::book_of(const Key& key) {
   return *slot;
 }
 
-kernel::LaneState Prover::committed(const Key& key) {
-  kernel::LaneState lane;
-  core_.run([&](Core& core) { lane = core.state().tenant(key.first)->lane(key.second); });
-  return lane;
+Prover::Committed Prover::committed(const Key& key) {
+  Committed now;
+  core_.run([&](Core& core) {
+    now = {core.state().tenant(key.first)->lane(key.second), core.epochs_begun()};
+  });
+  return now;
 }
 
-Status Prover::open(const Key& key, Book& book) {
-  const std::uint64_t epochs_begun = core_.epochs_begun();
-  if (book.file && book.epochs_begun == epochs_begun) return {};
+Status Prover::open(const Key& key, Book& book, const Committed& committed) {
+  // Who asked earlier and came later has nothing new to say.
+  if (book.file && book.epochs_begun >= committed.epochs_begun) return {};
   book.file.reset();
   KIMBERLITE_TRY(log::HeadFile file,
                  log::HeadFile::open(core_.env().storage, name_of(key.first, key.second)));
-  const kernel::LaneState lane = committed(key);
+  const kernel::LaneState& lane = committed.lane;
   const std::optional<log::StoredHead>& newest = file.newest();
   if (newest && newest->log_id == lane.log_id) {
     const auto where = [&](Error&& error) {
@@ -57,7 +59,7 @@ Status Prover::open(const Key& key, Book& book) {
   }
   // Heads of an earlier epoch stay in the file, and count for nothing here.
   book.current = newest && newest->log_id == lane.log_id;
-  book.epochs_begun = epochs_begun;
+  book.epochs_begun = committed.epochs_begun;
   book.file.emplace(std::move(file));
   return {};
 }
@@ -66,40 +68,60 @@ Result<keystore::SigningKeyPtr> Prover::signer(const Key& key, const kernel::Lan
   return core_.keys().signing_key(key.first, {static_cast<std::uint16_t>(key.second), lane.epoch});
 }
 
-Result<log::StoredHead> Prover::head_in(const Key& key, Book& book, Position at_least) {
-  KIMBERLITE_CHECK(open(key, book));
+std::optional<log::StoredHead> Prover::cached(const Book& book, Position at_least) const {
+  if (!book.file || !book.current || book.epochs_begun != core_.epochs_begun()) return std::nullopt;
   const std::optional<log::StoredHead>& newest = book.file->newest();
-  if (book.current && at_least.value() > 0 && newest->tree.size >= at_least.value()) return *newest;
+  if (at_least.value() == 0 || newest->tree.size < at_least.value()) return std::nullopt;
+  return newest;
+}
 
-  const kernel::LaneState lane = committed(key);
+Result<log::StoredHead> Prover::head_in(const Key& key, Book& book, Position at_least,
+                                        const Committed& committed) {
+  KIMBERLITE_CHECK(open(key, book, committed));
+  if (auto known = cached(book, at_least)) return *std::move(known);
+  if (book.epochs_begun != committed.epochs_begun) {
+    return Error{Code::unavailable_busy, "a new epoch of the log has just begun"}.next("try again");
+  }
+  const kernel::LaneState& lane = committed.lane;
   const std::uint64_t size = lane.head.position.value();
   if (size == 0 || at_least.value() > size) {
     return Error{Code::not_found_position, "there is no position {}",
                  std::max<std::uint64_t>(1, at_least.value())}
         .why("the log ends at {}", size);
   }
-  if (book.current && newest->log_id == lane.log_id && newest->tree.size == size) return *newest;
+  const std::optional<log::StoredHead>& newest = book.file->newest();
+  if (book.current && newest->log_id == lane.log_id && newest->tree.size >= size) return *newest;
   KIMBERLITE_TRY(const keystore::SigningKeyPtr with, signer(key, lane));
   const log::StoredHead signed_head =
       log::sign(lane.log_id, log::tree_of(lane.head), core_.env().clock.realtime(), *with);
-  {
-    const std::scoped_lock lock{book.appending};
-    KIMBERLITE_CHECK(book.file->append(signed_head));
-  }
+  KIMBERLITE_CHECK(book.file->append(signed_head));
   book.current = true;
   return signed_head;
 }
 
 Result<log::StoredHead> Prover::head(TenantId tenant, kernel::Lane lane, Position at_least) {
   Book& book = book_of({tenant, lane});
+  {
+    const std::scoped_lock lock{book.mutex};
+    if (auto known = cached(book, at_least)) return *std::move(known);
+  }
+  const Committed now = committed({tenant, lane});
   const std::scoped_lock lock{book.mutex};
-  return head_in({tenant, lane}, book, at_least);
+  return head_in({tenant, lane}, book, at_least, now);
+}
+
+Result<log::StoredHead> Prover::sign(TenantId tenant, kernel::Lane lane,
+                                     const Committed& committed) {
+  Book& book = book_of({tenant, lane});
+  const std::scoped_lock lock{book.mutex};
+  return head_in({tenant, lane}, book, Position{}, committed);
 }
 
 Result<log::StoredHead> Prover::stored(TenantId tenant, kernel::Lane lane, std::uint64_t size) {
   Book& book = book_of({tenant, lane});
+  const Committed now = committed({tenant, lane});
   const std::scoped_lock lock{book.mutex};
-  KIMBERLITE_CHECK(open({tenant, lane}, book));
+  KIMBERLITE_CHECK(open({tenant, lane}, book, now));
   const std::optional<log::StoredHead>& newest = book.file->newest();
   std::optional<log::StoredHead> found;
   if (newest) {
@@ -116,8 +138,9 @@ Result<log::StoredHead> Prover::stored(TenantId tenant, kernel::Lane lane, std::
 Result<std::vector<log::StoredHead>> Prover::list(TenantId tenant, kernel::Lane lane,
                                                   std::size_t limit) {
   Book& book = book_of({tenant, lane});
+  const Committed now = committed({tenant, lane});
   const std::scoped_lock lock{book.mutex};
-  KIMBERLITE_CHECK(open({tenant, lane}, book));
+  KIMBERLITE_CHECK(open({tenant, lane}, book, now));
   std::vector<log::StoredHead> heads;
   for (std::uint64_t i = book.file->count(); i > 0 && heads.size() < limit; --i) {
     KIMBERLITE_TRY(const log::StoredHead head, book.file->read(i - 1));
@@ -127,14 +150,15 @@ Result<std::vector<log::StoredHead>> Prover::list(TenantId tenant, kernel::Lane 
 }
 
 Result<HeadList> Prover::heads(TenantId tenant, kernel::Lane lane) {
-  const std::scoped_lock lock{book_of({tenant, lane}).appending};
+  const std::scoped_lock lock{book_of({tenant, lane}).mutex};
   return HeadList::open(core_.env().storage, name_of(tenant, lane));
 }
 
 Status Prover::check(TenantId tenant, kernel::Lane lane) {
   Book& book = book_of({tenant, lane});
+  const Committed now = committed({tenant, lane});
   const std::scoped_lock lock{book.mutex};
-  return open({tenant, lane}, book);
+  return open({tenant, lane}, book, now);
 }
 
 Result<record::Recorded> Prover::recorded(const Key& key, Position position,
@@ -178,7 +202,7 @@ Result<record::CoseReceipt> Prover::cose_receipt(TenantId tenant, kernel::Lane l
                                                  Position position,
                                                  std::optional<std::uint32_t> item) {
   KIMBERLITE_TRY(const log::StoredHead signed_head, head(tenant, lane, position));
-  const kernel::LaneState now = committed({tenant, lane});
+  const kernel::LaneState now = committed({tenant, lane}).lane;
   if (now.log_id != signed_head.log_id) {
     return Error{Code::unavailable_busy, "a new epoch of the log has just begun"}.next("try again");
   }
@@ -219,8 +243,9 @@ Result<log::AnchorFile*> Prover::anchors_of(const Key& key, Book& book) {
 Status Prover::add_anchor(TenantId tenant, kernel::Lane lane, const log::Anchor& anchor) {
   const Key key{tenant, lane};
   Book& book = book_of(key);
+  const Committed now = committed(key);
   const std::scoped_lock lock{book.mutex};
-  KIMBERLITE_CHECK(open(key, book));
+  KIMBERLITE_CHECK(open(key, book, now));
   KIMBERLITE_TRY(const std::optional<log::StoredHead> head,
                  book.file->first_with(anchor.log_id, anchor.tree.size));
   if (!head || head->tree.size != anchor.tree.size) {
@@ -230,7 +255,6 @@ Status Prover::add_anchor(TenantId tenant, kernel::Lane lane, const log::Anchor&
   }
   KIMBERLITE_CHECK(log::check_evidence(anchor, *head));
   KIMBERLITE_TRY(log::AnchorFile * file, anchors_of(key, book));
-  const std::scoped_lock appending{book.appending};
   return file->append(anchor);
 }
 
@@ -238,9 +262,10 @@ Result<std::uint64_t> Prover::witnessed(TenantId tenant, kernel::Lane lane,
                                         std::string_view witness) {
   const Key key{tenant, lane};
   Book& book = book_of(key);
+  const Committed now = committed(key);
   const std::scoped_lock lock{book.mutex};
   KIMBERLITE_TRY(const log::AnchorFile* file, anchors_of(key, book));
-  return file->witnessed(committed(key).log_id, witness);
+  return file->witnessed(now.lane.log_id, witness);
 }
 
 Result<Prover::Anchors> Prover::anchors(TenantId tenant, kernel::Lane lane) {

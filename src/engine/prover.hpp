@@ -6,8 +6,8 @@
 //                                                                     [kept: open, head]
 // (P3) Only committed records are signed: the size is that of the kernel's head.     [kept: head]
 //
-// Thread rule: thread-safe; all but `heads` for callers' threads only: a task of a strand would
-// wait for itself.
+// Thread rule: thread-safe. `heads` and `sign` also for tasks of strands; for all others a task
+// would wait for itself, as they ask the core's strand. Who holds a book waits for the disk alone.
 #pragma once
 
 #include <map>
@@ -43,7 +43,15 @@ class Prover {
   // The newest `limit` of them, the newest first.
   [[nodiscard]] Result<std::vector<log::StoredHead>> list(TenantId tenant, kernel::Lane lane,
                                                           std::size_t limit);
-  // All of them, of all epochs, whether the log extends them or not. Also for tasks of a strand.
+  // As `head` of position 0, with what the core's strand knew to be committed: if the log has
+  // signed more since, that.
+  struct Committed {
+    kernel::LaneState lane;
+    std::uint64_t epochs_begun = 0;
+  };
+  [[nodiscard]] Result<log::StoredHead> sign(TenantId tenant, kernel::Lane lane,
+                                             const Committed& committed);
+  // All of them, of all epochs, whether the log extends them or not.
   [[nodiscard]] Result<HeadList> heads(TenantId tenant, kernel::Lane lane);
   // Whether the log extends what it signed; also done before anything is signed.
   [[nodiscard]] Status check(TenantId tenant, kernel::Lane lane);
@@ -80,9 +88,6 @@ class Prover {
  private:
   struct Book {
     std::mutex mutex;
-    // Held by who appends to a file, or lists what stands in them: what is listed is durable. Who
-    // has it waits for the disk alone.
-    std::mutex appending;
     std::optional<log::HeadFile> file;       // none: not opened yet
     bool current = false;                    // the newest head in it is of the log's present epoch
     std::uint64_t epochs_begun = 0;          // of the core, when it was opened
@@ -90,13 +95,15 @@ class Prover {
   };
   using Key = std::pair<TenantId, kernel::Lane>;
   [[nodiscard]] Book& book_of(const Key& key);
-  // With the book's mutex held.
-  [[nodiscard]] Status open(const Key& key, Book& book);
+  // With the book's mutex held; what is committed was asked for before.
+  [[nodiscard]] Status open(const Key& key, Book& book, const Committed& committed);
   [[nodiscard]] Result<log::AnchorFile*> anchors_of(const Key& key, Book& book);
-  [[nodiscard]] Result<log::StoredHead> head_in(const Key& key, Book& book, Position at_least);
+  [[nodiscard]] Result<log::StoredHead> head_in(const Key& key, Book& book, Position at_least,
+                                                const Committed& committed);
+  [[nodiscard]] std::optional<log::StoredHead> cached(const Book& book, Position at_least) const;
   [[nodiscard]] Result<record::Recorded> recorded(const Key& key, Position position,
                                                   std::optional<std::uint32_t> item);
-  [[nodiscard]] kernel::LaneState committed(const Key& key);
+  [[nodiscard]] Committed committed(const Key& key);
   // The key that signs for the log as it is in `lane`.
   [[nodiscard]] Result<keystore::SigningKeyPtr> signer(const Key& key,
                                                        const kernel::LaneState& lane);

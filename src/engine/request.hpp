@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -68,6 +69,8 @@ struct Request {
   std::optional<Result<Outcome>> result;
   projection::Evaluated evaluated;
   Signal done;
+  // In the place of `done`, on the tenant's strand: for who does not wait. May destroy the request.
+  std::move_only_function<void()> answered;
 };
 
 }  // namespace kimberlite::engine

@@ -28,9 +28,13 @@ Tenant::~Tenant() {
 // ---- from other threads -------------------------------------------------------------------------
 
 void Tenant::submit(Request& request) {
-  core_.env().executor.post(strand(), [this, &request] { enqueue(request); });
+  post(request);
   core_.driver().wait(request.done);
   KIMBERLITE_ASSERT(request.result);
+}
+
+void Tenant::post(Request& request) {
+  core_.env().executor.post(strand(), [this, &request] { enqueue(request); });
 }
 
 Id128 Tenant::actor(const kernel::Actor& description) {
@@ -158,7 +162,9 @@ void Tenant::drain() {
 
 void Tenant::answer(Request& request, Result<Outcome> result) {
   request.result.emplace(std::move(result));
-  core_.driver().set(request.done);
+  if (!request.answered) return core_.driver().set(request.done);
+  auto answered = std::move(request.answered);
+  answered();
 }
 
 bool Tenant::must_add_actor(const Request& request) const {
@@ -292,6 +298,10 @@ void Tenant::complete(InFlight& batch, const BatchResult& result) {
   done.reserve(batch.evaluations.size());
   for (Evaluation& evaluation : batch.evaluations) {
     place(evaluation, result);
+    if (evaluation.request->answered) {
+      answer(*evaluation.request, std::move(evaluation.outcome));
+      continue;
+    }
     evaluation.request->result.emplace(std::move(evaluation.outcome));
     done.push_back(&evaluation.request->done);
   }

@@ -47,6 +47,8 @@ class Tenant {
   [[nodiscard]] Status open();
   // Waits for the answer; the calling thread drives meanwhile.
   void submit(Request& request);
+  // Waits for nothing: the request has `answered`, and is there until that was called.
+  void post(Request& request);
   // The actor of this name and method; drawn now if there is none yet.
   [[nodiscard]] Id128 actor(const kernel::Actor& description);
   // A reader that sees every acknowledged write.

@@ -51,6 +51,9 @@ struct OpenOptions {
   // The file where the newest head of each log is remembered, outside of the directory; empty:
   // nothing is. One file may serve several directories.
   std::string heads_file = {};
+  // Once a second, if a log has changed, the trees of all that did are signed at once, in a head of
+  // the cluster's own log. For a program that stays and uses the database all the time.
+  bool cluster_heads = false;
 };
 
 // SQL text that was in the program when it was compiled, so no value can have been pasted into it.

@@ -233,7 +233,13 @@ struct Options {
   bool simulated = false;  // seeds SQLite's own generator from `Random`
   // A checkpoint is due after so many commands, and when half the ring is used.
   std::uint64_t checkpoint_commands = 1'000'000;
+  // So long after one head of the cluster the next is made, if a log has changed
+  // (head_publisher.hpp); 0: never. For a process that stays, and has a thread in some call most of
+  // the time.
+  std::uint64_t cluster_head_every_ns = 0;
 };
+inline constexpr std::uint64_t cluster_head_every_ns =
+    1'000'000'000;  // what a server is to ask for
 
 struct CreateOptions {
   std::string tenant = "main";

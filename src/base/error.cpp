@@ -156,6 +156,8 @@ std::string_view name(Code code) {
       return "integrity.new_epoch";
     case Code::integrity_anchor:
       return "integrity.anchor";
+    case Code::integrity_export:
+      return "integrity.export";
     case Code::unavailable_in_use:
       return "unavailable.in_use";
     case Code::unavailable_disk_low:

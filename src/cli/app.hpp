@@ -158,8 +158,8 @@ class App {
 // The findings of a report, as errors on stderr; `root` is put before their files.
 [[nodiscard]] Status print_findings(App& app, const engine::VerifyReport& report,
                                     std::string_view root);
-// Verifies what is no data directory: a file that stands by itself, or a directory of backups. The
-// exit status; nothing if the target is something else.
+// Verifies what is no data directory: a file that stands by itself, or a directory of backups or of
+// an export. The exit status; nothing if the target is something else.
 [[nodiscard]] Result<std::optional<int>> verify_other(App& app, const std::string& target,
                                                       const VerifyOptions& options);
 // Runs a verification with a progress line, and reports it; the exit status. `how` gets the rest of

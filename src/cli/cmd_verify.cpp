@@ -105,10 +105,6 @@ void append_report(std::string& text, const engine::VerifyReport& report,
   text += ']';
 }
 
-std::string plural(std::uint64_t count, std::string_view word) {
-  return fmt::format("{} {}{}", grouped(count), word, count == 1 ? "" : "s");
-}
-
 Status print_report(App& app, const engine::VerifyReport& report, std::string_view root,
                     std::uint64_t elapsed_us) {
   if (app.format() == Format::json || app.format() == Format::jsonl) {

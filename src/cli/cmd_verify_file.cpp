@@ -2,8 +2,11 @@
 #include <fmt/format.h>
 
 #include "app.hpp"
+#include "cli/interrupt.hpp"
+#include "cli/progress.hpp"
 #include "engine/backup.hpp"
 #include "log/verify.hpp"
+#include "package_check.hpp"
 #include "platform/memory_storage.hpp"
 #include "record/receipt.hpp"
 #include "record/signed_head.hpp"
@@ -66,6 +69,52 @@ Result<int> verify_proof(App& app, const std::string& path, const Result<Proof>&
   return say_ok(app, what, say(*checked));
 }
 
+Status print_package(App& app, const CheckedPackage& checked) {
+  const std::string left_out = fmt::format("{}", fmt::join(checked.left_out, ", "));
+  if (app.format() == Format::table) {
+    return app.out().write(fmt::format(
+        "ok  {} of {} as of position {}, in the tree of size {}; it proves that each was recorded "
+        "so, not that none is missing nor that it is the latest{}{}\n",
+        plural(checked.rows, "row"), plural(checked.tables, "table"), checked.position.value(),
+        checked.tree.size, left_out.empty() ? "" : "; computed, and not in it: ", left_out));
+  }
+  const std::optional<catalog::Type> text{catalog::Type{catalog::TypeKind::text}};
+  const std::optional<catalog::Type> number{catalog::Type{catalog::TypeKind::bigint}};
+  return write_facts(
+      app,
+      {{"kind", text},
+       {"log", text},
+       {"position", number},
+       {"tree_size", number},
+       {"root", text},
+       {"tables", number},
+       {"rows", number},
+       {"items", number},
+       {"left_out", text}},
+      {{"export", checked.tree.origin, static_cast<std::int64_t>(checked.position.value()),
+        static_cast<std::int64_t>(checked.tree.size), to_hex(checked.tree.root),
+        static_cast<std::int64_t>(checked.tables), static_cast<std::int64_t>(checked.rows),
+        static_cast<std::int64_t>(checked.items), left_out}});
+}
+
+Result<int> verify_package(App& app, const std::string& directory, const VerifyOptions& options) {
+  KIMBERLITE_TRY(const auto key, find_log_key(app, options.log_key));
+  if (!key) return no_log_key(directory);
+  ProgressLine line{"verify", app.invocation().quiet ? 0 : app.terminal().width,
+                    app.clock().monotonic_ns()};
+  const auto progress = [&](const ProgressState& state) {
+    if (const std::uint64_t now = app.clock().monotonic_ns(); line.due(now)) {
+      static_cast<void>(app.messages().write(line.update(state, now)).has_value());
+    }
+    return !interrupted();
+  };
+  const auto checked = check_package(app.files(), directory, *key, progress);
+  static_cast<void>(app.messages().write(line.clear()).has_value());
+  if (!checked) return Error{checked.error()}.where("{}", directory);
+  KIMBERLITE_CHECK(print_package(app, *checked));
+  return 0;
+}
+
 }  // namespace
 
 Result<std::optional<int>> verify_other(App& app, const std::string& target,
@@ -78,8 +127,13 @@ Result<std::optional<int>> verify_other(App& app, const std::string& target,
   };
   platform::LinuxStorage directory{target};
   if (directory.list("")) {
-    const auto backups = directory.list("backups");
-    if (!backups || engine::Database::cluster_of(directory)) return std::optional<int>{};
+    if (engine::Database::cluster_of(directory)) return std::optional<int>{};
+    if (is_package(app.files(), target)) {
+      KIMBERLITE_CHECK(whole_directory_only());
+      KIMBERLITE_TRY(const int status, verify_package(app, target, options));
+      return std::optional{status};
+    }
+    if (!directory.list("backups")) return std::optional<int>{};
     KIMBERLITE_CHECK(whole_directory_only());
     KIMBERLITE_TRY(const int status, run_backup(app, {.action = BackupAction::verify,
                                                       .repository = target,
@@ -126,8 +180,9 @@ Result<std::optional<int>> verify_other(App& app, const std::string& target,
     return Error{Code::usage_not_ours, "this is no file that can be verified by itself"}
         .where("{}", target)
         .next(
-            "a data directory, a directory of backups, a segment, a receipt, a head or a proof of "
-            "consistency can be; kimberlite inspect decodes the other files of a directory");
+            "a data directory, a directory of backups or of an export with receipts, a segment, a "
+            "receipt, a head or a proof of consistency can be; kimberlite inspect decodes the "
+            "other files of a directory");
   }
   if (!status) return status.error();
   return std::optional{*status};

@@ -3,26 +3,21 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <set>
 
 #include "cli/interrupt.hpp"
-#include "cli/json.hpp"
 #include "cli/progress.hpp"
 #include "crypto/sha256.hpp"
+#include "package_format.hpp"
 #include "record/entry.hpp"
 #include "record/items.hpp"
 #include "sql/token.hpp"
-#include "sql/types.hpp"
 
 namespace kimberlite::cli {
 namespace {
 
-using catalog::TypeKind;
-
 constexpr std::size_t piece_size = 1U << 18U;
-constexpr std::size_t name_size_max = 100;                       // of a table, as that of a file
 constexpr std::size_t kept_changes_max = std::size_t{1} << 18U;  // of records read lately
 
 // A new file of the package, hashed as it is written.
@@ -56,62 +51,6 @@ class PackageFile {
   std::string text_;
   std::uint64_t size_ = 0;
 };
-
-// A table's name may hold anything, and be that of another file here.
-std::string file_stem(const catalog::Table& table) {
-  const auto plain = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-  };
-  const bool taken =
-      catalog::same_name(table.name, "schema") || catalog::same_name(table.name, "receipts");
-  if (!taken && table.name.size() <= name_size_max && std::ranges::all_of(table.name, plain)) {
-    return table.name;
-  }
-  return fmt::format("table-{}", table.id.value());
-}
-
-// The constant that a default in its stored, canonical spelling is; nothing if it is more than one.
-std::optional<Value> constant_of(const catalog::Column& column) {
-  if (!column.default_value || *column.default_value == "NULL") return Value{Null{}};
-  const std::string& text = *column.default_value;
-  const char* const end = text.data() + text.size();
-  const std::string_view stored_as = sql::storage_class(column.type);
-  if (column.type.kind == TypeKind::boolean) {
-    if (text == "TRUE") return Value{std::int64_t{1}};
-    if (text == "FALSE") return Value{std::int64_t{0}};
-    return std::nullopt;
-  }
-  if (stored_as == "INTEGER") {
-    std::int64_t value = 0;
-    const auto [at, failed] = std::from_chars(text.data(), end, value);
-    return failed == std::errc{} && at == end ? std::optional{Value{value}} : std::nullopt;
-  }
-  if (stored_as == "REAL") {
-    double value = 0;
-    const auto [at, failed] = std::from_chars(text.data(), end, value);
-    const bool whole = failed == std::errc{} && at == end && sql::print_double(value) == text;
-    return whole ? std::optional{Value{value}} : std::nullopt;
-  }
-  if (stored_as != "TEXT" || text.size() < 2 || !text.starts_with('\'')) return std::nullopt;
-  // Within, a quote stands only doubled.
-  std::string value;
-  for (std::size_t i = 1; i + 1 < text.size(); ++i) {
-    if (text[i] == '\'') {
-      ++i;
-      if (i + 1 == text.size() || text[i] != '\'') return std::nullopt;
-    }
-    value += text[i];
-  }
-  return text.ends_with('\'') ? std::optional{Value{std::move(value)}} : std::nullopt;
-}
-
-bool same_bytes(const ValueView& a, const ValueView& b) {
-  Writer left;
-  Writer right;
-  encode(left, a);
-  encode(right, b);
-  return left.buffer() == right.buffer();
-}
 
 // The places of row changes, of records read lately.
 class ChangeIndex {
@@ -177,16 +116,18 @@ class Package {
     head_ = head.note();
     KIMBERLITE_CHECK(write_whole("head", head_));
     KIMBERLITE_CHECK(write_schema());
-    std::string listed;
+    manifest_.log = record::origin_of(head.log_id);
+    manifest_.position = at_.value();
+    manifest_.tree_size = head.tree.size;
     for (const catalog::Table* table : tables) {
       KIMBERLITE_TRY(const auto rows, write_table(*table));
       if (!rows) return false;
-      if (!listed.empty()) listed += ',';
-      describe(listed, *table, *rows);
+      manifest_.tables.push_back(described_table(*table));
+      manifest_.tables.back().rows = *rows;
     }
     KIMBERLITE_TRY(const bool whole, write_receipts());
     if (!whole) return false;
-    KIMBERLITE_CHECK(write_manifest(head, listed));
+    KIMBERLITE_CHECK(write_manifest());
     std::set<std::uint64_t> records;
     for (const auto& [position, item] : items_) records.insert(position);
     app_.say(
@@ -214,7 +155,7 @@ class Package {
 
   Status finish(std::string_view name, PackageFile& file) {
     KIMBERLITE_TRY(const Hash hash, file.finish());
-    hashes_.emplace_back(name, hash);
+    manifest_.files.push_back({std::string{name}, to_hex(hash)});
     return {};
   }
 
@@ -236,12 +177,7 @@ class Package {
 
   Status append_receipt(std::string& to, Position position, std::uint32_t item) {
     KIMBERLITE_TRY(const record::Receipt receipt, this->receipt(position, item));
-    {
-      JsonObject line{to};
-      line.number("position", position.value());
-      line.text("receipt", receipt.to_text());
-    }
-    to += '\n';
+    to += ReceiptLine{position.value(), receipt.to_text()}.to_text();
     return {};
   }
 
@@ -283,7 +219,8 @@ class Package {
       KIMBERLITE_TRY(const bool more, cursor->next());
       if (!more) break;
       ++count;
-      append_json_row(rows.text(), std::span{cursor->columns()}.first(columns_of(table).size()),
+      append_json_row(rows.text(),
+                      std::span{cursor->columns()}.first(recorded_columns(table).size()),
                       cursor->row());
       KIMBERLITE_CHECK(append_proof(proofs.text(), table, cursor->row()));
       KIMBERLITE_CHECK(rows.flush());
@@ -301,18 +238,9 @@ class Package {
     return std::optional{count};
   }
 
-  // Generated columns are in no record: there is nothing to prove them with.
-  static std::vector<const catalog::Column*> columns_of(const catalog::Table& table) {
-    std::vector<const catalog::Column*> recorded;
-    for (const catalog::Column& column : table.columns) {
-      if (!column.generated) recorded.push_back(&column);
-    }
-    return recorded;
-  }
-
   std::string query_of(const catalog::Table& table) {
     std::string list;
-    for (const catalog::Column* column : columns_of(table)) {
+    for (const catalog::Column* column : recorded_columns(table)) {
       list += (list.empty() ? "" : ", ") + sql::quote_name(column->name);
     }
     for (const catalog::Column& column : table.columns) {
@@ -329,7 +257,7 @@ class Package {
   // which discloses nothing: what proves a row to a stranger is made with its item.
   Status append_proof(std::string& to, const catalog::Table& table,
                       std::span<const ValueView> row) {
-    const std::vector<const catalog::Column*> columns = columns_of(table);
+    const std::vector<const catalog::Column*> columns = recorded_columns(table);
     std::vector<ValueView> key;
     if (table.primary_key.empty()) key.push_back(row[columns.size()]);
     for (const ColumnId id : table.primary_key) {
@@ -371,56 +299,9 @@ class Package {
     return true;
   }
 
-  void describe(std::string& to, const catalog::Table& table, std::uint64_t rows) const {
-    JsonObject object{to};
-    object.text("name", table.name);
-    object.text("file", file_stem(table));
-    object.number("table", table.id.value());
-    object.member("columns");
-    to += '[';
-    for (const catalog::Column* column : columns_of(table)) {
-      if (!to.ends_with('[')) to += ',';
-      JsonObject entry{to};
-      entry.number("id", column->id.value());
-      entry.text("name", column->name);
-      entry.text("type", sql::type_name(column->type));
-    }
-    to += ']';
-    object.member("primary_key");
-    to += fmt::format("[{}]", fmt::join(key_ids(table), ","));
-    object.number("rows", rows);
-  }
-
-  static std::vector<std::uint64_t> key_ids(const catalog::Table& table) {
-    std::vector<std::uint64_t> ids;
-    ids.reserve(table.primary_key.size());
-    for (const ColumnId id : table.primary_key) ids.push_back(id.value());
-    return ids;
-  }
-
-  Status write_manifest(const log::StoredHead& head, std::string_view tables) {
-    std::string text;
-    {
-      JsonObject manifest{text};
-      manifest.text("format", "kimberlite/export@v1");
-      manifest.text("log", record::origin_of(head.log_id));
-      manifest.number("position", at_.value());
-      manifest.number("tree_size", head.tree.size);
-      manifest.member("tables");
-      text += fmt::format("[{}]", tables);
-      manifest.member("files");
-      text += '[';
-      for (const auto& [name, hash] : hashes_) {
-        if (!text.ends_with('[')) text += ',';
-        JsonObject entry{text};
-        entry.text("name", name);
-        entry.text("sha256", to_hex(hash));
-      }
-      text += ']';
-    }
-    text += '\n';
+  Status write_manifest() {
     KIMBERLITE_TRY(PackageFile file, open("manifest.json"));
-    file.text() = text;
+    file.text() = manifest_.to_text();
     KIMBERLITE_TRY([[maybe_unused]] const Hash hash, file.finish());
     return {};
   }
@@ -432,7 +313,7 @@ class Package {
   ChangeIndex changes_;
   std::shared_ptr<const catalog::Catalog> catalog_;
   std::string head_;
-  std::vector<std::pair<std::string, Hash>> hashes_;
+  PackageManifest manifest_;
   std::set<std::pair<std::uint64_t, std::uint32_t>> items_;  // that rows come from
 };
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Packages of `kimberlite export --receipts`: the independent verifier takes them, and nothing that is nearly one.
+"""Packages of `kimberlite export --receipts`: the independent verifier and `kimberlite verify` take them, and nothing
+that is nearly one. Both are asked each time, and must answer alike.
 
 usage: export_test.py [--seed N] [--long]     (--long: ten times the mutations)
 
@@ -78,7 +79,8 @@ class Run:
     def __init__(self, test, rng, database):
         self.test, self.rng, self.db, self.count = test, rng, database, 0
         test.must("init", database)
-        self.key = v.Key((test.work / f"{database}.vkey").read_text().strip())
+        self.key_file = test.work / f"{database}.vkey"
+        self.key = v.Key(self.key_file.read_text().strip())
 
     def sql(self, script):
         self.test.must("sql", self.db, "--quiet", text=script)
@@ -91,13 +93,25 @@ class Run:
         self.test.check(status == 0, f"export {' '.join(options)}", errors)
         return folder, errors
 
-    def code(self, folder, key=None):
-        """The code it is refused with, or None. Anything else than Refused is a crash."""
+    def verify(self, folder, key_file=None):
+        """What the binary says of it: its facts and None, or None and a code."""
+        status, out, errors = self.test.run("verify", folder, "--log-key", key_file or self.key_file, "--format", "jsonl")
+        answer = json.loads(out.splitlines()[0]) if out else {}
+        code = answer["error"]["code"] if "error" in answer else None
+        expected = 0 if code is None else 4 if code.startswith("unavailable.") else 3
+        self.test.check(answer and status == expected, f"kimberlite verify: {code}, exit {status}", errors)
+        return (answer, None) if code is None else (None, code)
+
+    def code(self, folder, key_file=None):
+        """The code both refuse it with, or None. Anything else than Refused is a crash."""
+        code = None
         try:
-            v.check_export(str(folder), key or self.key)
+            v.check_export(str(folder), v.Key(key_file.read_text().strip()) if key_file else self.key)
         except v.Refused as error:
-            return error.code
-        return None
+            code = error.code
+        _, other = self.verify(folder, key_file)
+        self.test.check(code == other, f"both answer alike: {code}, and the binary {other}")
+        return code
 
     def accepted(self, folder, what):
         try:
@@ -105,7 +119,14 @@ class Run:
         except v.Refused as error:
             self.test.check(False, f"{what} is accepted", str(error))
             return None
-        self.test.check(True, what)
+        facts, code = self.verify(folder)
+        if not self.test.check(code is None, f"{what}, by the binary", code):
+            return None
+        self.test.equal(f"{what}, by both", [found["log"], found["position"], found["tree_size"], found["root"],
+                                             len(found["tables"]), sum(t["rows"] for t in found["tables"]), found["items"],
+                                             ", ".join(found["left_out"])],
+                        [facts[name] for name in ("log", "position", "tree_size", "root", "tables", "rows", "items",
+                                                  "left_out")])
         return found
 
     def refused(self, what, folder, code=None):
@@ -181,6 +202,14 @@ def test_command_line(run, folder):
     first, second = map(json.loads, done.stdout.splitlines())
     test.check(done.returncode == 3 and first["ok"] and second["error"]["code"] == "not_found.file", "--json, exit 3")
     test.check(ask(folder, "--log-key", "nonsense").returncode == 2, "exit 2")
+    status, out, errors = test.run("verify", folder, "--log-key", run.key_file)
+    test.check(status == 0 and out.startswith("ok  ") and "not that none is missing" in out and not errors, "verify", out + errors)
+    document = json.loads(test.must("verify", folder, "--log-key", run.key_file, "--format", "json"))
+    test.check(document["ok"], "verify --format json", str(document))
+    status, _, errors = test.run("verify", folder)
+    test.check(status == 2 and "--log-key is missing" in errors, "verify without a key", errors)
+    status, _, errors = test.run("verify", folder, "--log-key", run.key_file, "--projection")
+    test.check(status == 2 and "usage.option" in errors, "verify --projection of a package", errors)
     status, _, errors = test.run("export", run.db, "--receipts", "--all", "-o", folder)
     test.check(status != 0 and "usage.not_empty" in errors, "a directory with files is not written to", errors)
     status, _, errors = test.run("export", run.db, "--receipts", "-c", "SELECT 1", "-o", "query")
@@ -345,8 +374,7 @@ def test_manifest(run, folder, other):
 
 def test_another_log(run, folder):
     run.test.must("init", "other")
-    other = v.Key((run.test.work / "other.vkey").read_text().strip())
-    run.test.check(run.code(folder, other) == "integrity.signature", "another key")
+    run.test.check(run.code(folder, run.test.work / "other.vkey") == "integrity.signature", "another key")
 
 
 def test_synthea(test, rng):

@@ -111,6 +111,7 @@ enum class Code : std::uint16_t {
   integrity_new_epoch = 0x071F,    // another log in the place of a remembered one
   integrity_backup = 0x0720,       // a backup's text, or another history's backup
   integrity_anchor = 0x0721,       // an anchor, or the answer it was to be made of, is not right
+  integrity_export = 0x0722,       // a package of exported rows that is not what its log says
   unavailable_in_use = 0x0801,     // another process holds the directory
   unavailable_disk_low = 0x0802,
   unavailable_disk_full = 0x0803,

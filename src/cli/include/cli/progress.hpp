@@ -44,8 +44,9 @@ class ProgressLine {
   bool shown_ = false;
 };
 
-// "12,345", "1.2 MB", "3 m 20 s".
+// "12,345", "1 row" or "12,345 rows", "1.2 MB", "3 m 20 s".
 [[nodiscard]] std::string grouped(std::uint64_t count);
+[[nodiscard]] std::string plural(std::uint64_t count, std::string_view word);
 [[nodiscard]] std::string bytes_text(std::uint64_t bytes);
 [[nodiscard]] std::string duration_text(std::uint64_t seconds);
 

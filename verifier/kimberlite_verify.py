@@ -508,6 +508,7 @@ class Recorded:
 
 
 def open_item(entry, index, key, path, item):
+    """The kind, number of parts and text of an item, and its parts; refuses what no writer makes."""
     if len(item) <= 96 + 16:
         raise Refused("integrity.receipt", "its item is cut off")
     header = ITEM_HEADER.unpack_from(item)
@@ -528,7 +529,7 @@ def open_item(entry, index, key, path, item):
     text = gcm_open(key, nonce[12:], associated, item[96:])
     if text is None:
         raise Refused("integrity.seal", "the item does not open under its key")
-    return {"index": index, "kind": kind, "count": count, "plaintext": text.hex()}
+    return kind, count, text, decode_item(item, text)
 
 
 def check_receipt(data, key):
@@ -677,7 +678,8 @@ def describe(key, entry, size, root, recorded):
     """What a receipt says, once its record is known to be in the tree; opens its item."""
     opened = None
     if recorded.item is not None:
-        opened = open_item(entry, *recorded.item)
+        kind, count, text, _ = open_item(entry, *recorded.item)
+        opened = {"index": recorded.item[0], "kind": kind, "count": count, "plaintext": text.hex()}
     when = datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=min(entry.timestamp, 2**57))
     return {
         "log": key.name,
@@ -772,26 +774,25 @@ class Change:
             parts.bad()
 
 
+def read_event(parts):
+    kind, payload = parts.value(), parts.value()
+    return (kind, payload) if isinstance(kind, str) else parts.bad()
+
+
 def decode_item(item, plaintext):
-    """The row changes, or the control payloads, of an opened item; of another kind, neither."""
-    kind, flags, _, count, _, _, _, stream, first, _, _ = ITEM_HEADER.unpack_from(item)
+    """The row changes, events or control payloads of an opened item; the meta is read and not given."""
+    kind, flags, _, count, _, _, _, _, _, _, _ = ITEM_HEADER.unpack_from(item)
     parts = Parts(plaintext)
-    if kind != 2 and (stream or first):
-        parts.bad()
     if flags:
         parts.meta()
-    if count > len(plaintext):
+    if count > len(plaintext) - parts.at:  # a part is at least one byte
         parts.bad()
-    if kind == 1:
-        found = [Change(parts) for _ in range(count)]
-    elif kind == 3:
-        found = [parts.sized() for _ in range(count)]
-    else:
-        return kind, []
+    read = {1: lambda: Change(parts), 2: lambda: read_event(parts), 3: parts.sized}.get(kind)
+    found = [read() for _ in range(count)]  # of kind 4 there are none
     padding = plaintext[parts.at :]
     if len(plaintext) % 64 or len(padding) >= 64 or any(padding):
         parts.bad()
-    return kind, found
+    return found
 
 
 # ---- The schema, from its changes (docs/storage-format.md, Changes of the schema) -----------------
@@ -1137,8 +1138,8 @@ class Package:
             wrong("a receipt is of a record behind the position")
         if recorded.item is None:
             return entry, None
-        opened = open_item(entry, *recorded.item)
-        return entry, (opened["index"], *decode_item(recorded.item[3], bytes.fromhex(opened["plaintext"])))
+        kind, _, _, parts = open_item(entry, *recorded.item)
+        return entry, (recorded.item[0], kind, parts)
 
     def receipt_line(self, line):
         try:

@@ -16,6 +16,7 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "verifier"))
 import kimberlite_verify as v  # noqa: E402
+from made_logs import CANONICAL, NOT_CANONICAL, Log, Roots  # noqa: E402
 
 GOLDEN = ROOT / "tests/golden/proofs"
 BINARY = os.environ["KIMBERLITE"]
@@ -97,38 +98,6 @@ def tree(leaves):
         return leaves[0]
     k = 1 << (len(leaves) - 1).bit_length() - 1
     return v.node_hash(tree(leaves[:k]), tree(leaves[k:]))
-
-
-class Roots:
-    """The roots of any range, each computed once."""
-
-    def __init__(self, leaves):
-        self.leaves, self.known = leaves, {}
-
-    def of(self, begin, end):
-        if (begin, end) not in self.known:
-            if end - begin == 1:
-                self.known[begin, end] = self.leaves[begin]
-            else:
-                k = 1 << (end - begin - 1).bit_length() - 1
-                self.known[begin, end] = v.node_hash(self.of(begin, begin + k), self.of(begin + k, end))
-        return self.known[begin, end]
-
-    def path(self, m, begin, end):
-        if end - begin == 1:
-            return []
-        k = begin + (1 << (end - begin - 1).bit_length() - 1)
-        if m < k:
-            return self.path(m, begin, k) + [self.of(k, end)]
-        return self.path(m, k, end) + [self.of(begin, k)]
-
-    def subproof(self, m, begin, end, whole):
-        if m == end:
-            return [] if whole else [self.of(begin, end)]
-        k = begin + (1 << (end - begin - 1).bit_length() - 1)
-        if m <= k:
-            return self.subproof(m, begin, k, whole) + [self.of(k, end)]
-        return self.subproof(m, k, end, False) + [self.of(begin, k)]
 
 
 def test_all_sizes(rng):
@@ -265,13 +234,25 @@ def test_refusals():
             check(f"the binary: {code}", binary_refuses(data) == code)
 
 
-def binary_refuses(data):
+def test_items():
+    """Sealed and signed as it should be, but not what a writer makes: both refuse it, and open the others."""
+    for records, code in ((CANONICAL, None), (NOT_CANONICAL, "integrity.item")):
+        log = Log(b"items", records)
+        for i in range(len(records)):
+            data = log.receipt(i, len(records), True)
+            found = refused("receipt", data, v.Key(log.line))
+            check(f"item {i}: {code}, not {found}", found == code)
+            theirs = binary_refuses(data, log.line)
+            check(f"item {i}: the binary {theirs}", theirs == code)
+
+
+def binary_refuses(data, key=GOLDEN / "log.vkey"):
     """The code `kimberlite receipt check` refuses it with, or None."""
     with tempfile.NamedTemporaryFile() as file:
         file.write(data)
         file.flush()
-        done = subprocess.run([BINARY, "receipt", "check", file.name, "--log-key", GOLDEN / "log.vkey",
-                               "--format", "json"], capture_output=True, text=True)
+        done = subprocess.run([BINARY, "receipt", "check", file.name, "--log-key", key, "--format", "json"],
+                              capture_output=True, text=True)
     answer = json.loads(done.stdout)
     code = None if answer["ok"] else answer["error"]["code"]
     expected = 0 if code is None else 4 if code == "unavailable.version" else 3
@@ -347,6 +328,7 @@ def main():
     test_golden()
     test_keys()
     test_refusals()
+    test_items()
     test_all_sizes(rng)
     test_binary(rng)
     test_mutations(rng, 100_000 if options.long else 4_000)

@@ -75,14 +75,19 @@ class Checker {
     }
   }
 
+  void add(VerifyFinding finding) {
+    ++check_.findings_total;
+    check_.findings.push_back(std::move(finding));
+  }
+
   void add(const Error& error, std::string_view table = {}) {
     std::string what = table.empty() ? "" : fmt::format("table {}: ", table);
     what += error.what();
     if (!error.why().empty()) what += ": " + error.why();
-    check_.findings.push_back({.code = Code::integrity_projection,
-                               .file = path_,
-                               .what = std::move(what),
-                               .table = std::string{table}});
+    add({.code = Code::integrity_projection,
+         .file = path_,
+         .what = std::move(what),
+         .table = std::string{table}});
   }
 
   Status open(crypto::Key256 page_key) {
@@ -111,12 +116,12 @@ class Checker {
                       "as of {}",
                       path_, applied.value(), head.value(), head.value()));
     } else if (applied > head) {
-      check_.findings.push_back({.code = Code::integrity_projection,
-                                 .file = path_,
-                                 .position = Position{head.value() + 1},
-                                 .what = "the projection has records its log has not",
-                                 .expected = std::to_string(head.value()),
-                                 .found = std::to_string(applied.value())});
+      add({.code = Code::integrity_projection,
+           .file = path_,
+           .position = Position{head.value() + 1},
+           .what = "the projection has records its log has not",
+           .expected = std::to_string(head.value()),
+           .found = std::to_string(applied.value())});
     }
     return std::min(applied, head);
   }
@@ -169,34 +174,39 @@ class Checker {
         continue;
       }
       check_.rows += checked->rows + checked->versions;
-      differs(versions.back().object.name, checked->differences, checked->first);
+      differs(versions.back().object.name, checked->differences, checked->named);
     }
     if (projection_->applied() != at) return {};
     KIMBERLITE_TRY(const auto own, reader_->check_own_tables(derived, {}));
     for (const projection::OwnTableCheck& table : own) {
-      differs(table.table, table.differences, table.first);
+      differs(table.table, table.differences, table.named);
     }
     if (!(*projection_->catalog() == *said)) {
-      check_.findings.push_back({.code = Code::integrity_projection,
-                                 .file = path_,
-                                 .position = said->last_change(),
-                                 .what = "the schema is not what the log says it is"});
+      add({.code = Code::integrity_projection,
+           .file = path_,
+           .position = said->last_change(),
+           .what = "the schema is not what the log says it is"});
     }
     return {};
   }
 
   void differs(std::string_view table, std::uint64_t differences,
-               const std::optional<projection::Difference>& first) {
-    if (differences == 0) return;
-    std::string what = fmt::format("table {}: {}", table, first->what);
-    if (!first->column.empty()) what += fmt::format(", column {}", first->column);
-    if (differences > 1) what += fmt::format("; {} such differences, this the first", differences);
-    check_.findings.push_back({.code = Code::integrity_projection,
-                               .file = path_,
-                               .position = first->position,
-                               .what = std::move(what),
-                               .table = std::string{table},
-                               .change = first->change});
+               const std::vector<projection::Difference>& named) {
+    const std::uint64_t unnamed = differences - named.size();
+    for (const projection::Difference& each : named) {
+      std::string what = fmt::format("table {}: {}", table, each.what);
+      if (!each.column.empty()) what += fmt::format(", column {}", each.column);
+      if (unnamed > 0 && &each == &named.back()) {
+        what += fmt::format("; and {} more differences of this table", unnamed);
+      }
+      add({.code = Code::integrity_projection,
+           .file = path_,
+           .position = each.position,
+           .what = std::move(what),
+           .table = std::string{table},
+           .change = each.change});
+    }
+    check_.findings_total += unnamed;
   }
 
   const ProjectionToCheck& what_;

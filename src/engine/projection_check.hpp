@@ -26,7 +26,8 @@ struct ProjectionToCheck {
 };
 
 struct ProjectionCheck {
-  std::vector<VerifyFinding> findings;  // one a table, at most
+  std::vector<VerifyFinding> findings;  // one a row that differs, so many a table at most
+  std::uint64_t findings_total = 0;     // with those not named
   std::vector<std::string> notes;
   std::uint64_t rows = 0;  // compared, superseded versions too
   bool cancelled = false;

@@ -49,8 +49,8 @@ Result<const catalog::Table*> find_table(const catalog::Catalog& catalog,
 }
 
 Error differs(const std::string& table, const projection::TableCheck& check) {
-  return Error{Code::integrity_projection, "{}", check.first->what}
-      .where("table {}, {}", table, place_of(*check.first))
+  return Error{Code::integrity_projection, "{}", check.named.front().what}
+      .where("table {}, {}", table, place_of(check.named.front()))
       .why("{} difference{}, this the first by key", check.differences,
            check.differences == 1 ? "" : "s")
       .next(

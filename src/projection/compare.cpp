@@ -99,49 +99,57 @@ class Walker {
     return true;
   }
 
-  Status differs(std::string_view what, const KeptRows& row, std::string column = {}) {
-    if (++walked_.differences > 1) return {};
-    Difference first{what, position_of(row.from()), std::nullopt, std::move(column)};
+  // Counts it, and names it if it is one of the first: whether it did.
+  Result<bool> differs(std::string_view what, const KeptRows& row, std::string column = {}) {
+    ++walked_.differences;
+    if (walked_.named.size() >= how_.named_max) return false;
+    Difference named{what, position_of(row.from()), std::nullopt, std::move(column)};
     if (how_.origin) {
-      KIMBERLITE_TRY(const auto origin, how_.origin(encoded(row.key()), first.position));
+      KIMBERLITE_TRY(const auto origin, how_.origin(encoded(row.key()), named.position));
       if (origin) {
-        first.position = origin->position;
-        first.change = origin->change;
+        named.position = origin->position;
+        named.change = origin->change;
       }
     }
-    walked_.first = std::move(first);
-    return {};
+    walked_.named.push_back(std::move(named));
+    return true;
   }
 
   Status added() {
-    KIMBERLITE_CHECK(differs(of_rows() ? "a row is there that no record wrote"
-                                       : "a superseded version is there that no record wrote",
-                             shown_));
+    KIMBERLITE_TRY(const bool named,
+                   differs(of_rows() ? "a row is there that no record wrote"
+                                     : "a superseded version is there that no record wrote",
+                           shown_));
     // Some record did write it: then it was superseded, or is shown where it does not belong.
-    if (walked_.differences == 1 && walked_.first->change) {
-      walked_.first->what = of_rows() ? "a row is there that the log has not at this position"
-                                      : "a superseded version is there that the log has not";
+    if (named && walked_.named.back().change) {
+      walked_.named.back().what = of_rows() ? "a row is there that the log has not at this position"
+                                            : "a superseded version is there that the log has not";
     }
     return {};
   }
 
   Status missing() {
-    return differs(of_rows() ? "a row is missing" : "a superseded version is missing", derived_);
+    KIMBERLITE_CHECK(
+        differs(of_rows() ? "a row is missing" : "a superseded version is missing", derived_));
+    return {};
   }
 
   Status both() {
     for (std::size_t i = 0; i < shown_.values().size(); ++i) {
       if (same_value(shown_.values()[i], derived_.values()[i])) continue;
-      return differs(of_rows() ? "a row is not what the log says it is"
-                               : "a superseded version is not what the log says it is",
-                     derived_, std::string{derived_.column_name(i)});
+      KIMBERLITE_CHECK(differs(of_rows() ? "a row is not what the log says it is"
+                                         : "a superseded version is not what the log says it is",
+                               derived_, std::string{derived_.column_name(i)}));
+      return {};
     }
     if (same_value(shown_.from(), derived_.from()) && same_value(shown_.to(), derived_.to())) {
       return {};
     }
-    return differs(of_rows() ? "a row is shown as another record's than the one that wrote it"
-                             : "a superseded version is shown as valid at other positions",
-                   derived_);
+    KIMBERLITE_CHECK(differs(of_rows()
+                                 ? "a row is shown as another record's than the one that wrote it"
+                                 : "a superseded version is shown as valid at other positions",
+                             derived_));
+    return {};
   }
 
   KeptRows& shown_;

@@ -17,12 +17,13 @@ struct Walk {
   std::function<Result<std::optional<RowOrigin>>(Bytes key, Position from)> origin;
   std::function<Status()> progress;  // now and then
   crypto::Sha256* digest = nullptr;  // of the values of `shown`
+  std::size_t named_max = differences_named_max;
 };
 
 struct Walked {
   std::uint64_t rows = 0;  // of `shown`
   std::uint64_t differences = 0;
-  std::optional<Difference> first;
+  std::vector<Difference> named;  // the first of them
 };
 
 // `derived` is what the log says.

@@ -388,10 +388,10 @@ Result<TableCheck> SqliteReader::check_in_snapshot(ObjectId table, Position at, 
   const catalog::Table* said = derived.catalog()->table_at(table, at);
   if ((shown == nullptr) != (said == nullptr) || (shown != nullptr && !(*shown == *said))) {
     check.differences = 1;
-    check.first = Difference{"its definition is not what the log says it is",
-                             derived.catalog()->last_change(),
-                             std::nullopt,
-                             {}};
+    check.named.push_back({"its definition is not what the log says it is",
+                           derived.catalog()->last_change(),
+                           std::nullopt,
+                           {}});
     return check;
   }
   crypto::Sha256 digest;
@@ -403,10 +403,11 @@ Result<TableCheck> SqliteReader::check_in_snapshot(ObjectId table, Position at, 
     how.origin = [&](Bytes key, Position from) { return derived.origin_of(table, key, from); };
     how.progress = [&] { return go_on(budget, clock_); };
     how.digest = kept == Kept::rows ? &digest : nullptr;
+    how.named_max = differences_named_max - check.named.size();
     KIMBERLITE_TRY(Walked walked, walk(*ours, *theirs, how));
     (kept == Kept::rows ? check.rows : check.versions) = walked.rows;
     check.differences += walked.differences;
-    if (!check.first) check.first = std::move(walked.first);
+    std::ranges::move(walked.named, std::back_inserter(check.named));
   }
   check.digest = digest.finish();
   return check;
@@ -422,9 +423,11 @@ Result<std::vector<OwnTableCheck>> SqliteReader::check_own_tables(Projection& de
     KIMBERLITE_TRY(const auto theirs, derived.kept_rows({}, derived.applied(), kept));
     Walk how;
     how.progress = [&] { return go_on(budget, clock_); };
+    // Its rows are of no record, so nothing tells one from another.
+    if (kept == Kept::schema) how.named_max = 1;
     KIMBERLITE_TRY(Walked walked, walk(*ours, *theirs, how));
     if (walked.differences == 0) continue;
-    different.push_back({own_table_name(kept), walked.differences, std::move(walked.first)});
+    different.push_back({own_table_name(kept), walked.differences, std::move(walked.named)});
   }
   return different;
 }

@@ -16,6 +16,7 @@
 #include "keystore/keystore.hpp"
 #include "log/segment.hpp"
 #include "platform/env.hpp"
+#include "projection/table_check.hpp"
 #include "projection/vfs.hpp"
 #include "record/frame.hpp"
 #include "record/receipt.hpp"
@@ -361,6 +362,38 @@ TEST_F(VerifyRows, AChangedPast) {
   EXPECT_EQ(ask("VERIFY SELECT name FROM patients WHERE id = 1"), "Anna|7");
   EXPECT_EQ(ask("VERIFY TABLE patients"),
             "integrity.projection: table patients, position 3, change 0, column name");
+}
+
+TEST_F(VerifyRows, EachRowIsNamed) {
+  tamper(
+      "UPDATE patients SET city = 'Rome'; DELETE FROM notes WHERE text = 'first'; "
+      "UPDATE __h_1 SET c2 = 'Zoe' WHERE c1 = 1 AND __from = 3");
+  EXPECT_EQ(verified(),
+            "integrity.projection patients 7 0; integrity.projection patients 4 0; "
+            "integrity.projection patients 3 0; integrity.projection notes 6 0; ");
+  EXPECT_EQ(report_.findings_total, 4U);
+  for (const std::size_t row : {0U, 1U}) {
+    EXPECT_EQ(report_.findings[row].what,
+              "table patients: a row is not what the log says it is, column city");
+  }
+}
+
+// One table that differs as a whole does not hide another.
+TEST_F(VerifyRows, OfManyRowsTheFirstAreNamed) {
+  constexpr std::size_t more = 30;
+  constexpr std::size_t most = projection::differences_named_max;
+  std::string values = "(3)";
+  for (std::size_t i = 1; i < most + more; ++i) values += fmt::format(", ({})", i + 3);
+  write("INSERT INTO patients (id) VALUES " + values);
+  tamper("UPDATE patients SET city = 'Rome' WHERE id > 2; DELETE FROM notes WHERE text = 'first'");
+  EXPECT_TRUE(verified().ends_with("integrity.projection notes 6 0; "));
+  ASSERT_EQ(report_.findings.size(), most + 1);
+  EXPECT_EQ(report_.findings_total, most + more + 1);
+  EXPECT_EQ(report_.findings[0].change, 0U);
+  EXPECT_EQ(report_.findings[most - 1].change, most - 1);
+  EXPECT_TRUE(report_.findings[most - 1].what.ends_with(
+      ", column city; and 30 more differences of this table"))
+      << report_.findings[most - 1].what;
 }
 
 TEST_F(VerifyRows, ATableThatIsGone) {

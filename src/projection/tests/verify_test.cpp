@@ -66,7 +66,7 @@ struct Verifying : ::testing::Test {
     const auto checked = check(table, at.value_or(world.head()));
     if (!checked) return to_string(checked.error());
     if (checked->differences == 0) return "same";
-    const Difference& first = *checked->first;
+    const Difference& first = checked->named.front();
     return fmt::format("{}: {}, position {}{}{}", checked->differences, first.what,
                        first.position.value(),
                        first.change ? fmt::format(", change {}", *first.change) : "",
@@ -422,9 +422,9 @@ TEST(VerifyAtRandom, WhatTheLogSaysIsAccepted) {
             world.reader().check_table(id, Position{position}, **derived, Budget{});
         ASSERT_TRUE(checked.has_value()) << to_string(checked.error());
         ASSERT_EQ(checked->differences, 0U)
-            << checked->first->what << ", table " << id.value() << ", position " << position
-            << ", of position " << checked->first->position.value() << " column "
-            << checked->first->column;
+            << checked->named.front().what << ", table " << id.value() << ", position " << position
+            << ", of position " << checked->named.front().position.value() << " column "
+            << checked->named.front().column;
         ++checks;
         const catalog::Table* table = catalog->table_at(id, Position{position});
         if (table == nullptr) continue;
@@ -467,8 +467,8 @@ TEST_F(Patients, ItsOwnTablesAreCompared) {
     EXPECT_TRUE(checked.has_value());
     std::string text;
     for (const OwnTableCheck& check : *checked) {
-      text += fmt::format("{} {} {}; ", check.table, check.first->position.value(),
-                          check.first->column);
+      text += fmt::format("{} {} {}; ", check.table, check.named.front().position.value(),
+                          check.named.front().column);
     }
     return text;
   };

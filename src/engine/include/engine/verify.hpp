@@ -40,8 +40,9 @@ struct VerifyOptions {
   std::vector<record::VerifierKey> log_keys;
   // Heads that were checked: of their logs, what was verified then is not read again.
   std::vector<record::TreeHead> since;
-  bool projection = false;         // every projection too: its pages and its rows
-  std::size_t findings_max = 100;  // later ones are only counted
+  bool projection = false;  // every projection too: its pages and its rows
+  // Later ones are only counted; rows of projections have a bound of their own, a table.
+  std::size_t findings_max = 100;
   std::function<bool(const VerifyProgress&)> progress;  // false stops: nothing is then proved
 };
 

@@ -53,7 +53,10 @@ struct RowOrigin {
   std::uint32_t change = 0;
 };
 
-// The first one found.
+// So many differences of a table are named at most; all are counted.
+inline constexpr std::size_t differences_named_max = 100;
+
+// Names a row by its record, never by a value: no message holds one.
 struct Difference {
   std::string_view what;                // "a row is missing", …
   Position position;                    // of the record it should be from, or claims to be from
@@ -66,13 +69,13 @@ struct TableCheck {
   std::uint64_t versions = 0;     // superseded, and compared too
   Hash digest{};                  // SHA-256 of the rows' values, by key
   std::uint64_t differences = 0;  // 0: it is what the log says
-  std::optional<Difference> first;
+  std::vector<Difference> named;  // the first of them, by key; rows before versions
 };
 
 struct OwnTableCheck {
   std::string_view table;
   std::uint64_t differences = 0;
-  std::optional<Difference> first;
+  std::vector<Difference> named;
 };
 
 }  // namespace kimberlite::projection

@@ -184,6 +184,10 @@ std::string_view name(Code code) {
       return "unavailable.busy";
     case Code::unavailable_escrow:
       return "unavailable.escrow";
+    case Code::unavailable_network:
+      return "unavailable.network";
+    case Code::unavailable_service:
+      return "unavailable.service";
     case Code::unavailable_permission:
       return "unavailable.permission";
     case Code::limit_request:
@@ -208,8 +212,12 @@ std::string_view name(Code code) {
       return "limit.command";
     case Code::limit_name:
       return "limit.name";
+    case Code::limit_reply:
+      return "limit.reply";
     case Code::timeout_statement:
       return "timeout.statement";
+    case Code::timeout_network:
+      return "timeout.network";
     case Code::auth_required:
       return "auth.required";
     case Code::denied_object:

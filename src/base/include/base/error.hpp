@@ -125,7 +125,9 @@ enum class Code : std::uint16_t {
   unavailable_lease = 0x080B,  // an open transaction lost its lease
   unavailable_busy = 0x080C,
   unavailable_permission = 0x080D,
-  unavailable_escrow = 0x080E,  // keys that are not those of the backup, or older
+  unavailable_escrow = 0x080E,   // keys that are not those of the backup, or older
+  unavailable_network = 0x080F,  // no connection to another machine, or one that broke
+  unavailable_service = 0x0810,  // a service elsewhere refused, or answered what it should not
   limit_request = 0x0901,
   limit_row = 0x0902,
   limit_event = 0x0903,
@@ -137,7 +139,9 @@ enum class Code : std::uint16_t {
   limit_depth = 0x0909,
   limit_command = 0x090A,
   limit_name = 0x090B,
+  limit_reply = 0x090C,
   timeout_statement = 0x0A01,
+  timeout_network = 0x0A02,
   auth_required = 0x0B01,
   denied_object = 0x0C01,
   denied_function = 0x0C02,

@@ -17,6 +17,7 @@
 #include "engine/verify.hpp"
 #include "kimberlite/head_memory.hpp"
 #include "platform/env.hpp"
+#include "platform/http_client.hpp"
 
 namespace kimberlite::cli {
 
@@ -87,6 +88,7 @@ class App {
   [[nodiscard]] platform::LinuxStorage& files() { return files_; }
   [[nodiscard]] env::Random& random() { return random_; }
   [[nodiscard]] env::Clock& clock() { return clock_; }
+  [[nodiscard]] env::HttpClient& http() { return http_; }
 
   // A line on stderr, unless --quiet.
   void say(std::string_view line);
@@ -127,6 +129,7 @@ class App {
   platform::LinuxStorage files_{""};
   mutable platform::SystemRandom random_;
   platform::SystemClock clock_;
+  platform::SystemHttpClient http_;
   std::optional<Error> unremembered_;
 };
 

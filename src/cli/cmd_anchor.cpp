@@ -15,6 +15,8 @@ namespace {
 using catalog::Type;
 using catalog::TypeKind;
 
+constexpr std::uint64_t service_ns = 30'000'000'000;  // unless --timeout says otherwise
+
 const std::optional<Type> text_type = Type{TypeKind::text};
 const std::optional<Type> integer_type = Type{TypeKind::bigint};
 const std::optional<Type> timestamp_type = Type{TypeKind::timestamp};
@@ -26,7 +28,8 @@ Error usage(std::string_view what, std::string_view next) {
 // One place at a time, and what belongs to it.
 Status check_options(const AnchorOptions& options) {
   const int places = (options.file ? 1 : 0) + (options.directory ? 1 : 0) +
-                     (options.timestamp_request ? 1 : 0) + (options.witness_request ? 1 : 0);
+                     (options.timestamp ? 1 : 0) + (options.timestamp_request ? 1 : 0) +
+                     (options.witness ? 1 : 0) + (options.witness_request ? 1 : 0);
   if (options.timestamp_response && !options.timestamp_request) {
     return usage("--timestamp-response needs --timestamp-request",
                  "name the file of the request that it answers");
@@ -36,15 +39,19 @@ Status check_options(const AnchorOptions& options) {
                  "name the file of the request that it answers");
   }
   if (places != 1) {
-    return usage("say exactly one of --directory, --file, --timestamp-request, --witness-request",
-                 "kimberlite head anchor --help");
+    return usage(
+        "say exactly one of --directory, --file, --timestamp, --witness, --timestamp-request, "
+        "--witness-request",
+        "kimberlite head anchor --help");
   }
-  if (options.timestamp_response.has_value() != options.timestamp_ca.has_value()) {
-    return usage("--timestamp-response and --timestamp-ca belong together",
+  const bool stamped = options.timestamp || options.timestamp_response;
+  if (stamped != options.timestamp_ca.has_value()) {
+    return usage("--timestamp-ca belongs to --timestamp or --timestamp-response",
                  "give the root certificate that you believe the authority by, in PEM");
   }
-  if (options.witness_request.has_value() != options.witness_key.has_value()) {
-    return usage("--witness-request and --witness-key belong together",
+  const bool witnessed = options.witness || options.witness_request;
+  if (witnessed != options.witness_key.has_value()) {
+    return usage("--witness-key belongs to --witness or --witness-request",
                  "give the key line that the witness publishes, or its file");
   }
   if (options.witness_size && (!options.witness_request || options.witness_response)) {
@@ -76,13 +83,28 @@ Result<record::VerifierKey> witness_key(App& app, const std::string& given) {
       "give the key line that the witness publishes");
 }
 
+Result<engine::Service> service_at(App& app, std::string_view url) {
+  KIMBERLITE_TRY(const std::uint64_t timeout_ns, app.timeout_ns());
+  return engine::Service{
+      .http = app.http(), .url = url, .timeout_ns = timeout_ns == 0 ? service_ns : timeout_ns};
+}
+
 Result<int> timestamp(App& app, engine::Session& session, const AnchorOptions& options) {
+  std::array<std::byte, 8> bytes{};
+  app.random().fill(bytes);
+  const auto nonce = load_le<std::uint64_t>(bytes.data());
+  if (options.timestamp) {
+    KIMBERLITE_TRY(const engine::Service service, service_at(app, *options.timestamp));
+    KIMBERLITE_TRY(const log::Anchor anchor,
+                   engine::anchor_at_authority(session, app.files(), service, *options.timestamp_ca,
+                                               nonce, app.clock().realtime()));
+    KIMBERLITE_CHECK(show(app, anchor));
+    return 0;
+  }
   if (!options.timestamp_response) {
-    std::array<std::byte, 8> nonce{};
-    app.random().fill(nonce);
-    KIMBERLITE_TRY(const log::StoredHead head,
-                   engine::request_timestamp(session, app.files(), *options.timestamp_request,
-                                             load_le<std::uint64_t>(nonce.data())));
+    KIMBERLITE_TRY(
+        const log::StoredHead head,
+        engine::request_timestamp(session, app.files(), *options.timestamp_request, nonce));
     app.say(
         fmt::format("wrote {0} and {0}.head, of the head of {1} records; nothing is anchored "
                     "before the answer is here",
@@ -99,6 +121,13 @@ Result<int> timestamp(App& app, engine::Session& session, const AnchorOptions& o
 
 Result<int> witness(App& app, engine::Session& session, const AnchorOptions& options) {
   KIMBERLITE_TRY(const record::VerifierKey key, witness_key(app, *options.witness_key));
+  if (options.witness) {
+    KIMBERLITE_TRY(const engine::Service service, service_at(app, *options.witness));
+    KIMBERLITE_TRY(const log::Anchor anchor,
+                   engine::anchor_at_witness(session, service, key, app.clock().realtime()));
+    KIMBERLITE_CHECK(show(app, anchor));
+    return 0;
+  }
   if (!options.witness_response) {
     KIMBERLITE_TRY(const log::StoredHead head,
                    engine::request_cosignature(session, app.files(), *options.witness_request, key,
@@ -125,8 +154,8 @@ Result<int> run_anchor(App& app, const AnchorOptions& options) {
   }
   KIMBERLITE_TRY(const auto opened, app.open());
   engine::Session& session = opened->session();
-  if (options.timestamp_request) return timestamp(app, session, options);
-  if (options.witness_request) return witness(app, session, options);
+  if (options.timestamp || options.timestamp_request) return timestamp(app, session, options);
+  if (options.witness || options.witness_request) return witness(app, session, options);
   const TimestampUs now = app.clock().realtime();
   KIMBERLITE_TRY(const log::Anchor anchor,
                  options.directory

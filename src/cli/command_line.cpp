@@ -324,14 +324,17 @@ void CommandLine::add_anchor(CLI::App& head) {
   last().add_option("--directory", anchor.directory,
                     "a directory of another: a file a head, never written twice");
   last().add_option("--file", anchor.file, "one file of another, never written twice");
+  last().add_option("--timestamp", anchor.timestamp, "URL: ask a time stamp authority (RFC 3161)");
   last().add_option("--timestamp-request", anchor.timestamp_request,
-                    "write what a time stamp authority (RFC 3161) is to be sent");
+                    "instead: write what a time stamp authority (RFC 3161) is to be sent");
   last().add_option("--timestamp-response", anchor.timestamp_response,
                     "with the request: what it answered");
   last().add_option("--timestamp-ca", anchor.timestamp_ca,
-                    "with the answer: the certificates you believe it by, PEM");
+                    "with an answer: the certificates you believe it by, PEM");
+  last().add_option("--witness", anchor.witness,
+                    "URL: ask a witness (C2SP tlog-witness), at URL/add-checkpoint");
   last().add_option("--witness-request", anchor.witness_request,
-                    "write what a witness (C2SP tlog-witness) is to be sent");
+                    "instead: write what a witness (C2SP tlog-witness) is to be sent");
   last().add_option("--witness-response", anchor.witness_response,
                     "with the request: what it answered");
   last().add_option("--witness-key", anchor.witness_key, "its public key: a line or its file");
@@ -343,9 +346,11 @@ void CommandLine::add_anchor(CLI::App& head) {
       "A log that was rewritten whole, with its own key, verifies; a head of it that is elsewhere\n"
       "tells. Run it every day. Exits 3 if the place has seen another history.\n\n"
       "  kimberlite head anchor clinic --directory /mnt/auditor\n"
+      "  kimberlite head anchor clinic --timestamp https://tsa.example/ --timestamp-ca tsa.pem\n"
+      "  kimberlite head anchor clinic --witness https://witness.example/w1 --witness-key "
+      "w1.vkey\n\n"
+      "Where this machine has no network, what is to be sent is written to a file:\n\n"
       "  kimberlite head anchor clinic --timestamp-request now.tsq\n"
-      "  curl --data-binary @now.tsq -H 'Content-Type: application/timestamp-query' \\\n"
-      "      -o now.tsr https://tsa.example/\n"
       "  kimberlite head anchor clinic --timestamp-request now.tsq --timestamp-response now.tsr "
       "\\\n"
       "      --timestamp-ca tsa.pem");

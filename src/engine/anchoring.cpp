@@ -16,6 +16,13 @@ namespace {
 
 constexpr std::string_view head_ending = ".head";
 constexpr std::size_t size_digits = 20;
+constexpr int witness_attempts = 2;  // as the anchors here know it, and as it says itself
+
+constexpr unsigned http_ok = 200;
+constexpr unsigned http_forbidden = 403;
+constexpr unsigned http_not_found = 404;
+constexpr unsigned http_conflict = 409;
+constexpr unsigned http_unprocessable = 422;
 
 // Of a file that came from elsewhere; nothing of ours is larger.
 Result<std::string> read_text(env::Storage& files, std::string_view path) {
@@ -25,6 +32,31 @@ Result<std::string> read_text(env::Storage& files, std::string_view path) {
                  file->read_at(0, std::as_writable_bytes(std::span{text.data(), text.size()})));
   text.resize(got);
   return text;
+}
+
+// ---- Services -----------------------------------------------------------------------------------
+
+Error refused(std::string_view url, const env::HttpReply& reply) {
+  return Error{Code::unavailable_service, "the service refused: HTTP status {}", reply.status}
+      .where("{}", url)
+      .next("nothing was anchored; is this the service's URL?");
+}
+
+// Without parameters, in lower case.
+std::string media_type(const env::HttpReply& reply) {
+  std::string type = reply.content_type.substr(0, reply.content_type.find_first_of("; \t"));
+  std::ranges::transform(type, type.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  });
+  return type;
+}
+
+Error other_type(std::string_view url, const env::HttpReply& reply) {
+  return Error{Code::unavailable_service, "the service answered with something else"}
+      .where("{}", url)
+      .why("its answer says that it is {}",
+           reply.content_type.empty() ? "of no type" : media_type(reply))
+      .next("nothing was anchored; is this the service's URL?");
 }
 
 Result<log::Anchor> store(Session& session, const log::StoredHead& head, log::AnchorKind kind,
@@ -205,6 +237,41 @@ Result<log::StoredHead> head_of_note(Session& session, std::string_view note,
   return Error{own.error()}.where("{}", path);
 }
 
+// Where a fault of each is to be looked for.
+struct StampPlaces {
+  std::string_view request;
+  std::string_view response;
+  std::string_view authority;
+};
+
+// The answer to `asked`, a request for `head`.
+Result<log::Anchor> keep_timestamp(Session& session, const log::StoredHead& head,
+                                   std::string_view asked, std::string_view answer,
+                                   std::string_view trusted, TimestampUs now,
+                                   const StampPlaces& places) {
+  const auto stamp =
+      crypto::check_timestamp(bytes_of(answer), bytes_of(asked), trusted, now.value() / 1'000'000);
+  if (!stamp) {
+    const bool key = stamp.error().code() == Code::usage_key;
+    return Error{stamp.error()}.where("{}", key ? places.authority : places.response);
+  }
+  const std::string note = head.note();
+  if (stamp->imprint != crypto::sha256(bytes_of(note))) {
+    return Error{Code::integrity_anchor, "the request is not for the head beside it"}.where(
+        "{}", places.request);
+  }
+  if (answer.size() > log::anchor_evidence_max) {
+    return Error{Code::limit_request, "the answer has {} bytes; {} are kept at most", answer.size(),
+                 log::anchor_evidence_max}
+        .where("{}", places.response);
+  }
+  const Bytes evidence = bytes_of(answer);
+  return store(session, head, log::AnchorKind::timestamp, now,
+               {.attested_at = TimestampUs{stamp->time_us},
+                .target = stamp->policy,
+                .evidence = Buffer{evidence.begin(), evidence.end()}});
+}
+
 }  // namespace
 
 Result<log::Anchor> take_timestamp(Session& session, env::Storage& files, std::string_view request,
@@ -216,26 +283,26 @@ Result<log::Anchor> take_timestamp(Session& session, env::Storage& files, std::s
   KIMBERLITE_TRY(const std::string asked, read_text(files, request));
   KIMBERLITE_TRY(const std::string answer, read_text(files, response));
   KIMBERLITE_TRY(const std::string trusted, read_text(files, authority));
-  const auto stamp =
-      crypto::check_timestamp(bytes_of(answer), bytes_of(asked), trusted, now.value() / 1'000'000);
-  if (!stamp) {
-    const bool key = stamp.error().code() == Code::usage_key;
-    return Error{stamp.error()}.where("{}", key ? authority : response);
-  }
-  if (stamp->imprint != crypto::sha256(bytes_of(note))) {
-    return Error{Code::integrity_anchor, "the request is not for the head beside it"}.where(
-        "{}", request);
-  }
-  if (answer.size() > log::anchor_evidence_max) {
-    return Error{Code::limit_request, "the answer has {} bytes; {} are kept at most", answer.size(),
-                 log::anchor_evidence_max}
-        .where("{}", response);
-  }
-  const Bytes evidence = bytes_of(answer);
-  return store(session, head, log::AnchorKind::timestamp, now,
-               {.attested_at = TimestampUs{stamp->time_us},
-                .target = stamp->policy,
-                .evidence = Buffer{evidence.begin(), evidence.end()}});
+  return keep_timestamp(session, head, asked, answer, trusted, now, {request, response, authority});
+}
+
+Result<log::Anchor> anchor_at_authority(Session& session, env::Storage& files,
+                                        const Service& service, std::string_view authority,
+                                        std::uint64_t nonce, TimestampUs now) {
+  KIMBERLITE_TRY(const std::string trusted, read_text(files, authority));
+  KIMBERLITE_TRY(const log::StoredHead head, session.signed_head(Position{}));
+  const std::string note = head.note();
+  const Buffer asked = crypto::timestamp_request(crypto::sha256(bytes_of(note)), nonce);
+  KIMBERLITE_TRY(const env::HttpReply reply,
+                 service.http.post({.url = service.url,
+                                    .content_type = "application/timestamp-query",
+                                    .body = asked,
+                                    .reply_size_max = log::anchor_evidence_max,
+                                    .timeout_ns = service.timeout_ns}));
+  if (reply.status != http_ok) return refused(service.url, reply);
+  if (media_type(reply) != "application/timestamp-reply") return other_type(service.url, reply);
+  return keep_timestamp(session, head, text_of(asked), reply.body, trusted, now,
+                        {service.url, service.url, authority});
 }
 
 // ---- Witnesses ----------------------------------------------------------------------------------
@@ -244,56 +311,45 @@ namespace {
 
 Error seen_more(std::uint64_t seen, std::uint64_t size) {
   return Error{Code::integrity_rollback, "the witness has seen more records than the log has"}
-      .why("it cosigned a tree of {}, and the log ends at {}", seen, size)
+      .why("it says that it cosigned a tree of {}, and the log ends at {}", seen, size)
       .next("change nothing: the log was rolled back, or this is another history of it");
 }
 
-}  // namespace
+struct Asked {
+  log::StoredHead head;
+  record::WitnessRequest request;
+};
 
-Result<log::StoredHead> request_cosignature(Session& session, env::Storage& files,
-                                            std::string_view request,
-                                            const record::VerifierKey& witness,
-                                            std::optional<std::uint64_t> seen) {
+// For the present head, from the tree that the witness cosigned last.
+Result<Asked> ask_witness(Session& session, std::uint64_t seen) {
   KIMBERLITE_TRY(const log::StoredHead head, session.signed_head(Position{}));
-  record::WitnessRequest asked{.head = head.note()};
-  if (seen) {
-    asked.old_size = *seen;
-  } else {
-    KIMBERLITE_TRY(asked.old_size, session.witnessed(witness.name));
+  if (seen > head.tree.size) return seen_more(seen, head.tree.size);
+  record::WitnessRequest request{.old_size = seen, .path = {}, .head = head.note()};
+  if (seen > 0) {
+    KIMBERLITE_TRY(const Hash root, session.root_at(seen));
+    KIMBERLITE_TRY(request.path, session.consistency_path({seen, root}, head.tree));
   }
-  if (asked.old_size > head.tree.size) return seen_more(asked.old_size, head.tree.size);
-  if (asked.old_size > 0) {
-    KIMBERLITE_TRY(const Hash root, session.root_at(asked.old_size));
-    KIMBERLITE_TRY(asked.path, session.consistency_path({asked.old_size, root}, head.tree));
-  }
-  KIMBERLITE_CHECK(write_whole(files, request, bytes_of(asked.to_text())));
-  return head;
+  return Asked{head, std::move(request)};
 }
 
-Result<log::Anchor> take_cosignature(Session& session, env::Storage& files,
-                                     std::string_view request, std::string_view response,
-                                     const record::VerifierKey& witness, TimestampUs now) {
-  KIMBERLITE_TRY(const std::string sent, read_text(files, request));
-  const auto asked = record::WitnessRequest::parse(sent);
-  if (!asked) return Error{asked.error()}.where("{}", request);
-  KIMBERLITE_TRY(const log::StoredHead head, head_of_note(session, asked->head, request));
-  KIMBERLITE_TRY(const std::string answer, read_text(files, response));
-  // A refusal with 409 is a size, and a line of its own (tlog-witness, add-checkpoint).
+// A refusal with 409 is a size, and a line of its own (tlog-witness, add-checkpoint).
+std::optional<std::uint64_t> size_seen(std::string_view answer) {
   std::uint64_t seen = 0;
-  const char* const end = answer.data() + answer.size();
-  if (const auto [at, failed] = std::from_chars(answer.data(), end, seen);
-      failed == std::errc{} && at + 1 == end && *at == '\n') {
-    KIMBERLITE_TRY(const log::StoredHead newest, session.signed_head(Position{}));
-    if (seen > newest.tree.size) return seen_more(seen, newest.tree.size);
-    return Error{Code::conflict_position, "the witness has seen a tree of another size"}
-        .where("{}", response)
-        .why("it was asked to go on from {}, and stands at {}", asked->old_size, seen)
-        .next("make the request again with --witness-size {}", seen);
-  }
-  const auto cosigned = record::find_cosignature(asked->head, answer, witness);
+  if (!answer.ends_with('\n')) return std::nullopt;
+  answer.remove_suffix(1);
+  const auto [at, failed] = std::from_chars(answer.data(), answer.data() + answer.size(), seen);
+  const bool whole = failed == std::errc{} && at == answer.data() + answer.size();
+  return whole ? std::optional{seen} : std::nullopt;
+}
+
+// The answer of the witness for `head`; `from` says where it is from.
+Result<log::Anchor> keep_cosignature(Session& session, const log::StoredHead& head,
+                                     std::string_view answer, const record::VerifierKey& witness,
+                                     TimestampUs now, std::string_view from) {
+  const auto cosigned = record::find_cosignature(head.note(), answer, witness);
   if (!cosigned) {
     if (class_of(cosigned.error().code()) == ErrorClass::usage) return cosigned.error();
-    return Error{cosigned.error()}.where("{}", response);
+    return Error{cosigned.error()}.where("{}", from);
   }
   if (witness.name.size() > log::anchor_target_max) {
     return Error{Code::limit_name, "the name of a witness has at most {} bytes",
@@ -305,6 +361,95 @@ Result<log::Anchor> take_cosignature(Session& session, env::Storage& files,
                {.attested_at = TimestampUs{cosigned->seconds * 1'000'000},
                 .target = witness.name,
                 .evidence = Buffer{bytes.begin(), bytes.end()}});
+}
+
+Error another_history(std::string_view from, std::string_view why) {
+  return alarm(
+      Error{Code::integrity_consistency, "the witness has seen another history of this log"}.why(
+          "{}", why),
+      from);
+}
+
+// What a witness answers that does not cosign, but for a size that was not known here.
+Error not_cosigned(std::string_view url, const env::HttpReply& reply) {
+  Error error = refused(url, reply);
+  switch (reply.status) {
+    case http_unprocessable:
+      return another_history(url, "it says that the log does not extend the tree it cosigned");
+    case http_not_found:
+      return std::move(error).next("is this the witness's URL, and does it know this log?");
+    case http_forbidden:
+      return std::move(error).next("the witness must be given the log's key line");
+    default:
+      return error;
+  }
+}
+
+}  // namespace
+
+Result<log::StoredHead> request_cosignature(Session& session, env::Storage& files,
+                                            std::string_view request,
+                                            const record::VerifierKey& witness,
+                                            std::optional<std::uint64_t> seen) {
+  if (!seen) {
+    KIMBERLITE_TRY(seen, session.witnessed(witness.name));
+  }
+  KIMBERLITE_TRY(const Asked asked, ask_witness(session, *seen));
+  KIMBERLITE_CHECK(write_whole(files, request, bytes_of(asked.request.to_text())));
+  return asked.head;
+}
+
+Result<log::Anchor> take_cosignature(Session& session, env::Storage& files,
+                                     std::string_view request, std::string_view response,
+                                     const record::VerifierKey& witness, TimestampUs now) {
+  KIMBERLITE_TRY(const std::string sent, read_text(files, request));
+  const auto asked = record::WitnessRequest::parse(sent);
+  if (!asked) return Error{asked.error()}.where("{}", request);
+  KIMBERLITE_TRY(const log::StoredHead head, head_of_note(session, asked->head, request));
+  KIMBERLITE_TRY(const std::string answer, read_text(files, response));
+  if (const auto seen = size_seen(answer)) {
+    KIMBERLITE_TRY(const log::StoredHead newest, session.signed_head(Position{}));
+    if (*seen > newest.tree.size) return seen_more(*seen, newest.tree.size);
+    return Error{Code::conflict_position, "the witness has seen a tree of another size"}
+        .where("{}", response)
+        .why("it was asked to go on from {}, and stands at {}", asked->old_size, *seen)
+        .next("make the request again with --witness-size {}", *seen);
+  }
+  return keep_cosignature(session, head, answer, witness, now, response);
+}
+
+Result<log::Anchor> anchor_at_witness(Session& session, const Service& service,
+                                      const record::VerifierKey& witness, TimestampUs now) {
+  std::string_view prefix = service.url;
+  while (prefix.ends_with('/')) prefix.remove_suffix(1);
+  const std::string url = fmt::format("{}/add-checkpoint", prefix);
+  KIMBERLITE_TRY(std::uint64_t seen, session.witnessed(witness.name));
+  for (int attempt = 0; attempt < witness_attempts; ++attempt) {
+    KIMBERLITE_TRY(const Asked asked, ask_witness(session, seen));
+    const std::string text = asked.request.to_text();
+    KIMBERLITE_TRY(const env::HttpReply reply,
+                   service.http.post({.url = url,
+                                      .content_type = "text/plain; charset=utf-8",
+                                      .body = bytes_of(text),
+                                      .reply_size_max = record::note_size_max,
+                                      .timeout_ns = service.timeout_ns}));
+    if (reply.status == http_ok) {
+      return keep_cosignature(session, asked.head, reply.body, witness, now, url);
+    }
+    if (reply.status != http_conflict) return not_cosigned(url, reply);
+    if (media_type(reply) != "text/x.tlog.size") return other_type(url, reply);
+    const auto stands = size_seen(reply.body);
+    if (!stands) return refused(url, reply).why("its 409 names no size");
+    if (*stands == seen) {
+      return another_history(url,
+                             fmt::format("of the first {} records it cosigned another root", seen));
+    }
+    seen = *stands;
+  }
+  return Error{Code::conflict_position, "the witness goes on while it is asked"}
+      .where("{}", url)
+      .why("each time it stood at another size")
+      .next("does another machine anchor this log too? try again");
 }
 
 }  // namespace kimberlite::engine

@@ -1,14 +1,18 @@
 #!/usr/bin/env python3
-"""Anchors through the binary: directories, a time stamp authority (`openssl ts`), our witness (verifier/witness.py).
+"""Anchors through the binary: directories, a time stamp authority (`openssl ts`), our witness (verifier/witness.py), by files
+and over the network.
 
 One story: a log grows, its heads are put elsewhere; then a copy of the directory goes another way under the same keys, which
 `verify` cannot tell, and every place that saw the first history refuses it.
 """
 import base64
 import hashlib
+import http.server
 import json
 import re
 import shutil
+import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -69,6 +73,55 @@ class RunningWitness:
         return json.loads((self.folder / "state").read_text())["heads"]
 
 
+class Service:
+    """An HTTP server that gives the answers it is told: (status, content type, body), or the bytes of the whole answer."""
+
+    def __init__(self, answer, certificate=None):
+        self.asked = []
+        service = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                service.asked.append((self.path, self.headers["Content-Type"], body))
+                given = answer(body)
+                if isinstance(given, bytes):
+                    self.wfile.write(given)
+                    return
+                status, kind, data = given
+                self.send_response(status)
+                if kind:
+                    self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_):
+                pass
+
+        class Server(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *_):  # a client that leaves
+                pass
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.port = self.server.server_address[1]
+        self.url = f"http{'s' if certificate else ''}://127.0.0.1:{self.port}"
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
 class Anchors:
     def __init__(self, test):
         self.test = test
@@ -96,7 +149,8 @@ class Anchors:
 
     def refused(self, what, answer, code, *words):
         status, out, errors = answer
-        exit_status = {"integrity": 3, "usage": 2, "conflict": 6, "constraint": 1, "not_found": 1}[code.split(".")[0]]
+        exit_status = {"integrity": 3, "usage": 2, "conflict": 6, "constraint": 1, "not_found": 1, "unavailable": 4, "limit": 4,
+                       "timeout": 4}[code.split(".")[0]]
         self.test.check(status == exit_status and f"error[{code}]" in errors and all(word in errors for word in words),
                         f"{what}: {code}", f"exit {status} {errors}{out}")
 
@@ -383,6 +437,149 @@ class Anchors:
         check(test.run("verify", self.db, "--projection")[0] == 0, "put back, verify is clean")
         check(all(str(test.work).encode() not in data and b"elsewhere" not in data for data in (whole,)), "no path is kept")
 
+    # Over the network.
+
+    def evidence(self):
+        return (self.db / "tenants/1/data/anchors").read_bytes()
+
+    def asked_witness(self):
+        """A witness that is asked over the network, and one that answers what it should not."""
+        test, check, key = self.test, self.test.check, self.witness.key_line
+        self.witness.start()
+        self.insert()
+        for url in (self.witness.url, self.witness.url + "/"):
+            row = json.loads(self.must_anchor("--witness", url, "--witness-key", key).splitlines()[0])
+            check((row["kind"], row["target"], row["size"]) == ("witness", "witness.example/w1", test.head(self.db)[0])
+                  and row["attested"], "a witness cosigns", str(row))
+        check(self.witness.heads()[self.key.name] == {"size": row["size"], "root": row["root"]}, "and remembers")
+        # It went on with an answer that was lost, and says where it stands.
+        request = test.work / "lost.request"
+        self.insert()
+        test.must("head", "anchor", self.db, "--witness-request", request, "--witness-key", key)
+        check(self.witness.post(request.read_bytes())[0] == 200, "an answer is lost")
+        self.insert()
+        replies = []
+
+        def forward(body):
+            status, answer, kind = self.witness.post(body)
+            replies.append(status)
+            return status, kind, answer
+
+        with Service(forward) as proxy:
+            self.must_anchor("--witness", proxy.url + "/a/path", "--witness-key", key)
+        check(replies == [409, 200] and {path for path, _, _ in proxy.asked} == {"/a/path/add-checkpoint"},
+              "asked again from there", str(replies))
+        before = self.evidence()
+        self.refused("a fork", self.anchor("--witness", self.witness.url, "--witness-key", key, db=self.fork),
+                     "integrity.consistency", self.witness.url, "two histories")
+        unknown = test.work / "unknown"
+        test.must("init", unknown)
+        test.must("sql", unknown, "--quiet", "-c", "CREATE TABLE t (id BIGINT PRIMARY KEY)")
+        self.refused("a log it does not know", self.anchor("--witness", self.witness.url, "--witness-key", key, db=unknown),
+                     "unavailable.service", "404")
+        self.witness.stop()
+        self.refused("nobody listens", self.anchor("--witness", self.witness.url, "--witness-key", key), "unavailable.network")
+        signer = w.Signer.load(self.witness.folder / "key")
+        stood = self.witness.heads()[self.key.name]["size"]
+        plain, size_type = "text/plain; charset=utf-8", "text/x.tlog.size"
+        text = lambda body: (body.split(b"\n\n")[1] + b"\n").decode()  # noqa: E731
+        older = text(request.read_bytes())
+        cosigned = lambda body: signer.cosign(text(body), 1_700_000_000).encode()  # noqa: E731
+        sizes = iter(range(3, 100))
+        for what, answer, code in (
+                ("garbage", lambda _: (200, plain, b"garbage\n"), "integrity.anchor"),
+                ("nothing", lambda _: (200, plain, b""), "integrity.anchor"),
+                ("bytes", lambda _: (200, plain, bytes(range(256))), "integrity.anchor"),
+                ("another key's cosignature", lambda body: (
+                    200, plain, w.Signer(signer.name, bytes(32)).cosign(text(body), 7).encode()), "integrity.signature"),
+                ("a cosignature of another checkpoint", lambda _: (200, plain, signer.cosign(older, 7).encode()),
+                 "integrity.signature"),
+                ("a size that is no size", lambda _: (409, size_type, b"12"), "unavailable.service"),
+                ("a 409 of another type", lambda _: (409, plain, b"3\n"), "unavailable.service"),
+                ("always another size", lambda _: (409, size_type, b"%d\n" % next(sizes)), "conflict.position"),
+                ("the same size, another root", lambda _: (409, size_type, b"%d\n" % stood), "integrity.consistency"),
+                ("more than there is", lambda _: (409, size_type, b"4000\n"), "integrity.rollback"),
+                ("422", lambda _: (422, plain, b"no\n"), "integrity.consistency"),
+                ("403", lambda _: (403, plain, b"no\n"), "unavailable.service"),
+                ("500", lambda _: (500, plain, b"no\n"), "unavailable.service"),
+                ("elsewhere", lambda _: (301, plain, b"no\n"), "unavailable.service"),
+                ("too much", lambda _: (200, plain, bytes(300_000)), "limit.reply"),
+                ("too much, without a length", lambda _: b"HTTP/1.1 200 OK\r\n\r\n" + bytes(300_000), "limit.reply"),
+                ("too large a header", lambda _: b"HTTP/1.1 200 OK\r\nA: " + b"a" * 100_000, "limit.reply"),
+                ("a closed connection", lambda _: b"", "unavailable.network"),
+                ("half an answer", lambda _: b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\nhalf", "unavailable.network"),
+                ("no HTTP", lambda _: b"SSH-2.0-OpenSSH\r\n", "unavailable.service")):
+            with Service(answer) as service:
+                self.refused(what, self.anchor("--witness", service.url, "--witness-key", key), code)
+        quiet = socket.create_server(("127.0.0.1", 0))
+        self.refused("no answer", self.anchor("--witness", f"http://127.0.0.1:{quiet.getsockname()[1]}", "--witness-key", key,
+                                              "--timeout", "200ms"), "timeout.network")
+        quiet.close()
+        for url in ("witness.example", "ftp://witness.example", "http://ann@witness.example", "http://a b", ""):
+            self.refused(f"{url!r} as a URL", self.anchor("--witness", url, "--witness-key", key), "usage.option")
+        self.refused("no name of a host", self.anchor("--witness", "http://nowhere.invalid", "--witness-key", key),
+                     "unavailable.network")
+        check(self.evidence() == before, "none of it is kept")
+        with Service(lambda body: (200, plain, cosigned(body))) as service:
+            self.must_anchor("--witness", service.url, "--witness-key", key)
+        check(self.evidence() != before, "a good answer is")
+
+    def asked_authority(self):
+        test, check = self.test, self.test.check
+        if OPENSSL is None:
+            test.skip("time stamps over the network", "there is no openssl command here to be the authority")
+            return
+        authority, stranger = Authority(test.work / "tsa-online"), Authority(test.work / "tsa-stranger")
+        reply_type, given = "application/timestamp-reply", []
+
+        def stamp(body, section="granting"):
+            (test.work / "asked.tsq").write_bytes(body)
+            authority.answer(test.work / "asked.tsq", test.work / "given.tsr", section)
+            given.append((test.work / "given.tsr").read_bytes())
+            return 200, reply_type, given[-1]
+
+        ca = ("--timestamp-ca", authority.folder / "ca.pem")
+        with Service(stamp) as service:
+            row = json.loads(self.must_anchor("--timestamp", service.url + "/tsr", *ca).splitlines()[0])
+            check((row["kind"], row["target"], row["size"]) == ("timestamp", "1.2.3.4.1", test.head(self.db)[0])
+                  and row["attested"], "an authority stamps", str(row))
+            check([(path, kind) for path, kind, _ in service.asked] == [("/tsr", "application/timestamp-query")], "it is asked so")
+            before = self.evidence()
+            self.refused("another authority", self.anchor("--timestamp", service.url, "--timestamp-ca", stranger.folder / "ca.pem"),
+                         "integrity.signature", service.url)
+        for what, answer, code in (
+                ("garbage", lambda _: (200, reply_type, b"garbage"), "integrity.anchor"),
+                ("the answer to another request", lambda _: (200, reply_type, given[0]), "integrity.anchor"),
+                ("a refusal", lambda body: stamp(body, "refusing"), "integrity.anchor"),
+                ("another type", lambda body: (200, "text/html", stamp(body)[2]), "unavailable.service"),
+                ("no type", lambda body: (200, None, stamp(body)[2]), "unavailable.service"),
+                ("404", lambda body: (404, reply_type, stamp(body)[2]), "unavailable.service"),
+                ("too much", lambda body: (200, reply_type, stamp(body)[2] + bytes(70_000)), "limit.reply")):
+            with Service(answer) as service:
+                self.refused(what, self.anchor("--timestamp", service.url, *ca), code)
+        certificate = test.work / "server.pem"
+        subprocess.run([OPENSSL, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+                        "-subj", "/CN=here", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", certificate, "-out",
+                        test.work / "server.crt"], check=True, capture_output=True)
+        with open(certificate, "ab") as file:
+            file.write((test.work / "server.crt").read_bytes())
+        trusting = {**test.environment, "SSL_CERT_FILE": str(test.work / "server.crt")}
+
+        def ask(url, environment):
+            return test.run("head", "anchor", self.db, "--timestamp", url, *ca, env=environment)
+
+        with Service(stamp, certificate) as service:
+            self.refused("https, not trusted", ask(service.url, test.environment), "unavailable.network", "certificate")
+            self.refused("https of another host", ask(service.url.replace("127.0.0.1", "localhost"), trusting),
+                         "unavailable.network", "certificate")
+            status, _, errors = ask(service.url.replace("https", "http"), trusting)
+            check(status == 4 and "error[unavailable." in errors, "http to what speaks https", errors)
+            check(self.evidence() == before and not service.asked, "nothing was sent, and none of it is kept")
+            status, _, errors = ask(service.url, trusting)
+            check(status == 0 and self.evidence() != before, "https, trusted", errors)
+        with Service(stamp) as service:
+            self.refused("https of what speaks http", ask(service.url.replace("http", "https"), trusting), "unavailable.network")
+
     def age(self):
         """An anchor of two days ago, by the witness's own clock."""
         test, check = self.test, self.test.check
@@ -403,6 +600,7 @@ class Anchors:
         check(self.doctor()["result"] == "ok", "a younger one counts")
         for words in ([], ["--file", "a", "--directory", "b"], ["--timestamp-response", "a"], ["--witness-request", "a"],
                       ["--timestamp-request", "a", "--timestamp-response", "b"], ["--file", "a", "--witness-size", "1"],
+                      ["--witness", "http://a"], ["--timestamp", "http://a"], ["--witness", "http://a", "--file", "a"],
                       ["--witness-response", "a", "--witness-key", "b"]):
             self.refused(" ".join(words) or "no place", self.anchor(*words), "usage.option")
 
@@ -467,7 +665,7 @@ def main():
     test.environment["KIMBERLITE_HEADS_FILE"] = "off"
     anchors = Anchors(test)
     try:
-        for part in ("directory", "histories", "witnesses", "timestamps", "kept", "age"):
+        for part in ("directory", "histories", "witnesses", "timestamps", "kept", "asked_witness", "asked_authority", "age"):
             getattr(anchors, part)()
             test.say(part)
     finally:

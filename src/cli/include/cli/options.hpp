@@ -97,9 +97,11 @@ struct HeadOptions {
 struct AnchorOptions {
   std::optional<std::string> file;                // a head, written once
   std::optional<std::string> directory;           // heads of all sizes, each written once
+  std::optional<std::string> timestamp;           // the URL of an authority, asked
   std::optional<std::string> timestamp_request;   // written; with a response, read
   std::optional<std::string> timestamp_response;  // of the authority
   std::optional<std::string> timestamp_ca;        // certificates that it is believed by, PEM
+  std::optional<std::string> witness;             // the URL of a witness, asked
   std::optional<std::string> witness_request;     // written; with a response, read
   std::optional<std::string> witness_response;    // of the witness
   std::optional<std::string> witness_key;         // a key line, or the file of one

@@ -3,13 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 #include <map>
 
 #include "core.hpp"
 #include "engine/backup.hpp"
 #include "files.hpp"
 #include "kernel/snapshot.hpp"
+#include "log/anchor_file.hpp"
 #include "log/head_file.hpp"
 #include "log/verify.hpp"
 #include "whole_file.hpp"
@@ -33,7 +33,37 @@ Error another_history(std::string_view why) {
       .next("choose another directory; nothing was written");
 }
 
-// One log's files in the repository, brought up to what the database has.
+// The bytes just before the place where the copy goes on.
+Status compare(env::File& source, env::File& copy, const std::string& path, std::uint64_t start) {
+  const std::uint64_t size = std::min(start, compared_before);
+  Buffer ours(size);
+  Buffer theirs(size);
+  KIMBERLITE_TRY(const std::size_t got, source.read_at(start - size, ours));
+  KIMBERLITE_TRY(const std::size_t had, copy.read_at(start - size, theirs));
+  if (got == size && had == size && ours == theirs) return {};
+  return another_history("a file does not go on where the last backup ended")
+      .where("{}, before byte {}", path, start);
+}
+
+Status copy_bytes_of(env::File& source, env::File& copy, const std::string& path,
+                     std::uint64_t start, std::uint64_t end) {
+  Buffer piece(std::min<std::uint64_t>(piece_size, end - start));
+  for (std::uint64_t at = start; at < end;) {
+    const MutBytes part = MutBytes{piece}.first(std::min<std::uint64_t>(piece.size(), end - at));
+    KIMBERLITE_TRY(const std::size_t got, source.read_at(at, part));
+    if (got < part.size()) {
+      return Error{Code::integrity_segment, "a file is shorter than it was"}.where("{}, byte {}",
+                                                                                   path, at + got);
+    }
+    KIMBERLITE_CHECK(copy.write_at(at, part));
+    at += part.size();
+  }
+  // What an interrupted backup left behind is no part of this one.
+  KIMBERLITE_TRY(const std::uint64_t size, copy.size());
+  return size > end ? copy.truncate(end) : Status{};
+}
+
+// One log's segments in the repository, brought up to what the database has.
 class LogCopy {
  public:
   LogCopy(env::Storage& from, env::Storage& to, const BackupLog& now, const BackupLog* before)
@@ -87,37 +117,6 @@ class LogCopy {
     return end - start;
   }
 
-  // The bytes just before the place where the copy goes on.
-  static Status compare(env::File& source, env::File& copy, const std::string& path,
-                        std::uint64_t start) {
-    const std::uint64_t size = std::min(start, compared_before);
-    Buffer ours(size);
-    Buffer theirs(size);
-    KIMBERLITE_TRY(const std::size_t got, source.read_at(start - size, ours));
-    KIMBERLITE_TRY(const std::size_t had, copy.read_at(start - size, theirs));
-    if (got == size && had == size && ours == theirs) return {};
-    return another_history("a segment does not go on where the last backup ended")
-        .where("{}, before byte {}", path, start);
-  }
-
-  static Status copy_bytes_of(env::File& source, env::File& copy, const std::string& path,
-                              std::uint64_t start, std::uint64_t end) {
-    Buffer piece(std::min<std::uint64_t>(piece_size, end - start));
-    for (std::uint64_t at = start; at < end;) {
-      const MutBytes part = MutBytes{piece}.first(std::min<std::uint64_t>(piece.size(), end - at));
-      KIMBERLITE_TRY(const std::size_t got, source.read_at(at, part));
-      if (got < part.size()) {
-        return Error{Code::integrity_segment, "a segment is shorter than the log"}.where(
-            "{}, byte {}", path, at + got);
-      }
-      KIMBERLITE_CHECK(copy.write_at(at, part));
-      at += part.size();
-    }
-    // What an interrupted backup left behind is no part of this one.
-    KIMBERLITE_TRY(const std::uint64_t size, copy.size());
-    return size > end ? copy.truncate(end) : Status{};
-  }
-
   env::Storage& from_;
   env::Storage& to_;
   const BackupLog& now_;
@@ -125,18 +124,19 @@ class LogCopy {
   std::string directory_;
 };
 
-// Heads of trees that are in the backup, behind those there are; `heads` the newest first.
-Result<std::uint64_t> copy_heads(env::Storage& to, const BackupLog& now,
-                                 const std::vector<log::StoredHead>& heads) {
-  KIMBERLITE_TRY(log::HeadFile file, log::HeadFile::open(to, name_of(now)));
-  std::uint64_t written = 0;
-  for (std::uint64_t i = file.count(); i < heads.size(); ++i) {
-    const log::StoredHead& head = heads[heads.size() - 1 - i];
-    if (head.log_id == now.log_id && head.tree.size > now.head.position.value()) break;
-    KIMBERLITE_CHECK(file.append(head));
-    written += log::head_record_size;
+// A file beside the segments, from byte `start` to `end`; bytes that were written.
+Result<std::uint64_t> copy_beside(env::Storage& from, env::Storage& to, const BackupLog& log,
+                                  std::string_view name, std::uint64_t start, std::uint64_t end) {
+  if (start == end) return 0;
+  const std::string path = fmt::format("{}/{}", log::directory_of(name_of(log)), name);
+  if (end < start) {
+    return another_history("a file is shorter than what was backed up of it").where("{}", path);
   }
-  return written;
+  KIMBERLITE_TRY(const auto source, from.open(path, env::Open::read));
+  KIMBERLITE_TRY(const auto copy, to.open(path, env::Open::create));
+  KIMBERLITE_CHECK(compare(*source, *copy, path, start));
+  KIMBERLITE_CHECK(copy_bytes_of(*source, *copy, path, start, end));
+  return end - start;
 }
 
 // An empty directory, or one that holds nothing but backups.
@@ -185,6 +185,43 @@ Status check_history(Core& core, const BackupText& before, const BackupText& now
   return {};
 }
 
+using LogKey = std::pair<TenantId, std::uint16_t>;
+
+// Bytes of every log's anchors.
+Result<std::map<LogKey, std::uint64_t>> anchors_of(Core& core) {
+  std::uint64_t tenants = 0;
+  core.run([&](Core& on_strand) { tenants = on_strand.state().tenant_count(); });
+  std::map<LogKey, std::uint64_t> bytes;
+  for (std::uint64_t id = 0; id < tenants; ++id) {
+    for (std::uint16_t lane = 0; lane < kernel::lane_count; ++lane) {
+      KIMBERLITE_TRY(const Prover::Anchors anchors,
+                     core.prover().anchors(TenantId{id}, static_cast<kernel::Lane>(lane)));
+      bytes[{TenantId{id}, lane}] = anchors.bytes;
+    }
+  }
+  return bytes;
+}
+
+// How far the files of heads and anchors go. Each changed log's newest state is signed, so that the
+// backup can be checked by itself.
+Status measure_proofs(Core& core, const BackupText* before,
+                      std::map<LogKey, std::uint64_t>& anchors, BackupText& now) {
+  for (BackupLog& log : now.logs) {
+    log.anchors = anchors[{log.tenant, log.lane}];
+    const BackupLog* had = find_log(before, log);
+    if (had != nullptr && had->head == log.head) {
+      log.heads = had->heads;
+      continue;
+    }
+    KIMBERLITE_TRY(const log::StoredHead newest,
+                   core.prover().head(log.tenant, lane_of(log), log.head.position));
+    static_cast<void>(newest);
+    KIMBERLITE_TRY(log.heads, core.prover().heads_until(log.tenant, lane_of(log), log.log_id,
+                                                        log.head.position));
+  }
+  return {};
+}
+
 }  // namespace
 
 Status Core::cut_for_backup(BackupText& into) {
@@ -199,7 +236,11 @@ Status Core::cut_for_backup(BackupText& into) {
     for (std::uint16_t lane = 0; lane < kernel::lane_count; ++lane) {
       const kernel::LaneState& log = tenant.lanes.at(lane);
       if (log.head.position.value() == 0) continue;
-      into.logs.push_back({TenantId{id}, lane, log.log_id, log.epoch, log.head});
+      into.logs.push_back({.tenant = TenantId{id},
+                           .lane = lane,
+                           .log_id = log.log_id,
+                           .epoch = log.epoch,
+                           .head = log.head});
     }
   }
   return {};
@@ -211,37 +252,35 @@ Result<BackupReport> back_up(Core& core, env::Storage& to, const std::string& ho
   KIMBERLITE_TRY(const std::vector<BackupText> earlier, list_backups(to));
   const BackupText* before = earlier.empty() ? nullptr : &earlier.back();
 
+  // Before the cut: every anchor that is there now is of a head whose records the cut holds.
+  KIMBERLITE_TRY(auto anchors, anchors_of(core));
   BackupReport report;
   Status cut;
   core.run([&](Core& on_strand) { cut = on_strand.cut_for_backup(report.backup); });
   KIMBERLITE_CHECK(cut);
+  if (before != nullptr) KIMBERLITE_CHECK(check_history(core, *before, report.backup));
+  KIMBERLITE_CHECK(measure_proofs(core, before, anchors, report.backup));
   if (before != nullptr && before->logs == report.backup.logs) {
     report.backup = *before;
     report.made = false;
     return report;
   }
-  if (before != nullptr) KIMBERLITE_CHECK(check_history(core, *before, report.backup));
-  std::vector<BackupLog> changed;
+  env::Storage& from = core.env().storage;
   for (const BackupLog& log : report.backup.logs) {
     const BackupLog* had = find_log(before, log);
     if (had != nullptr && had->head == log.head) continue;
-    KIMBERLITE_TRY(const std::uint64_t bytes, LogCopy(core.env().storage, to, log, had).run());
+    KIMBERLITE_TRY(const std::uint64_t bytes, LogCopy(from, to, log, had).run());
     report.copied += bytes;
-    changed.push_back(log);
   }
-  // A head is there only after the records it is of: else a crash would leave one that looks as if
-  // they had been taken away. Each log's newest state is signed, so that the backup can be checked
-  // by itself.
-  KIMBERLITE_CHECK(to.sync_all());
-  for (const BackupLog& log : changed) {
-    KIMBERLITE_TRY(const log::StoredHead newest,
-                   core.prover().head(log.tenant, lane_of(log), log.head.position));
-    static_cast<void>(newest);
-    KIMBERLITE_TRY(
-        const std::vector<log::StoredHead> heads,
-        core.prover().list(log.tenant, lane_of(log), std::numeric_limits<std::size_t>::max()));
-    KIMBERLITE_TRY(const std::uint64_t of_heads, copy_heads(to, log, heads));
-    report.copied += of_heads;
+  for (const BackupLog& log : report.backup.logs) {
+    const BackupLog nothing;
+    const BackupLog* found = find_log(before, log);
+    const BackupLog& had = found == nullptr ? nothing : *found;
+    KIMBERLITE_TRY(const std::uint64_t of_heads,
+                   copy_beside(from, to, log, log::heads_name, had.heads, log.heads));
+    KIMBERLITE_TRY(const std::uint64_t of_anchors,
+                   copy_beside(from, to, log, log::anchors_name, had.anchors, log.anchors));
+    report.copied += of_heads + of_anchors;
   }
   KIMBERLITE_CHECK(to.sync_all());
   const std::string path = text_path(report.backup.op);
@@ -293,6 +332,7 @@ Result<VerifyReport> verify_backup(env::Storage& repository, const BackupText& b
     of_log.findings_max = options.findings_max;
     // Behind the backup's end stands what a later one has, or what an interrupted one left.
     of_log.at_least = log.head;
+    of_log.proofs = {.heads = log.heads, .anchors = log.anchors};
     for (const record::VerifierKey& key : options.log_keys) {
       if (key.name == record::origin_of(log.log_id)) of_log.log_key = key;
     }
@@ -320,7 +360,10 @@ Result<VerifyReport> verify_backup(env::Storage& repository, const BackupText& b
                            .segments = checked.segments,
                            .bytes = checked.bytes,
                            .heads = checked.heads,
-                           .heads_pinned = checked.heads_pinned});
+                           .heads_pinned = checked.heads_pinned,
+                           .head_size = checked.newest_head ? checked.newest_head->tree.size : 0,
+                           .anchors = checked.anchors,
+                           .newest_anchor = checked.newest_anchor});
     if (checked.cancelled) {
       report.cancelled = true;
       return report;

@@ -61,6 +61,8 @@ bool read_log(std::string_view line, BackupLog& log) {
   log.tenant = TenantId{tenant};
   if (!read_hex(take(line, ' '), log.log_id) || !read_number(take(line, ' '), log.epoch))
     return false;
+  if (!read_number(take(line, ' '), log.heads) || !read_number(take(line, ' '), log.anchors))
+    return false;
   const std::optional<Buffer> head = from_base64(line);
   if (!head) return false;
   Reader from{*head};
@@ -76,8 +78,9 @@ std::string BackupText::to_text() const {
   for (const BackupLog& log : logs) {
     Writer head;
     record::encode(head, log.head);
-    text += fmt::format("log {} {} {} {} {}\n", log.tenant.value(), log.lane, to_hex(log.log_id),
-                        log.epoch, to_base64(head.buffer()));
+    text +=
+        fmt::format("log {} {} {} {} {} {} {}\n", log.tenant.value(), log.lane, to_hex(log.log_id),
+                    log.epoch, log.heads, log.anchors, to_base64(head.buffer()));
   }
   text += fmt::format("{}{}\n", checksum_word, to_hex(crypto::blake3(bytes_of(text))));
   return text;

@@ -245,7 +245,7 @@ Result<Inspection> inspect_anchors(env::Storage& storage, std::string_view path)
   KIMBERLITE_TRY(
       const log::AnchorScan scan,
       log::scan_anchors(
-          *file,
+          *file, size,
           [&](std::uint64_t at, const log::Anchor& anchor) {
             ++count;
             begin(at, fmt::format("{} anchor, head of {} records, log {}", log::name(anchor.kind),

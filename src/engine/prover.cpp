@@ -154,6 +154,20 @@ Result<HeadList> Prover::heads(TenantId tenant, kernel::Lane lane) {
   return HeadList::open(core_.env().storage, name_of(tenant, lane));
 }
 
+Result<std::uint64_t> Prover::heads_until(TenantId tenant, kernel::Lane lane, const Id128& log_id,
+                                          Position size) {
+  Book& book = book_of({tenant, lane});
+  const Committed now = committed({tenant, lane});
+  const std::scoped_lock lock{book.mutex};
+  KIMBERLITE_CHECK(open({tenant, lane}, book, now));
+  std::uint64_t count = book.file->count();
+  for (; count > 0; --count) {
+    KIMBERLITE_TRY(const log::StoredHead head, book.file->read(count - 1));
+    if (head.log_id != log_id || head.tree.size <= size.value()) break;
+  }
+  return count * log::head_record_size;
+}
+
 Status Prover::check(TenantId tenant, kernel::Lane lane) {
   Book& book = book_of({tenant, lane});
   const Committed now = committed({tenant, lane});
@@ -273,7 +287,7 @@ Result<Prover::Anchors> Prover::anchors(TenantId tenant, kernel::Lane lane) {
   Book& book = book_of(key);
   const std::scoped_lock lock{book.mutex};
   KIMBERLITE_TRY(const log::AnchorFile* file, anchors_of(key, book));
-  return Anchors{file->count(), file->newest()};
+  return Anchors{file->count(), file->size(), file->newest()};
 }
 
 }  // namespace kimberlite::engine

@@ -53,6 +53,9 @@ class Prover {
                                              const Committed& committed);
   // All of them, of all epochs, whether the log extends them or not.
   [[nodiscard]] Result<HeadList> heads(TenantId tenant, kernel::Lane lane);
+  // Bytes of `heads` that hold its heads of trees of up to `size`; the log has this id.
+  [[nodiscard]] Result<std::uint64_t> heads_until(TenantId tenant, kernel::Lane lane,
+                                                  const Id128& log_id, Position size);
   // Whether the log extends what it signed; also done before anything is signed.
   [[nodiscard]] Status check(TenantId tenant, kernel::Lane lane);
 
@@ -81,6 +84,7 @@ class Prover {
                                                 std::string_view witness);
   struct Anchors {
     std::uint64_t count = 0;
+    std::uint64_t bytes = 0;
     std::optional<log::Anchor> newest;
   };
   [[nodiscard]] Result<Anchors> anchors(TenantId tenant, kernel::Lane lane);

@@ -14,6 +14,7 @@
 #include "kernel/command.hpp"
 #include "kernel/snapshot.hpp"
 #include "keystore/keystore.hpp"
+#include "log/anchor_file.hpp"
 #include "log/head_file.hpp"
 #include "log/tenant_log.hpp"
 #include "record/body.hpp"
@@ -45,6 +46,8 @@ Error stopped() {
   return Error{Code::interrupted_signal, "the restore was stopped"}.next(
       "remove the directory, and begin again");
 }
+
+constexpr std::size_t piece_size = std::size_t{1} << 20;
 
 class Restorer {
  public:
@@ -152,7 +155,63 @@ class Restorer {
     if (copied == nullptr) return {};
     KIMBERLITE_CHECK(copied->settle());
     logs_[{log.tenant, log.lane}] = std::move(copied);
+    KIMBERLITE_CHECK(copy_heads(log, head.position));
+    return copy_anchors(log, head.position);
+  }
+
+  // Those of trees that were kept whole: of others the new directory could prove nothing.
+  Status copy_heads(const BackupLog& log, Position kept) {
+    if (log.heads == 0) return {};
+    const std::string path = path_of(log, log::heads_name);
+    KIMBERLITE_TRY(const auto source, repository_.open(path, env::Open::read));
+    KIMBERLITE_TRY(const auto copied, into_.storage.open(path, env::Open::create));
+    std::uint64_t end = 0;
+    Buffer piece;
+    for (std::uint64_t at = 0; at < log.heads; at += log::head_record_size) {
+      log::HeadRecordBytes bytes{};
+      KIMBERLITE_TRY(const std::size_t got, source->read_at(at, bytes));
+      if (got < bytes.size()) return cut_off(path, at + got);
+      Result<log::StoredHead> head = log::decode_head_record(bytes);
+      if (!head) return std::move(head.error()).where("{}, byte {}", path, at);
+      if (head->tree.size <= kept.value()) append(piece, bytes);
+      if (piece.size() < piece_size && at + bytes.size() < log.heads) continue;
+      KIMBERLITE_CHECK(copied->write_at(end, piece));
+      end += piece.size();
+      piece.clear();
+    }
     return {};
+  }
+
+  // Those of heads that were kept.
+  Status copy_anchors(const BackupLog& log, Position kept) {
+    if (log.anchors == 0) return {};
+    const std::string path = path_of(log, log::anchors_name);
+    KIMBERLITE_TRY(const auto source, repository_.open(path, env::Open::read));
+    std::optional<Error> wrong;
+    Buffer all;
+    KIMBERLITE_TRY(const log::AnchorScan scan, log::scan_anchors(
+                                                   *source, log.anchors,
+                                                   [&](std::uint64_t, const log::Anchor& anchor) {
+                                                     if (anchor.tree.size <= kept.value())
+                                                       append(all, log::encode(anchor));
+                                                   },
+                                                   [&](std::uint64_t at, const Error& error) {
+                                                     if (!wrong)
+                                                       wrong = Error{error}.where("{}, byte {}",
+                                                                                  path, at);
+                                                   }));
+    if (wrong) return *wrong;
+    if (scan.end < log.anchors) return cut_off(path, scan.end);
+    KIMBERLITE_TRY(const auto copied, into_.storage.open(path, env::Open::create));
+    return copied->write_at(0, all);
+  }
+
+  static std::string path_of(const BackupLog& log, std::string_view name) {
+    return fmt::format("{}/{}", log::directory_of({log.tenant, log.lane}), name);
+  }
+  static Error cut_off(const std::string& path, std::uint64_t at) {
+    return Error{Code::integrity_missing_file, "a file of the backup is cut off"}.where(
+        "{}, byte {}", path, at);
   }
 
   Status rebuild() {

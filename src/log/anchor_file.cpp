@@ -187,10 +187,9 @@ Status check_evidence(const Anchor& anchor, const StoredHead& head) {
   return no_anchor("it is of no kind");
 }
 
-Result<AnchorScan> scan_anchors(env::File& file,
+Result<AnchorScan> scan_anchors(env::File& file, std::uint64_t size,
                                 const std::function<void(std::uint64_t, const Anchor&)>& found,
                                 const std::function<void(std::uint64_t, const Error&)>& damaged) {
-  KIMBERLITE_TRY(const std::uint64_t size, file.size());
   Buffer record;
   std::uint64_t at = 0;
   while (at < size) {
@@ -235,10 +234,11 @@ Result<AnchorFile> AnchorFile::open(env::Storage& storage, LogName name,
     return file.error();
   }
   opened.file_ = *std::move(file);
+  KIMBERLITE_TRY(const std::uint64_t size, opened.file_->size());
   std::optional<Error> wrong;
   KIMBERLITE_TRY(const AnchorScan scan,
                  scan_anchors(
-                     *opened.file_,
+                     *opened.file_, size,
                      [&](std::uint64_t, const Anchor& anchor) {
                        opened.take(anchor);
                        if (found) found(anchor);

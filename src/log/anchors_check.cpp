@@ -25,17 +25,26 @@ struct Waiting {
 
 class AnchorsCheck {
  public:
-  AnchorsCheck(std::string path, const std::function<void(Finding)>& found, VerifyReport& report)
-      : path_(std::move(path)), found_(found), report_(report) {}
+  AnchorsCheck(std::string path, const std::optional<VerifyOptions::ProofBytes>& bytes,
+               const std::function<void(Finding)>& found, VerifyReport& report)
+      : path_(std::move(path)), bytes_(bytes), found_(found), report_(report) {}
 
   Status run(env::Storage& storage, const std::string& heads_path) {
     KIMBERLITE_TRY(const auto file, storage.open(path_, env::Open::read));
     file_ = file.get();
-    KIMBERLITE_TRY(const AnchorScan scan,
-                   scan_anchors(
-                       *file_, [&](std::uint64_t at, const Anchor& anchor) { take(at, anchor); },
-                       [&](std::uint64_t at, const Error& error) { add(error, at); }));
+    KIMBERLITE_TRY(std::uint64_t size, file->size());
+    if (bytes_) size = std::min(size, bytes_->anchors);
+    KIMBERLITE_TRY(
+        const AnchorScan scan,
+        scan_anchors(
+            *file_, size, [&](std::uint64_t at, const Anchor& anchor) { take(at, anchor); },
+            [&](std::uint64_t at, const Error& error) { add(error, at); }));
     report_.anchors_tail_bytes = scan.tail_bytes;
+    if (bytes_ && scan.end < bytes_->anchors) {
+      found_({Code::integrity_missing_file, path_, scan.end, Position{},
+              "anchors are missing at the end", fmt::format("{} bytes", bytes_->anchors),
+              fmt::format("{} bytes", scan.end)});
+    }
     std::ranges::sort(waiting_, {}, &Waiting::head);
     KIMBERLITE_CHECK(pass_heads(storage, heads_path));
     for (const Waiting& anchor : waiting_) {
@@ -66,7 +75,8 @@ class AnchorsCheck {
   Status pass_heads(env::Storage& storage, const std::string& heads_path) {
     const auto heads = storage.open(heads_path, env::Open::read);
     if (!heads) return {};  // no head, so no anchor is of one
-    KIMBERLITE_TRY(const std::uint64_t size, (*heads)->size());
+    KIMBERLITE_TRY(std::uint64_t size, (*heads)->size());
+    if (bytes_) size = std::min(size, bytes_->heads);
     SegmentReader reader{**heads, 0, size};
     while (reader.left() >= head_record_size) {
       KIMBERLITE_TRY(const Bytes bytes, reader.peek(head_record_size));
@@ -92,6 +102,7 @@ class AnchorsCheck {
   }
 
   std::string path_;
+  const std::optional<VerifyOptions::ProofBytes>& bytes_;
   const std::function<void(Finding)>& found_;
   VerifyReport& report_;
   env::File* file_ = nullptr;
@@ -101,14 +112,18 @@ class AnchorsCheck {
 }  // namespace
 
 void check_anchors(env::Storage& storage, const std::string& directory,
+                   const std::optional<VerifyOptions::ProofBytes>& bytes,
                    const std::function<void(Finding)>& found, VerifyReport& report) {
+  if (bytes && bytes->anchors == 0) return;
   const std::string path = fmt::format("{}/{}", directory, anchors_name);
-  const Status done =
-      AnchorsCheck{path, found, report}.run(storage, fmt::format("{}/{}", directory, heads_name));
+  const Status done = AnchorsCheck{path, bytes, found, report}.run(
+      storage, fmt::format("{}/{}", directory, heads_name));
   if (done) return;
   const Code code = done.error().code();
-  if (code == Code::not_found_file || code == Code::not_found_directory) return;
-  found({code, path, 0, Position{}, done.error().what(), "", ""});
+  const bool missing = code == Code::not_found_file || code == Code::not_found_directory;
+  if (missing && !bytes) return;  // a log that was never anchored
+  found({missing ? Code::integrity_missing_file : code, path, 0, Position{}, done.error().what(),
+         "", ""});
 }
 
 }  // namespace kimberlite::log

@@ -12,8 +12,9 @@
 namespace kimberlite::log {
 
 // Fills the anchors' part of `report`. Both files are read once, and what an anchor has as evidence
-// once more.
+// once more; no further than `bytes`, if it is given.
 void check_anchors(env::Storage& storage, const std::string& directory,
+                   const std::optional<VerifyOptions::ProofBytes>& bytes,
                    const std::function<void(Finding)>& found, VerifyReport& report);
 
 }  // namespace kimberlite::log

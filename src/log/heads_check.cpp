@@ -2,22 +2,28 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "record/signed_head.hpp"
 
 namespace kimberlite::log {
 
 HeadsCheck::HeadsCheck(env::Storage& storage, const std::string& directory,
-                       const record::VerifierKey* pinned, Found found)
+                       const record::VerifierKey* pinned, std::optional<std::uint64_t> bytes,
+                       Found found)
     : path_(fmt::format("{}/{}", directory, heads_name)),
       pinned_(pinned),
+      end_known_(bytes.has_value()),
       found_(std::move(found)) {
+  if (bytes == 0) return;
   auto file = storage.open(path_, env::Open::read);
   if (!file) {
     const Code code = file.error().code();
-    if (code != Code::not_found_file && code != Code::not_found_directory) {
-      add(code, 0, 0, file.error().what());
+    const bool missing = code == Code::not_found_file || code == Code::not_found_directory;
+    if (!missing || end_known_) {
+      add(missing ? Code::integrity_missing_file : code, 0, 0, file.error().what());
     }
-    return;  // a log that has signed nothing
+    return;  // else a log that has signed nothing
   }
   const auto size = (*file)->size();
   if (!size) {
@@ -25,7 +31,11 @@ HeadsCheck::HeadsCheck(env::Storage& storage, const std::string& directory,
     return;
   }
   file_ = *std::move(file);
-  reader_.emplace(*file_, 0, *size);
+  if (bytes && *size < *bytes) {
+    add(Code::integrity_missing_file, *size, 0, "signed heads are missing at the end",
+        fmt::format("{} bytes", *bytes), fmt::format("{} bytes", *size));
+  }
+  reader_.emplace(*file_, 0, std::min(*size, bytes.value_or(*size)));
   load();
 }
 
@@ -48,7 +58,7 @@ void HeadsCheck::load() {
     // What a crash leaves of an append; nobody was given a signature of it. The end alone, for the
     // writer goes on there.
     if (bytes->size() < head_record_size ||
-        (all_zero(*bytes) && reader_->left() <= head_record_size)) {
+        (!end_known_ && all_zero(*bytes) && reader_->left() <= head_record_size)) {
       tail_bytes_ += bytes->size();
       reader_->skip(bytes->size());
       continue;

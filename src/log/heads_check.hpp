@@ -18,9 +18,9 @@ namespace kimberlite::log {
 class HeadsCheck {
  public:
   using Found = std::function<void(Finding)>;
-  // `pinned` may be null.
+  // `pinned` may be null. `bytes`: how many are looked at, and must be there.
   HeadsCheck(env::Storage& storage, const std::string& directory, const record::VerifierKey* pinned,
-             Found found);
+             std::optional<std::uint64_t> bytes, Found found);
 
   // The head after each record; `rooted`: its frontier is known.
   void pass(const record::Head& head, const Id128& log_id, bool rooted);
@@ -39,6 +39,7 @@ class HeadsCheck {
 
   std::string path_;
   const record::VerifierKey* pinned_;
+  bool end_known_;
   Found found_;
   std::unique_ptr<env::File> file_;
   std::optional<SegmentReader> reader_;

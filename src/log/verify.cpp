@@ -113,6 +113,7 @@ class Verifier {
         offsets_(storage, fmt::format("{}/{}", directory_, offsets_name), offset_size,
                  Code::integrity_offsets),
         heads_(storage, directory_, options.log_key ? &*options.log_key : nullptr,
+               options.proofs ? std::optional{options.proofs->heads} : std::nullopt,
                [this](Finding finding) { findings_.add(std::move(finding)); }) {
     for (std::uint32_t step = 0; step < height_count; ++step) {
       tree_.emplace_back(storage,
@@ -667,8 +668,8 @@ void Verifier::check_at_least() {
 void Verifier::finish() {
   heads_.finish(report_.head, report_);
   check_anchors(
-      storage_, directory_, [this](Finding finding) { findings_.add(std::move(finding)); },
-      report_);
+      storage_, directory_, options_.proofs,
+      [this](Finding finding) { findings_.add(std::move(finding)); }, report_);
   if (options_.since && report_.head.position.value() < options_.since->size) {
     findings_.add({Code::integrity_rollback, file_.empty() ? directory_ : file_, 0, next_position(),
                    "the log ends before the head that was given",

@@ -104,6 +104,28 @@ class BackupTest : public ::testing::Test {
     machine_ = std::make_unique<Machine>(5, fresh_disk(5));
     ASSERT_TRUE(machine_->open());
     live(60);
+    anchor();
+  }
+  // The newest head of the log of `main`, as if it had been put into a file.
+  void anchor() {
+    const auto session = database().session("main");
+    ASSERT_TRUE(session);
+    const auto head = (*session)->signed_head(Position{});
+    ASSERT_TRUE(head) << to_string(head.error());
+    const Status added = (*session)->add_anchor({.kind = log::AnchorKind::file,
+                                                 .log_id = head->log_id,
+                                                 .tree = head->tree,
+                                                 .stored_at = TimestampUs{++anchored_},
+                                                 .target = "file"});
+    ASSERT_TRUE(added) << to_string(added.error());
+  }
+  // Of the log of `main`.
+  static const VerifiedLog& main_log(const VerifyReport& report) {
+    const auto found = std::ranges::find_if(report.logs, [](const VerifiedLog& log) {
+      return log.tenant == TenantId{1} && log.lane == "data";
+    });
+    EXPECT_TRUE(found != report.logs.end());
+    return *found;
   }
   void live(std::size_t steps) {
     for (std::size_t i = 0; i < steps && done_ < script_.size(); ++i, ++done_) {
@@ -114,6 +136,7 @@ class BackupTest : public ::testing::Test {
 
   std::vector<Step> script_;
   std::size_t done_ = 0;
+  std::uint64_t anchored_ = 0;
   std::unique_ptr<Machine> machine_;
   Repository repository_{6};
 };
@@ -281,7 +304,7 @@ TEST_F(BackupTest, EveryDamageIsFound) {
         continue;
       }
       ASSERT_FALSE(verify_backup(damaged.storage(), *found, {}).value().clean()) << path;
-      if (path.ends_with("/heads") || i > 2) continue;
+      if (i > 2) continue;
       vopr::SimEnv fresh{17};
       const auto restored =
           restore(damaged.storage(), *found, fresh.env(), master_key(), escrow, restore_options());
@@ -299,10 +322,101 @@ TEST_F(BackupTest, EveryDamageIsFound) {
   EXPECT_FALSE(verify_backup(missing.storage(), backup, {}).value().clean());
 }
 
+TEST_F(BackupTest, CarriesAnchors) {
+  anchor();
+  const Position anchored = database().session("main").value()->head().value();
+  const auto first = database().back_up(repository_.storage());
+  ASSERT_TRUE(first) << to_string(first.error());
+  EXPECT_EQ(main_log(verify_backup(repository_.storage(), first->backup, {}).value()).anchors, 2U);
+  // Anchored since, and nothing written: it is added to the backup of that operation.
+  anchor();
+  const auto added = database().back_up(repository_.storage());
+  ASSERT_TRUE(added) << to_string(added.error());
+  EXPECT_TRUE(added->made);
+  EXPECT_EQ(added->copied, log::anchor_alignment) << "one anchor, and nothing else";
+  EXPECT_EQ(added->backup.op, first->backup.op);
+  EXPECT_EQ(list_backups(repository_.storage()).value(), std::vector{added->backup});
+  EXPECT_FALSE(database().back_up(repository_.storage()).value().made);
+  live(40);
+  anchor();
+  ASSERT_GT(database().session("main").value()->head().value(), anchored);
+  const BackupText backup = database().back_up(repository_.storage()).value().backup;
+  const VerifyReport whole = verify_backup(repository_.storage(), backup, {}).value();
+  ASSERT_TRUE(whole.clean()) << whole.findings.front().what;
+  EXPECT_EQ(main_log(whole).anchors, 4U);
+  EXPECT_EQ(main_log(whole).newest_anchor->stored_at, TimestampUs{4});
+
+  // They come back with the records their heads are of; those of later records do not.
+  const Buffer escrow = database().escrow().value();
+  const auto restored_anchors = [&](const RestoreUntil& until) {
+    vopr::SimEnv fresh{31};
+    const auto restored = restore(repository_.storage(), backup, fresh.env(), master_key(), escrow,
+                                  restore_options(until));
+    EXPECT_TRUE(restored) << to_string(restored.error());
+    const VerifyReport report = verify(fresh.storage(), {}).value();
+    EXPECT_TRUE(report.clean()) << report.findings.front().what;
+    return main_log(report).anchors;
+  };
+  EXPECT_EQ(restored_anchors({}), 4U);
+  EXPECT_EQ(restored_anchors(RestorePosition{"main", anchored}), 3U);
+  EXPECT_EQ(restored_anchors(RestorePosition{"main", Position{anchored.value() - 1}}), 0U);
+}
+
+TEST_F(BackupTest, ProofsThatWereCutOffAreMissed) {
+  const BackupText backup = database().back_up(repository_.storage()).value().backup;
+  const Buffer escrow = database().escrow().value();
+  for (const auto& [name, size] : {std::pair{log::heads_name, log::head_record_size},
+                                   std::pair{log::anchors_name, log::anchor_alignment}}) {
+    const std::string path = fmt::format("tenants/1/data/{}", name);
+    const std::uint64_t whole = repository_.image().size(path);
+    ASSERT_GE(whole, size);
+    const auto look = [&](const vopr::DiskImage& image, std::uint64_t at) {
+      Repository cut{32, image};
+      const VerifyReport report = verify_backup(cut.storage(), backup, {}).value();
+      ASSERT_FALSE(report.clean());
+      EXPECT_EQ(report.findings[0].code, Code::integrity_missing_file);
+      EXPECT_EQ(report.findings[0].file, path);
+      EXPECT_EQ(report.findings[0].offset, at);
+      vopr::SimEnv fresh{33};
+      EXPECT_FALSE(
+          restore(cut.storage(), backup, fresh.env(), master_key(), escrow, restore_options()));
+    };
+    vopr::DiskImage shorter = repository_.image();
+    shorter.write(path, Bytes{shorter.read(path)}.first(whole - size));
+    ASSERT_NO_FATAL_FAILURE(look(shorter, whole - size)) << path;
+    vopr::DiskImage gone = repository_.image();
+    gone.remove(path);
+    ASSERT_NO_FATAL_FAILURE(look(gone, 0)) << path;
+  }
+}
+
+// Heads are many: a backup copies what was signed since the one before.
+TEST_F(BackupTest, CopiesNoHeadTwice) {
+  const auto session = database().session("main").value();
+  for (int i = 0; i < 100; ++i) {
+    const Event event{"Noted", bytes_of("x")};
+    ASSERT_TRUE(session->append("s9", {}, std::span{&event, 1}, {}));
+    ASSERT_TRUE(session->signed_head(Position{}));
+  }
+  const BackupReport first = database().back_up(repository_.storage()).value();
+  ASSERT_GT(first.copied, 100 * log::head_record_size);
+  const Event event{"Noted", bytes_of("x")};
+  ASSERT_TRUE(session->append("s9", {}, std::span{&event, 1}, {}));
+  const BackupReport second = database().back_up(repository_.storage()).value();
+  const auto total = [](const BackupText& backup) {
+    std::uint64_t bytes = 0;
+    for (const BackupLog& log : backup.logs) bytes += log.head.bytes + log.heads + log.anchors;
+    return bytes;
+  };
+  EXPECT_EQ(second.copied, total(second.backup) - total(first.backup));
+  EXPECT_LT(second.copied, 2 * log::head_record_size + 1024);
+}
+
 // A crash in the middle leaves the backups there were, or one more; never part of one.
 TEST_F(BackupTest, ACrashWhileItIsTakenLeavesWhatWasThere) {
   const BackupText first = database().back_up(repository_.storage()).value().backup;
   live(30);
+  anchor();
   const vopr::DiskImage before = repository_.image();
   const Buffer escrow = database().escrow().value();
   std::uint64_t crashes = 0;
@@ -415,6 +529,8 @@ TEST(Golden, Engine) {
     log.tenant = TenantId{1};
     log.lane = lane;
     log.log_id.fill(std::byte{0x10});
+    log.heads = 512;
+    log.anchors = 1024;
     for (std::uint8_t i = 0; i < 5; ++i) {
       record::advance_in_place(log.head, Hash{std::byte{i}}, 160);
     }

@@ -1,24 +1,27 @@
 // Backups: the logs of a database as of one operation, in a directory of their own.
 //
 //   <repository>/tenants/<id>/<lane>/<first position>.segment     as in the data directory
-//   <repository>/tenants/<id>/<lane>/heads                        signed heads, as there
+//   <repository>/tenants/<id>/<lane>/heads, anchors               signed heads and where they were
+//                                                                 put, as there
 //   <repository>/backups/<op, 20 digits>                          one text a backup
 //
 // A log only grows, so all backups of one history share its files: each is a text that says how far
 // every log went, and the files hold at least that much. Taking one copies what came since the one
-// before, beside readers and writers; it is there once its text is, which is written last. No key
+// before, beside readers and writers; it is there once its text is, which is written last. A head
+// that was anchored since a backup of the same operation is added to that one. No key
 // is ever in it: what a backup restores is opened with the *escrow*, a copy of the keystore that is
 // kept elsewhere, so that an old backup cannot bring back what was erased.
 //
 //   text = "kimberlite/backup@v1" · "cluster " id · "op " number · "timestamp " µs · "state "
 //   digest
-//          · a line a log with records: "log " tenant " " lane " " log id " " epoch " "
-//          base64(head, record/head.hpp) · "checksum " BLAKE3 of all before, in hexadecimal
+//          · a line a log with records: "log " tenant " " lane " " log id " " epoch " " bytes of
+//          `heads` " " bytes of `anchors` " " base64(head, record/head.hpp) · "checksum " BLAKE3 of
+//          all before, in hexadecimal
 //
 // Restoring copies the records up to the backup, or up to an earlier moment, into an empty
-// directory, makes the state again from them, and begins an epoch in every log: new log ids and
-// signing keys, and records that name the old ones. The superblock is written last, so a restore
-// that was interrupted left no database.
+// directory, with their heads and those heads' anchors, makes the state again from them, and begins
+// an epoch in every log: new log ids and signing keys, and records that name the old ones. The
+// superblock is written last, so a restore that was interrupted left no database.
 //
 // Source: proofs.md, Backups and Epochs; storage.md. Thread rule: free functions over their
 // storages; nobody else writes them meanwhile.
@@ -48,6 +51,8 @@ struct BackupLog {
   std::uint16_t lane = 0;
   Id128 log_id{};
   std::uint32_t epoch = 1;
+  std::uint64_t heads = 0;    // bytes of the file
+  std::uint64_t anchors = 0;  // the same
   record::Head head;
   bool operator==(const BackupLog&) const = default;
 };
@@ -67,7 +72,7 @@ struct BackupText {
 
 struct BackupReport {
   BackupText backup;
-  std::uint64_t copied = 0;  // bytes, of segments and heads
+  std::uint64_t copied = 0;  // bytes, of segments, heads and anchors
   bool made = true;          // false: nothing was written since the newest one, which this is
 };
 
@@ -77,7 +82,8 @@ struct BackupReport {
 // The newest, or the one of `op`; `not_found.object` if there is none.
 [[nodiscard]] Result<BackupText> find_backup(env::Storage& repository, std::optional<OpNumber> op);
 
-// Every byte, hash and signature of the logs up to `backup`, and that they are the logs it names.
+// Every byte, hash and signature of the logs up to `backup`, every anchor, and that they are the
+// logs it names.
 // Needs no key. `options`: log keys, progress, findings.
 [[nodiscard]] Result<VerifyReport> verify_backup(env::Storage& repository, const BackupText& backup,
                                                  const VerifyOptions& options);

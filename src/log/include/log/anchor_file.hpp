@@ -91,14 +91,16 @@ struct AnchorHeader {
 // or witness is one to be believed: that needs its certificate or key from elsewhere.
 [[nodiscard]] Status check_evidence(const Anchor& anchor, const StoredHead& head);
 
-// The records of a file in order, with the byte each begins at. Damage is `damaged`'s, and what can
-// be read behind it is given all the same. Returns the bytes of an unfinished record at the end.
+// The records in the first `size` bytes of a file in order, with the byte each begins at. Damage is
+// `damaged`'s, and what can be read behind it is given all the same. Returns the bytes of an
+// unfinished record at the end.
 struct AnchorScan {
   std::uint64_t end = 0;         // behind the last whole record
-  std::uint64_t tail_bytes = 0;  // from there to the end of the file
+  std::uint64_t tail_bytes = 0;  // from there to `size`
 };
 [[nodiscard]] Result<AnchorScan> scan_anchors(
-    env::File& file, const std::function<void(std::uint64_t at, const Anchor& anchor)>& found,
+    env::File& file, std::uint64_t size,
+    const std::function<void(std::uint64_t at, const Anchor& anchor)>& found,
     const std::function<void(std::uint64_t at, const Error& error)>& damaged);
 
 class AnchorFile {
@@ -109,6 +111,8 @@ class AnchorFile {
       env::Storage& storage, LogName name, const std::function<void(const Anchor&)>& found = {});
 
   [[nodiscard]] std::uint64_t count() const { return count_; }
+  // Bytes of all of them.
+  [[nodiscard]] std::uint64_t size() const { return end_; }
   // The one whose time is the latest.
   [[nodiscard]] const std::optional<Anchor>& newest() const { return newest_; }
   // The size of the largest tree of `log_id` that a witness of this name has cosigned; 0 if none.

@@ -57,6 +57,13 @@ struct VerifyOptions {
   // A tree that was checked before, or is signed: what lies in segments before its last record is
   // not read again. The root must be this one when that record is reached.
   std::optional<Tree> since;
+  // How many bytes of `heads` and `anchors` are looked at, all of which must be there: whole
+  // records. Without it, all there are, and what is unfinished at the end is no finding.
+  struct ProofBytes {
+    std::uint64_t heads = 0;
+    std::uint64_t anchors = 0;
+  };
+  std::optional<ProofBytes> proofs;
   // Begin with this segment, as if nothing were known of what is before it.
   std::optional<Position> alone;
   std::size_t findings_max = 100;  // later ones are only counted

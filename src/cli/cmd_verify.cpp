@@ -29,7 +29,7 @@ Error error_of(const engine::VerifyFinding& finding, std::string_view root) {
   return std::move(error)
       .where("{}", where)
       .why("{}", why)
-      .next("{}", finding.table.empty()
+      .next("{}", finding.code != Code::integrity_projection
                       ? "restore it from a backup; nothing was changed or cut off"
                       : "remove the file: it is derived, and the next open makes it again from the "
                         "log; nothing was changed");

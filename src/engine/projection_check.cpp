@@ -54,6 +54,11 @@ class Checker {
       add(opened.error());
       return std::move(check_);
     }
+    const Status indexes = projection_->check_indexes();
+    if (!indexes) {
+      if (!of_the_projection(indexes.error())) return indexes.error();
+      add(indexes.error());
+    }
     const Position until = choose_position();
     KIMBERLITE_TRY(const Position reached, replay(until));
     if (check_.cancelled || reached.value() == 0) return std::move(check_);

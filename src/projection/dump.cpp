@@ -64,6 +64,17 @@ Result<std::string> SqliteProjection::dump(Position position) {
   return text;
 }
 
+Status SqliteProjection::check_indexes() {
+  KIMBERLITE_ASSERT(state_ == State::idle);
+  KIMBERLITE_TRY(Prepared faults, connection_.prepare("PRAGMA main.integrity_check(1)"));
+  KIMBERLITE_TRY(const bool said, faults.step());
+  const ValueView fault = said ? faults.column(0) : ValueView{};
+  const auto* text = std::get_if<std::string_view>(&fault);
+  if (text != nullptr && *text == "ok") return {};
+  return Error{Code::integrity_projection, "a table and its indexes do not agree"}.why(
+      "{}", text == nullptr ? "SQLite says nothing" : *text);
+}
+
 Result<std::vector<Projection::Sum>> SqliteProjection::sums() {
   KIMBERLITE_ASSERT(state_ == State::idle);
   std::vector<std::pair<std::string, std::string>> queries;

@@ -63,6 +63,7 @@ class SqliteProjection final : public Projection, private sql::TimeMap {
 
   [[nodiscard]] Result<std::string> dump(Position position) override;
   [[nodiscard]] Result<std::vector<Sum>> sums() override;
+  [[nodiscard]] Status check_indexes() override;
   [[nodiscard]] Result<std::unique_ptr<KeptRows>> kept_rows(ObjectId table, Position at,
                                                             Kept kept) override;
   [[nodiscard]] Result<std::optional<RowOrigin>> origin_of(ObjectId table, Bytes key,

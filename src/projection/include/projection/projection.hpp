@@ -227,6 +227,9 @@ class Projection {
     friend bool operator==(const Sum&, const Sum&) = default;
   };
   [[nodiscard]] virtual Result<std::vector<Sum>> sums() = 0;
+  // That every index has the entries of its table's rows and no others, which no comparison of rows
+  // looks at, and that the pages are whole trees. `integrity.projection` with the first fault.
+  [[nodiscard]] virtual Status check_indexes() = 0;
   // What a reader of another projection is held against (Reader::check_table); ends before this
   // projection is written to again. `at` is of no account for the own tables.
   [[nodiscard]] virtual Result<std::unique_ptr<KeptRows>> kept_rows(ObjectId table, Position at,

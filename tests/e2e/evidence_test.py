@@ -2,7 +2,7 @@
 """A medical record's way to a stranger: recorded, proved, backed up, restored, and what is tampered with found.
 
 The rows are patients.csv of ../shared/data/synthea (or $KIMBERLITE_SYNTHEA); without it, a few of its shape.
-The Python verifier is run in a directory that holds nothing but itself, the key line and the proofs.
+The Python verifier is run in a directory that holds nothing but itself, the key line and the proofs; its page, in Chromium.
 """
 import json
 import os
@@ -12,6 +12,9 @@ import subprocess
 import sys
 
 import harness
+
+sys.path.insert(0, str(harness.ROOT / "tests" / "verifier"))
+from browser import Browser, missing_programs  # noqa: E402
 
 FOLDER = pathlib.Path(os.environ.get("KIMBERLITE_SYNTHEA", harness.ROOT.parent / "shared" / "data" / "synthea"))
 SMALL = "Id,FIRST,LAST,CITY\np1,Ann,Berg,Boston\np2,Maynard,Moss,Boston\np3,Curt,Schmidt,Salem\n"
@@ -79,6 +82,7 @@ class Evidence:
     def refuse(self):
         """Each changed character of a receipt is refused, by both verifiers with the same code."""
         text = (self.elsewhere / "row.receipt").read_text()
+        self.refused = []  # of each changed text the code
         bad = self.elsewhere / "bad.receipt"
         for at in range(0, len(text), max(1, len(text) // 25)):
             changed = "B" if text[at] == "A" else "A"
@@ -87,9 +91,31 @@ class Evidence:
             code = errors.partition("[")[2].partition("]")[0]
             other, out = self.stranger("receipt", "bad.receipt")
             self.test.check(status == 3 and other == 3 and code in out, f"character {at} changed: {code}", errors + out)
+            self.refused.append((bad.read_bytes(), code))
         self.test.must("init", "other", "--key-file", "other.key")
         status, _, errors = self.test.run("receipt", "check", self.elsewhere / "row.receipt", "--log-key", "other.vkey")
         self.test.check(status == 3 and "integrity.signature" in errors, "another log's key", errors)
+
+    def look(self):
+        """The page, given the same receipts: what it shows of the row, and what it refuses."""
+        if why := missing_programs():
+            self.test.skip("the page that checks receipts", why)
+            return
+        line = (self.elsewhere / "clinic.vkey").read_text().strip()
+        with Browser() as browser:
+            browser.open()
+            browser.type("#key", line)
+            browser.type("#file", str(self.elsewhere / "row.receipt"))
+            self.test.equal("the page takes the row's receipt", ("ok", ""), browser.verdict())
+            text = browser.text()
+            self.test.check("Salem" in text and "moved" in text, "and shows what was recorded, and why", text)
+            names = ("row.receipt", "sealed.receipt", "row.cose")
+            good = browser.check([("receipt", (self.elsewhere / name).read_bytes(), line) for name in names])
+            self.test.equal("the page's verdicts", ["ok"] * 3, [answer["verdict"] for answer in good])
+            self.test.equal("the page's positions", [str(self.position)] * 3, [str(answer["data"]["position"]) for answer in good])
+            bad = browser.check([("receipt", data, line) for data, _ in self.refused])
+            self.test.equal("each changed one is refused with the same code", [("refused", code) for _, code in self.refused],
+                            [(answer["verdict"], answer["code"]) for answer in bad])
 
     def survive(self):
         self.test.must("backup", "create", self.db, "repository")
@@ -132,7 +158,7 @@ class Evidence:
 def main():
     test = harness.Test("evidence")
     evidence = Evidence(test)
-    for step in (evidence.record, evidence.prove, evidence.refuse, evidence.survive, evidence.tamper):
+    for step in (evidence.record, evidence.prove, evidence.refuse, evidence.look, evidence.survive, evidence.tamper):
         test.say(step.__name__)
         step()
     return test.finish()

@@ -15,137 +15,26 @@ import os
 import pathlib
 import random
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 os.environ.setdefault("KIMBERLITE", str(ROOT / "build/dev/kimberlite"))
 sys.path[:0] = [str(ROOT / "verifier"), str(ROOT / "tests/verifier")]
 import kimberlite_verify as v  # noqa: E402
 import verifier_test as t  # noqa: E402
+from browser import PAGE, Browser, missing_programs  # noqa: E402
 from made_logs import (  # noqa: E402
     CANONICAL, MARKUP, NOT_CANONICAL, ONE, ROWS, TURNED, Log, encode_point, key_line, note, padded)
 
-PAGE = ROOT / "verifier/index.html"
 GOLDEN = t.GOLDEN
 check = t.check
 
 # The same signatures are asked for again and again, and slow in Python.
 v.ed25519_verify = functools.lru_cache(maxsize=None)(v.ed25519_verify)
-
-
-class Browser:
-    """A Chromium of its own, with an empty profile; must be used as a context."""
-
-    def __enter__(self):
-        self.profile = tempfile.TemporaryDirectory(prefix="kimberlite-page-")
-        self.driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                       text=True)
-        self.session = None
-        try:
-            port = next(filter(None, (re.search(r"started successfully on port (\d+)", line)
-                                      for line in self.driver.stdout)))[1]
-            self.base = f"http://127.0.0.1:{port}/session"
-            self.opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-            arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-                         "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                         "--user-data-dir=" + self.profile.name]
-            options = {"binary": shutil.which("chromium"), "args": arguments}
-            answer = self.call("POST", "", {"capabilities": {"alwaysMatch": {
-                "goog:chromeOptions": options, "goog:loggingPrefs": {"performance": "ALL", "browser": "ALL"}}}})
-            self.session = answer["sessionId"]
-            self.base += "/" + self.session
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        try:
-            if self.session:
-                self.call("DELETE", "")
-        finally:
-            self.driver.terminate()
-            self.driver.wait(10)
-            self.profile.cleanup()
-
-    def call(self, method, path, body=None):
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.base + path, data, {"Content-Type": "application/json"}, method=method)
-        try:
-            with self.opener.open(request, timeout=60) as answer:
-                return json.load(answer)["value"]
-        except urllib.error.HTTPError as error:
-            raise RuntimeError(error.read().decode()) from None
-
-    def open(self, page=PAGE):
-        self.call("POST", "/url", {"url": page.as_uri()})
-
-    def run(self, script, *arguments):
-        return self.call("POST", "/execute/sync", {"script": script, "args": arguments})
-
-    def wait_for(self, script, *arguments):
-        """What the script, an expression that is a promise, resolves to."""
-        whole = "const done = arguments[arguments.length - 1];" \
-            f"({script}).then((value) => done([true, value]), (error) => done([false, String(error)]))"
-        good, value = self.call("POST", "/execute/async", {"script": whole, "args": arguments})
-        if not good:
-            raise RuntimeError(value)
-        return value
-
-    def devtools(self, command, **parameters):
-        return self.call("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
-
-    def element(self, selector):
-        found = self.call("POST", "/element", {"using": "css selector", "value": selector})
-        return "/element/" + next(iter(found.values()))
-
-    def type(self, selector, text):
-        self.call("POST", self.element(selector) + "/value", {"text": text})
-
-    def click(self, selector):
-        self.call("POST", self.element(selector) + "/click", {})
-
-    def verdict(self):
-        """What the page says in the end: verdict, code."""
-        until = time.monotonic() + 10
-        while time.monotonic() < until:
-            said = self.run("const d = document.getElementById('verdict').dataset; return [d.verdict, d.code]")
-            if said[0]:
-                return tuple(said)
-            time.sleep(0.02)
-        return ("no verdict", "")
-
-    def text(self):
-        return self.run("return document.getElementById('results').innerText")
-
-    def check(self, cases):
-        """Of each (what, bytes, key line) what the page's entry point for programs says."""
-        script = """(async (cases) => {
-          const answers = [];
-          for (const [what, bytes, key] of cases) answers.push(await kimberlite.check(bytes, key, what));
-          return answers;
-        })(arguments[0])"""
-        answers = []
-        for at in range(0, len(cases), 500):
-            batch = [(what, base64.b64encode(data).decode(), key) for what, data, key in cases[at:at + 500]]
-            answers += self.wait_for(script, batch)
-        return answers
-
-    def logged(self, kind):
-        return self.call("POST", "/se/log", {"type": kind})
-
-    def screenshot(self, file):
-        size = self.devtools("Page.getLayoutMetrics")["cssContentSize"]
-        clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
-        picture = self.devtools("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
-        pathlib.Path(file).write_bytes(base64.b64decode(picture["data"]))
 
 
 # ---- What the two say ------------------------------------------------------------------------------
@@ -293,6 +182,36 @@ def test_limits(browser):
         ("consistency", proof + b"x" * 3 * v.MAX_NOTE, line), ("receipt", receipt + b"x" * v.MAX_RECEIPT, line)], 2)
 
 
+def changed(proof, log, rng):
+    """The proof with a hash too many, too few, or another one."""
+    other, choice = list(proof), rng.randrange(3)
+    if not other or choice == 0:
+        other.insert(rng.randrange(len(other) + 1), rng.choice(log.roots.leaves))
+    elif choice == 1:
+        other.pop(rng.randrange(len(other)))
+    else:
+        at = rng.randrange(len(other))
+        other[at] = v.sha256(other[at])
+    return other
+
+
+def test_larger_trees(browser, rng):
+    """Of trees of up to 300 records a sample of proofs, and of each several that are not quite it."""
+    log = Log(b"larger", [({}, padded(ONE))] * 300)
+    cases, mutated = [], []
+    for size in sorted({300, 257, 256, 255, *rng.sample(range(34, 300), 30)}):
+        for index in {0, size - 1, *rng.sample(range(size), 6)}:
+            path = log.roots.path(index, 0, size)
+            cases.append(("receipt", log.receipt(index, size), log.line))
+            mutated += [("receipt", log.receipt(index, size, path=changed(path, log, rng)), log.line) for _ in range(4)]
+        for old in rng.sample(range(1, size), 3):
+            chain = log.roots.subproof(old, 0, size, True)
+            cases.append(("consistency", log.consistency(old, size), log.line))
+            mutated += [("consistency", log.consistency(old, size, changed(chain, log, rng)), log.line) for _ in range(4)]
+    compare("proofs of larger trees", browser, cases, len(cases))
+    compare("mutated proofs of larger trees", browser, mutated, 0)
+
+
 def test_proofs(browser, rng):
     """Every proof of small trees, the same with a hash too many, too few or another one; and trees that lie about
     their size."""
@@ -303,17 +222,8 @@ def test_proofs(browser, rng):
             path, chain = log.roots.path(index, 0, size), log.roots.subproof(index + 1, 0, size, True)
             cases += [("receipt", log.receipt(index, size), log.line),
                       ("consistency", log.consistency(index + 1, size), log.line)]
-            for what, proof, make in (("receipt", path, lambda p: log.receipt(index, size, path=p)),
-                                      ("consistency", chain, lambda p: log.consistency(index + 1, size, p))):
-                changed, choice = list(proof), rng.randrange(3)
-                if not changed or choice == 0:
-                    changed.insert(rng.randrange(len(changed) + 1), rng.choice(log.roots.leaves))
-                elif choice == 1:
-                    changed.pop(rng.randrange(len(changed)))
-                else:
-                    at = rng.randrange(len(changed))
-                    changed[at] = v.sha256(changed[at])
-                mutated.append((what, make(changed), log.line))
+            mutated += [("receipt", log.receipt(index, size, path=changed(path, log, rng)), log.line),
+                        ("consistency", log.consistency(index + 1, size, changed(chain, log, rng)), log.line)]
     compare("proofs", browser, cases, len(cases))
     compare("mutated proofs", browser, mutated, 0)
     cases = []
@@ -635,9 +545,8 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--screenshot", help="the beginning of the names of four pictures")
     options = parser.parse_args()
-    missing = [program for program in ("chromium", "chromedriver") if shutil.which(program) is None]
-    if missing:
-        print(f"skipped: page: {' and '.join(missing)} not installed; see scripts/install-dependencies")
+    if missing := missing_programs():
+        print(f"skipped: page: {missing}")
         print("0 passed, 0 failed")
         return 0
     rng = random.Random(options.seed)
@@ -651,6 +560,7 @@ def main():
         test_mutations(browser, rng)
         test_limits(browser)
         test_proofs(browser, rng)
+        test_larger_trees(browser, rng)
         test_heads(browser)
         test_items(browser)
         test_hands(browser)

@@ -1,9 +1,11 @@
 // Receipts, heads and proofs of consistency: what they cost, and that it does not grow with the
-// log.
+// log; and that the tiles they are made from are those that the entries give.
 #include <fmt/format.h>
 
 #include "crypto/ed25519.hpp"
 #include "database.hpp"
+#include "log/verify.hpp"
+#include "platform/linux_storage.hpp"
 #include "record/receipt.hpp"
 
 namespace kimberlite::bench {
@@ -19,6 +21,8 @@ struct Log {
   std::uint64_t records = 0;
   std::uint64_t asked = 0;  // of positions, so that no two rounds ask the same
 };
+
+constexpr log::LogName data_log{TenantId{1}, 0};
 
 // A log of records of one event each.
 Result<Log> make_log(const std::string& directory, std::uint64_t records) {
@@ -69,6 +73,36 @@ Result<double> make_heads(Log& log) {
     spent += seconds_since(begun) * 1e6;
   }
   return spent / heads_a_round;
+}
+
+// The tiles and nodes that are stored, each compared with what is rebuilt from the entries; none
+// may be missing. The log is closed.
+Result<Series> compare_tiles(Log log, const std::string& directory) {
+  Series series{{.name = "receipt/tiles",
+                 .figure = "stored hashes of tiles and nodes, equal to those rebuilt from entries",
+                 .limit = "what a tree of so many records has",
+                 .unit = "hashes",
+                 .bound = Bound::at_least,
+                 .target = 1}};
+  log.session.reset();
+  log.opened.session.reset();
+  KIMBERLITE_CHECK(log.opened.database->engine().close());
+  platform::LinuxStorage storage{directory};
+  KIMBERLITE_TRY(const log::VerifyReport report, log::verify(storage, data_log, {}));
+  if (!report.clean()) {
+    return Error{Code::internal_bug, "a log that was just written does not verify"};
+  }
+  constexpr std::uint32_t height_step = 4;  // one file each, of nodes of every fourth height
+  std::uint64_t all = 0;
+  for (std::uint32_t height = 0; height < 64; height += height_step)
+    all += report.records >> height;
+  if (report.tile_hashes != all) {
+    return Error{Code::internal_bug, "{} of {} hashes of tiles are stored", report.tile_hashes,
+                 all};
+  }
+  series.add(static_cast<double>(report.tile_hashes), static_cast<double>(all));
+  series.note("records", static_cast<double>(report.records));
+  return series;
 }
 
 Result<std::vector<Series>> receipts(const Settings& settings) {
@@ -131,7 +165,9 @@ Result<std::vector<Series>> receipts(const Settings& settings) {
   for (Series* line : {&make, &make_item, &check, &grown, &extends, &heads}) {
     line->note("records", static_cast<double>(large.records));
   }
-  return std::vector{make, make_item, check, grown, extends, heads};
+  KIMBERLITE_TRY(Series tiles,
+                 compare_tiles(std::move(large), settings.scratch + "/receipt-large"));
+  return std::vector{make, make_item, check, grown, extends, heads, std::move(tiles)};
 }
 
 }  // namespace

@@ -9,7 +9,6 @@ stored or given; and afterwards the head and the rows are what they were.
 import argparse
 import json
 import os
-import pathlib
 import pwd
 import random
 import re

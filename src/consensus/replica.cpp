@@ -3,6 +3,7 @@
 #include "consensus/replica.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "base/assert.hpp"
@@ -17,6 +18,9 @@ namespace {
 static_assert(headers_kept >= mark_headers_max + slots_max);
 static_assert(headers_kept >= view_headers_max + pipeline_max);
 static_assert(slots_max >= 2 * pipeline_max);
+
+// Beyond every operation: what was here once ends nobody knows where.
+constexpr OpNumber unknown_op{std::numeric_limits<std::uint64_t>::max()};
 
 // The device's words, with what the replica was doing in front.
 Error write_failed(const Error& cause, std::string_view what) {
@@ -62,9 +66,10 @@ Result<std::unique_ptr<Replica>> Replica::open(Now now, const ReplicaOptions& op
     // what else is on disk is older, and beyond its head never counts again (J3).
     replica->enter_view(now, ViewNumber{replica->view().value() + 1}, out);
   } else {
-    replica->phase_ = !resumes                 ? Phase::view_change
-                      : recovered.journal.lost ? Phase::recovering_head
-                                               : Phase::normal;
+    const bool headless = replica->faulty_until_ == unknown_op;
+    replica->phase_ = headless   ? Phase::recovering_head
+                      : !resumes ? Phase::view_change
+                                 : Phase::normal;
     replica->heard_primary(now);
     replica->write_superblock(out);
   }
@@ -106,7 +111,10 @@ Replica::Replica(const ReplicaOptions& options, const Recovered& recovered, Bloc
   commit_max_ = commit_;
   const PrepareHeader& newest = headers_[known_.value() % headers_kept];
   if (newest.op == known_) commit_max_ = std::max(commit_max_, newest.commit);
-  if (journal.lost) faulty_until_ = std::max(journal.durable_seen, known_);
+  // In a view change the superblock has the headers of what was here; if not of all that is lost,
+  // or not in one, this replica cannot say what there was: marks lag behind what it acknowledged.
+  const bool headless = journal.lost && (adopted() || journal.durable_seen > known_);
+  if (journal.lost) faulty_until_ = headless ? unknown_op : known_;
   // Fresh for every life: what was said to an earlier one does not count.
   store_le(nonce_.data(), superblock_.incarnation + 1);
   // The superblock written now is as good as a mark for all that was found.
@@ -155,7 +163,10 @@ void Replica::on(Now now, const SuperblockWritten& event, std::vector<Action>& o
       checkpoint_commands_ = checkpointing_->commands;
       checkpointing_.reset();
     }
-    if (sync_installed_) syncing_ = sync_installed_ = false;
+    // Not if what ended is a checkpoint of its own, with the peer's still to be written.
+    if (sync_installed_ && writing_.checkpoint.op == superblock_.checkpoint.op) {
+      syncing_ = sync_installed_ = false;
+    }
   }
   checkpoint_ = writing_.checkpoint;
   release(out);
@@ -167,7 +178,12 @@ void Replica::on(Now now, const SuperblockWritten& event, std::vector<Action>& o
 
 void Replica::on(Now, const CheckpointDone& event, std::vector<Action>& out) {
   if (phase_ == Phase::failed) return;
-  if (!checkpointing_ || checkpointing_->op != event.op) return;
+  checkpoint_started_ = false;
+  if (!checkpointing_ || checkpointing_->op != event.op) {
+    // A peer's came first.
+    maybe_checkpoint(out);
+    return;
+  }
   superblock_.checkpoint = {.op = event.op,
                             .header_checksum = checkpointing_->header_checksum,
                             .next_timestamp = checkpointing_->next_timestamp,
@@ -213,6 +229,7 @@ void Replica::on(Now now, const SyncDone& event, std::vector<Action>& out) {
               .commands = committed_.commands};
   std::erase_if(frames_, [&](const LiveFrame& frame) { return frame.op <= last_dropped; });
   std::erase_if(rotted_, [&](OpNumber op) { return op <= last_dropped; });
+  stale_writes_ += std::erase_if(rewriting_, [&](OpNumber op) { return op <= last_dropped; });
   released_ = committed_ = point;
   commit_ = checkpoint.op;
   if (!leads_there) {
@@ -295,7 +312,10 @@ void Replica::write_superblock(std::vector<Action>& out) {
 // ---- checkpoints ------------------------------------------------------------------------------
 
 void Replica::maybe_checkpoint(std::vector<Action>& out) {
-  if (phase_ == Phase::failed || !gate_open() || checkpointing_ || syncing_) return;
+  if (phase_ == Phase::failed || !gate_open() || checkpointing_ || checkpoint_started_ ||
+      syncing_) {
+    return;
+  }
   if (commit_ == checkpoint_.op) {
     checkpoint_requested_ = false;
     return;
@@ -305,6 +325,7 @@ void Replica::maybe_checkpoint(std::vector<Action>& out) {
   if (!checkpoint_requested_ && (!due || closing_)) return;
   checkpoint_requested_ = false;
   checkpointing_ = committed_;
+  checkpoint_started_ = true;
   out.emplace_back(StartCheckpoint{committed_.op});
 }
 
@@ -368,9 +389,10 @@ const Error& Replica::failure() const {
 }
 
 bool Replica::closed() const {
-  const bool settled = voters() > 1 ? durable_ == op_ && stale_writes_ == 0 : commit_ == op_;
+  const bool settled =
+      voters() > 1 ? durable_ == op_ && stale_writes_ == 0 && rewriting_.empty() : commit_ == op_;
   return closing_ && phase_ != Phase::failed && settled && gate_open() && !writing_.in_flight &&
-         !mark_in_flight_ && marked_ >= durable_ && !checkpointing_;
+         !mark_in_flight_ && marked_ >= durable_ && !checkpointing_ && !checkpoint_started_;
 }
 
 void Replica::abandon_tickets(std::vector<Action>& out) {

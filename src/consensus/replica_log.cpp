@@ -74,7 +74,9 @@ Suffix Replica::suffix() const {
 OpNumber Replica::acknowledgeable() const {
   OpNumber until = std::min(durable_, canonical_);
   if (options_.strict) until = std::min(until, marked_);
-  if (!rotted_.empty()) until = std::min(until, OpNumber{rotted_.begin()->value() - 1});
+  // What the checkpoint holds is needed from the journal no more, except by others.
+  const auto rotted = rotted_.upper_bound(checkpoint_.op);
+  if (rotted != rotted_.end()) until = std::min(until, OpNumber{rotted->value() - 1});
   return until;
 }
 
@@ -183,7 +185,7 @@ void Replica::on(Now now, const Propose& event, std::vector<Action>& out) {
 }
 
 bool Replica::may_propose() const {
-  return phase_ == Phase::normal && is_primary() && !closing_ && gate_open() &&
+  return phase_ == Phase::normal && is_primary() && !closing_ && gate_open() && !syncing_ &&
          commit_ >= inherited_ && op_.value() - commit_.value() < pipeline_max &&
          stale_writes_ == 0 && room_for(options_.journal.prepare_size_max);
 }
@@ -208,6 +210,8 @@ void Replica::on(Now now, const PrepareWritten& event, std::vector<Action>& out)
   }
   if (event.op <= durable_) {
     rotted_.erase(event.op);
+    rewriting_.erase(event.op);
+    release(out);
   } else {
     slot(event.op).written = true;
   }
@@ -235,12 +239,15 @@ void Replica::truncate(OpNumber last, std::vector<Action>& out) {
       dropped = {};
     }
     rotted_.erase(op_);
+    stale_writes_ += rewriting_.erase(op_);
     frames_.pop_back();
     op_ = OpNumber{op_.value() - 1};
   }
   head_ = point_at(op_);
   durable_ = std::min(durable_, op_);
   marked_ = std::min(marked_, op_);
+  // What it names beyond this log will be another's.
+  if (mark_in_flight_) mark_in_flight_ = std::min(*mark_in_flight_, op_);
   canonical_ = std::min(canonical_, op_);
   known_ = op_;
 }
@@ -305,7 +312,8 @@ void Replica::release(std::vector<Action>&) {
         group_checkpoint_, OpNumber{core::acknowledged_by(checkpoints.data(), voters(),
                                                           core::replication_quorum(voters()))});
   }
-  const OpNumber until = std::min(checkpoint_.op, group_checkpoint_);
+  OpNumber until = std::min(checkpoint_.op, group_checkpoint_);
+  if (!rewriting_.empty()) until = std::min(until, OpNumber{rewriting_.begin()->value() - 1});
   if (until <= released_.op) return;
   const std::uint64_t commands = released_.commands;
   const Point point = point_at(until);
@@ -361,7 +369,8 @@ void Replica::on(Now now, const PrepareRead& event, std::vector<Action>& out) {
   const auto header =
       decode_prepare(Bytes(event.frame->bytes()).subspan<local_header_size, prepare_header_size>());
   KIMBERLITE_ASSERT(header.has_value());
-  for (std::uint8_t peer = 0; peer < superblock_.members.size(); ++peer) {
+  // Asked for again, if a view began meanwhile and is not durable yet.
+  for (std::uint8_t peer = 0; peer < superblock_.members.size() && gate_open(); ++peer) {
     if (((read.peers >> peer) & 1U) != 0) send_prepare(peer, *header, event.frame->bytes(), out);
   }
   Slot& here = slot(event.op);
@@ -382,6 +391,7 @@ bool Replica::rewrite(const PrepareHeader& prepare, const MutableBuffer& message
   if (!rotted_.contains(prepare.op)) return false;
   const LiveFrame* frame = frame_of(prepare.op);
   if (frame == nullptr || frame->checksum != prepare.checksum) return false;
+  if (!rewriting_.insert(prepare.op).second) return true;
   const FrameHead head{.ring_offset = frame->ring_offset,
                        .durable = OpNumber{std::min(durable_.value(), prepare.op.value() - 1)},
                        .prepare = prepare};

@@ -250,11 +250,15 @@ void Replica::request_missing(Now now, std::vector<Action>& out) {
 void Replica::receive(Now now, const Message& message, const RequestPrepares& request,
                       std::vector<Action>& out) {
   if (message.view != view() || !gate_open() || syncing_ || request.to < request.from) return;
-  if (request.from <= released_.op) {
+  // What rotted and is in the checkpoint is as good as released: nobody else may have it.
+  if (request.from <= released_.op ||
+      (request.from <= checkpoint_.op && rotted_.contains(request.from))) {
     send(message.from, Gone{.op = request.from, .checkpoint = checkpoint_.op}, out);
     return;
   }
-  if (phase_ == Phase::view_change && message.from == primary()) {
+  // The view's primary is getting there; if it is not, another view is needed.
+  if (phase_ == Phase::view_change && message.from == primary() && request.from > primary_wants_) {
+    primary_wants_ = request.from;
     timeout_at_ = std::max(timeout_at_, now.monotonic_ns + options_.primary_timeout_ns);
   }
   std::uint64_t bytes = 0;
@@ -278,11 +282,19 @@ void Replica::receive(Now now, const Message& message, const RequestPrepares& re
 
 // The log does not reach back far enough anywhere: only a checkpoint's state helps.
 void Replica::receive(Now, const Message& message, const Gone& gone, std::vector<Action>& out) {
-  if (syncing_ || !gate_open() || is_primary()) return;
+  if (syncing_ || !gate_open()) return;
   if (message.view != view() && !(catching_up_from_ && message.view == catch_up_view_)) return;
   const OpNumber needed{(catching_up_from_ ? canonical_ : op_).value() + 1};
-  if (rotted_.contains(gone.op) && gone.op <= gone.checkpoint) return;
-  if (gone.op != needed || gone.checkpoint <= commit_ || gone.checkpoint < needed) return;
+  // Rotted, and nobody else has it: if it is committed here, a checkpoint makes up for it. Of the
+  // primary's log nothing but what rotted can be missing.
+  if (rotted_.contains(gone.op) && gone.op <= commit_) {
+    checkpoint_requested_ = true;
+    maybe_checkpoint(out);
+    return;
+  }
+  const bool rotten = rotted_.contains(gone.op);
+  const bool missing = gone.op == needed && !is_primary();
+  if (!(rotten || missing) || gone.checkpoint <= commit_ || gone.checkpoint < gone.op) return;
   syncing_ = true;
   out.emplace_back(StartSync{.from = message.from, .op = gone.checkpoint});
 }

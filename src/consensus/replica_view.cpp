@@ -80,12 +80,12 @@ void Replica::enter_view(Now now, ViewNumber view, std::vector<Action>& out) {
   canonical_ = std::min(op_, std::max(commit_, std::min(commit_max_, canonical_)));
   superblock_.view = view;
   superblock_.view_headers = suffix().headers;
-  superblock_.view_durable = durable_;
+  superblock_.view_durable = std::max(durable_, faulty_until_);
   collected_ = {};
   acked_ = {};
   peer_rounds_ = {};
   catching_up_from_.reset();
-  wanted_ = {};
+  wanted_ = primary_wants_ = {};
   heard_primary(now);
   timeout_at_ += options_.primary_timeout_ns;
   resend_at_ = now.monotonic_ns + options_.resend_ns;
@@ -276,7 +276,18 @@ void Replica::receive(Now now, const Message& message, const StartView& start,
   }
   if (start.suffix.head() < commit_) return;
   if (!connects(start.suffix)) {
-    if (phase_ != Phase::recovering_head && message.view > view()) {
+    if (phase_ == Phase::recovering_head) {
+      // No later than there ends what this replica acknowledged and was committed. It is to be
+      // known in a next life too, before anything of that view is written (R2).
+      if (message.view > view() || faulty_until_ > start.suffix.head()) {
+        superblock_.view = message.view;
+        faulty_until_ = std::min(faulty_until_, start.suffix.head());
+        superblock_.view_headers = start.suffix.headers;
+        superblock_.view_durable = start.suffix.head();
+        write_superblock(out);
+      }
+      if (writing_.in_flight) return;
+    } else if (message.view > view()) {
       enter_view(now, message.view, out);
     }
     catch_up(now, message.from, message.view, start.suffix.base, out);

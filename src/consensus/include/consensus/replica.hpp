@@ -439,6 +439,7 @@ class Replica {
   OpNumber commit_;                      // committed and applied here
   OpNumber faulty_until_;                // ops beyond durable_ up to it were here once
   std::set<OpNumber> rotted_;            // of the log, on disk, and not readable
+  std::set<OpNumber> rewriting_;         // of those; the ring is not released under a write
   std::size_t stale_writes_ = 0;         // in flight, of prepares no longer in the log
   Point head_;                           // after op_
   Point committed_;                      // after commit_
@@ -447,6 +448,7 @@ class Replica {
   std::vector<Read> reads_;
 
   std::optional<Point> checkpointing_;  // where the checkpoint being made is
+  bool checkpoint_started_ = false;     // and not done, even if a peer's came first
   bool checkpoint_requested_ = false;
   std::uint64_t checkpoint_commands_ = 0;  // `commands` at the last checkpoint
 
@@ -464,7 +466,8 @@ class Replica {
   OpNumber inherited_;         // primary: the head its view began with
   std::uint64_t round_ = 0;
   std::vector<PendingRead> pending_reads_;
-  OpNumber wanted_;  // backup: the primary has ops up to it
+  OpNumber wanted_;         // backup: the primary has ops up to it
+  OpNumber primary_wants_;  // in a view change: what its primary asked for last
 
   std::array<Vote, members_max> votes_{};
   std::array<std::optional<Collected>, members_max> collected_{};  // of this view

@@ -1,23 +1,16 @@
 // Groups of replicas under bad luck, against the model of support/cluster.hpp. A seed that fails is
 // replayed with KIMBERLITE_SEED=n; KIMBERLITE_SEEDS=n runs so many.
-#include "support/cluster.hpp"
-
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+
+#include "support/life.hpp"
 
 namespace kimberlite::consensus::testing {
 namespace {
 
 constexpr std::uint64_t ms = 1'000'000;
 constexpr std::uint64_t second = 1000 * ms;
-
-ClusterOptions small(std::uint8_t voters) {
-  return {
-      .voters = voters,
-      .replica = {.journal = {.ring_size = 64 * sector_size, .prepare_size_max = 2 * sector_size},
-                  .checkpoint_commands = 20}};
-}
 
 TEST(Cluster, ElectsAPrimaryAndCommits) {
   for (const std::uint8_t voters :
@@ -89,66 +82,6 @@ TEST(Cluster, AReplicaThatWasAwayTakesACheckpointsState) {
   EXPECT_EQ(cluster.wrong(), "");
 }
 
-// A whole life: load, loss, partitions, crashes, rot; then peace, in which all must agree.
-struct Life {
-  Hash digest{};
-  Counts counts;
-  std::string wrong;
-  std::string story;
-};
-
-Life live(std::uint64_t seed) {
-  Rng rng(seed * 77 + 1);
-  ClusterOptions options = small(below(rng, 3) == 0 ? 5 : 3);
-  options.standbys = below(rng, 4) == 0 ? 1 : 0;
-  options.lost = below(rng, 2) == 0 ? 0 : static_cast<std::uint32_t>(below(rng, 150));
-  options.doubled = static_cast<std::uint32_t>(below(rng, 100));
-  options.delay_max_ns = 1 + below(rng, 30) * ms;
-  options.replica.strict = below(rng, 4) == 0;
-  options.replica.checkpoint_commands = 5 + below(rng, 60);
-  const std::uint64_t crash_chance = below(rng, 8);
-  const std::uint64_t cut_chance = below(rng, 10);
-  const std::uint64_t rot_chance = below(rng, 2) == 0 ? 0 : below(rng, 6);
-  Cluster cluster(seed, options);
-  const auto random_member = [&] {
-    return static_cast<std::uint8_t>(below(rng, cluster.members()));
-  };
-  for (int i = 0; i < 400 && cluster.wrong().empty(); ++i) {
-    for (std::uint64_t n = below(rng, 6); n > 0; --n) {
-      cluster.propose(208 + below(rng, 2 * sector_size - frame_header_size - 207));
-    }
-    if (below(rng, 10) == 0) cluster.read_index();
-    cluster.run_for(1 + below(rng, 40) * ms);
-    if (below(rng, 100) < crash_chance) cluster.crash(random_member());
-    if (below(rng, 100) < 10) {
-      const std::uint8_t one = random_member();
-      if (!cluster.is_up(one)) cluster.start(one);
-    }
-    if (below(rng, 100) < cut_chance) {
-      const std::uint8_t from = random_member();
-      const std::uint8_t to = random_member();
-      cluster.cut(from, to, true);
-      if (below(rng, 2) == 0) cluster.cut(to, from, true);
-    }
-    if (below(rng, 100) < 8) {
-      cluster.cut(random_member(), random_member(), false);
-    }
-    if (below(rng, 100) < rot_chance) cluster.rot(random_member());
-  }
-  cluster.heal();
-  if (cluster.wrong().empty() && !cluster.converge(30 * second)) {
-    cluster.complain("no agreement in peace" + cluster.picture());
-  }
-  if (cluster.wrong().empty()) {
-    const OpNumber before = cluster.committed();
-    cluster.propose(300);
-    if (!cluster.converge(2 * second) || cluster.committed() == before) {
-      cluster.complain("no progress in peace" + cluster.picture());
-    }
-  }
-  return {cluster.digest(), cluster.counts(), cluster.wrong(), cluster.story()};
-}
-
 TEST(Cluster, AgreesWhateverHappens) {
   std::uint64_t first = 1;
   std::uint64_t count = 16;
@@ -161,22 +94,17 @@ TEST(Cluster, AgreesWhateverHappens) {
   Counts all;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     const Life life = live(seed);
-    ASSERT_EQ(life.wrong, "") << "seed " << seed << (count == 1 ? "\n" + life.story : "");
-    all.events += life.counts.events;
-    all.commits += life.counts.commits;
-    all.views += life.counts.views;
-    all.crashes += life.counts.crashes;
-    all.rots += life.counts.rots;
-    all.syncs += life.counts.syncs;
-    all.reads += life.counts.reads;
-    all.truncated += life.counts.truncated;
+    EXPECT_EQ(life.wrong, "") << "seed " << seed << (count == 1 ? "\n" + life.story : "");
+    all.add(life.counts);
   }
   RecordProperty("events", std::to_string(all.events));
   std::cout << fmt::format(
       "{} seeds: {} events, {} operations, {} views, {} crashes, {} rots, {} syncs, {} reads, {} "
-      "given up\n",
+      "given up, {} replays, {} spoilt, {} pauses, {} clock steps, {} lost writes, {} failed "
+      "reads\n",
       count, all.events, all.commits, all.views, all.crashes, all.rots, all.syncs, all.reads,
-      all.truncated);
+      all.truncated, all.replays, all.spoilt, all.pauses, all.clock_steps, all.lost_writes,
+      all.failed_reads);
   if (count < 16) return;
   // Lives in which nothing happens show nothing.
   EXPECT_GT(all.commits, count * 50);
@@ -186,6 +114,12 @@ TEST(Cluster, AgreesWhateverHappens) {
   EXPECT_GT(all.rots, 0U);
   EXPECT_GT(all.reads, 0U);
   EXPECT_GT(all.truncated, 0U);
+  EXPECT_GT(all.replays, 0U);
+  EXPECT_GT(all.spoilt, 0U);
+  EXPECT_GT(all.pauses, 0U);
+  EXPECT_GT(all.clock_steps, 0U);
+  EXPECT_GT(all.lost_writes, 0U);
+  EXPECT_GT(all.failed_reads, 0U);
 }
 
 TEST(Cluster, TheSameSeedIsTheSameLife) {

@@ -12,6 +12,13 @@ namespace {
 
 constexpr std::size_t story_max = 400;
 constexpr std::uint64_t tick_ns = 1'000'000;
+constexpr std::uint64_t write_max_ns = 3'000'000;
+constexpr std::uint64_t read_max_ns = 2'000'000;
+constexpr std::size_t waiting_max = 64;
+constexpr std::size_t replayable_max = 32;  // of each kind
+// What a replica may have in flight at once.
+constexpr std::size_t reads_in_flight_max = 64 + pipeline_max;
+constexpr std::size_t writes_in_flight_max = 2 * slots_max + 3;
 
 Genesis genesis_of(const ClusterOptions& options, std::uint8_t replica) {
   Genesis one = genesis();
@@ -24,7 +31,41 @@ Genesis genesis_of(const ClusterOptions& options, std::uint8_t replica) {
   return one;
 }
 
+// What a member of another cluster would have sent.
+Buffer of_another_cluster(Message message, Bytes bytes, BlockPool& pool) {
+  Id128 other{};
+  other.fill(std::byte{0x99});
+  if (!std::holds_alternative<Prepare>(message.payload)) {
+    return encode_message(message, other, pool);
+  }
+  PrepareHeader& header = std::get<Prepare>(message.payload).header;
+  header.cluster = other;
+  MutableBuffer frame = pool.take(static_cast<std::size_t>(core::padded(frame_size(header))));
+  std::ranges::copy(bytes, frame->bytes().begin());
+  FrameHead head{.ring_offset = 0, .durable = {}, .prepare = header};
+  seal_frame(head, frame->bytes());
+  return encode_prepare_message(message, frame->bytes(), pool);
+}
+
 }  // namespace
+
+void Counts::add(const Counts& other) {
+  events += other.events;
+  messages += other.messages;
+  commits += other.commits;
+  views += other.views;
+  crashes += other.crashes;
+  rots += other.rots;
+  syncs += other.syncs;
+  reads += other.reads;
+  truncated += other.truncated;
+  replays += other.replays;
+  spoilt += other.spoilt;
+  pauses += other.pauses;
+  clock_steps += other.clock_steps;
+  lost_writes += other.lost_writes;
+  failed_reads += other.failed_reads;
+}
 
 Cluster::Cluster(std::uint64_t seed, const ClusterOptions& options)
     : options_(options), rng_(seed), nodes_(options.voters + options.standbys) {
@@ -34,7 +75,6 @@ Cluster::Cluster(std::uint64_t seed, const ClusterOptions& options)
     node.pool = std::make_unique<BlockPool>();
     const Superblock first = first_superblock(genesis_of(options, i));
     encode_superblock(first, std::span<std::byte, superblock_size>(node.disk->superblock));
-    node.states[0] = first.checkpoint;
     start(i);
   }
 }
@@ -51,6 +91,11 @@ void Cluster::note(std::string text) {
   digest_ = crypto::blake3(chained);
   story_.push_back(std::move(text));
   if (story_.size() > story_max) story_.pop_front();
+}
+
+Now Cluster::now(std::uint8_t index) const {
+  const std::uint64_t us = 1'700'000'000'000'000 + now_ns_ / 1000;
+  return {now_ns_, TimestampUs{us + static_cast<std::uint64_t>(nodes_[index].clock_us)}};
 }
 
 std::string Cluster::story() const {
@@ -71,16 +116,28 @@ void Cluster::start(std::uint8_t index) {
   if (found.log_view < node.log_view)
     complain(fmt::format("replica {}: log_view went back", index));
   if (found.incarnation < node.incarnation) complain("the incarnation went back");
-  node.applied = found.checkpoint.op;
+  if (found.checkpoint.op < node.checkpoint) complain("a checkpoint went back");
+  node.view = found.view;
+  node.log_view = found.log_view;
+  node.checkpoint = found.checkpoint.op;
+  node.incarnation = found.incarnation;
+  node.applied = node.commit = found.checkpoint.op;
   auto journal = recover_journal(found, options_.replica.journal, node.disk->reader());
   if (!journal) return complain(fmt::format("replica {}: {}", index, to_string(journal.error())));
   note(fmt::format("start {}: view {}/{} checkpoint {} frames {} seen {}{}", index,
                    found.view.value(), found.log_view.value(), found.checkpoint.op.value(),
                    journal->frames.size(), journal->durable_seen.value(),
-                   journal->lost ? " LOST" : ""));
+                   journal->lost ? " LOST: " + to_string(*journal->lost) : ""));
+  node.lost_until = journal->lost ? journal->durable_seen : OpNumber{};
+  node.view_durable = found.view_durable;
+  std::erase_if(node.damaged,
+                [&](const auto& one) { return one.first <= node.checkpoint.value(); });
+  // What damage hides is still counted as written: it was acknowledged.
+  if (node.damaged.empty()) node.on_disk.clear();
+  for (const LiveFrame& frame : journal->frames) node.on_disk[frame.op.value()] = frame.checksum;
   std::vector<Action> actions;
   auto replica = Replica::open(
-      now(), options_.replica,
+      now(index), options_.replica,
       {.superblock = *std::move(superblock), .journal = *std::move(journal)}, *node.pool, actions);
   if (!replica) return complain(to_string(replica.error()));
   node.replica = *std::move(replica);
@@ -105,6 +162,13 @@ void Cluster::crash(std::uint8_t index) {
     }
   }
   node.writes.clear();
+  // What stands behind a gap was not acknowledged.
+  std::uint64_t whole = node.checkpoint.value();
+  while (node.on_disk.contains(whole + 1)) ++whole;
+  node.on_disk.erase(node.on_disk.upper_bound(whole), node.on_disk.end());
+  node.reads.clear();
+  node.waiting.clear();
+  node.paused_until_ns = 0;
   node.superblock.reset();
   node.checkpoint_at.reset();
   node.sync_at.reset();
@@ -120,14 +184,90 @@ void Cluster::cut(std::uint8_t from, std::uint8_t to, bool is_cut) {
   }
 }
 
+void Cluster::join_all() {
+  if (!cuts_.empty()) note("join all");
+  cuts_.clear();
+}
+
+void Cluster::isolate(std::uint8_t replica) {
+  for (std::uint8_t i = 0; i < members(); ++i) {
+    if (i == replica) continue;
+    cut(i, replica, true);
+    cut(replica, i, true);
+  }
+}
+
+void Cluster::pause(std::uint8_t replica, std::uint64_t ns) {
+  Node& node = nodes_[replica];
+  if (node.replica == nullptr) return;
+  note(fmt::format("pause {} for {} us", replica, ns / 1000));
+  ++counts_.pauses;
+  node.paused_until_ns = std::max(node.paused_until_ns, now_ns_ + ns);
+}
+
+void Cluster::slow_down(std::uint8_t replica, std::uint64_t factor) {
+  note(fmt::format("the disk of {} takes {} times as long", replica, factor));
+  nodes_[replica].slow = factor;
+}
+
+void Cluster::step_clock(std::uint8_t replica, std::int64_t us) {
+  note(fmt::format("the clock of {} is off by {} us", replica, us));
+  ++counts_.clock_steps;
+  nodes_[replica].clock_us = us;
+}
+
 void Cluster::heal() {
   note("heal");
   cuts_.clear();
   options_.lost = 0;
   options_.doubled = 0;
+  options_.replayed = 0;
+  options_.spoilt = 0;
+  options_.lost_writes = 0;
+  options_.failed_reads = 0;
   for (std::uint8_t i = 0; i < members(); ++i) {
+    nodes_[i].slow = 1;
+    nodes_[i].clock_us = 0;
+    nodes_[i].paused_until_ns = std::min(nodes_[i].paused_until_ns, now_ns_);
     if (!is_up(i)) start(i);
   }
+}
+
+bool Cluster::has_written(const Node& node, OpNumber op, const Hash& checksum) const {
+  if (op <= node.checkpoint) return true;
+  const auto written = node.on_disk.find(op.value());
+  return written != node.on_disk.end() && written->second == checksum;
+}
+
+// The atlas. True records the damage.
+bool Cluster::may_damage(std::uint8_t index, OpNumber op, const Hash& checksum,
+                         std::uint32_t needed) {
+  if (index >= options_.voters) return false;
+  std::uint32_t damaged = 0;
+  std::uint32_t others = 0;
+  for (std::uint8_t i = 0; i < options_.voters; ++i) {
+    Node& node = nodes_[i];
+    std::erase_if(node.damaged,
+                  [&](const auto& damage) { return damage.first <= node.checkpoint.value(); });
+    if (i == index) continue;
+    if (!node.damaged.empty() || node.lost_until > OpNumber{}) {
+      ++damaged;
+    } else if (has_written(node, op, checksum)) {
+      ++others;
+    }
+  }
+  if (damaged >= (options_.voters - 1U) / 2) return false;
+  const auto superblock =
+      read_superblock(std::span<const std::byte, superblock_size>(nodes_[index].disk->superblock));
+  if (!superblock) return false;
+  const auto journal = recover_journal(superblock->superblock, options_.replica.journal,
+                                       nodes_[index].disk->reader());
+  if (!journal) return false;
+  const bool claimed = journal->durable_seen >= op;
+  if (!claimed && !options_.replica.strict) needed = core::replication_quorum(options_.voters);
+  if (others < needed) return false;
+  nodes_[index].damaged[op.value()] = claimed;
+  return true;
 }
 
 bool Cluster::rot(std::uint8_t index) {
@@ -136,31 +276,26 @@ bool Cluster::rot(std::uint8_t index) {
   const Replica& replica = *node.replica;
   const std::uint64_t first = replica.checkpoint().op.value() + 1;
   if (replica.durable().value() < first) return false;
-  const OpNumber op{first + below(rng_, replica.durable().value() - first + 1)};
+  // The newest ones are those that matter.
+  const std::uint64_t count = replica.durable().value() - first + 1;
+  const OpNumber op{replica.durable().value() -
+                    below(rng_, below(rng_, 2) == 0 ? count : std::min<std::uint64_t>(count, 3))};
   const auto checksum = replica.checksum_at(op);
   if (!checksum) return false;
-  // Only where a quorum of others is up, normal, and has it: what is left still holds all.
-  std::uint32_t others = 0;
-  for (std::uint8_t i = 0; i < options_.voters; ++i) {
-    if (i == index || !is_up(i)) continue;
-    const Replica& other = *nodes_[i].replica;
-    const bool has =
-        other.commit() >= op || (other.durable() >= op && other.checksum_at(op) == checksum);
-    if (has && other.status() == ReplicaStatus::normal) ++others;
-  }
-  if (others < core::replication_quorum(options_.voters)) return false;
-  const auto reader = node.disk->reader();
   const auto superblock =
       read_superblock(std::span<const std::byte, superblock_size>(node.disk->superblock));
   if (!superblock) return false;
-  const auto journal = recover_journal(superblock->superblock, options_.replica.journal, reader);
+  const auto journal =
+      recover_journal(superblock->superblock, options_.replica.journal, node.disk->reader());
   if (!journal) return false;
   for (const LiveFrame& frame : journal->frames) {
-    if (frame.op != op) continue;
+    if (frame.op != op || frame.checksum != *checksum) continue;
+    if (!may_damage(index, op, *checksum, 1)) return false;
     const std::uint64_t at = file_offset(frame.ring_offset) + below(rng_, frame.size);
     node.disk->journal[at] ^= std::byte{0x10};
     ++counts_.rots;
-    note(fmt::format("rot {}: op {}", index, op.value()));
+    note(fmt::format("rot {}: op {} of view {}{}", index, op.value(), frame.view.value(),
+                     node.damaged[op.value()] ? "" : ", which nothing says was durable"));
     return true;
   }
   return false;
@@ -174,9 +309,10 @@ void Cluster::feed(std::uint8_t index, const Event& event) {
   ++counts_.events;
   std::vector<Action> actions;
   const OpNumber before = node.replica->head();
-  node.replica->step(now(), event, actions);
+  node.replica->step(now(index), event, actions);
   if (node.replica->head() < before) {
     counts_.truncated += before.value() - node.replica->head().value();
+    node.on_disk.erase(node.on_disk.upper_bound(node.replica->head().value()), node.on_disk.end());
     note(fmt::format("replica {} gave up {}..{}", index, node.replica->head().value() + 1,
                      before.value()));
   }
@@ -191,17 +327,29 @@ void Cluster::check(std::uint8_t index) {
   if (replica.status() == ReplicaStatus::failed) {
     complain(fmt::format("replica {} failed: {}", index, to_string(replica.failure())));
   }
-  if (replica.is_primary() && primaries_.insert(replica.view().value()).second) {
-    ++counts_.views;
-    note(fmt::format("primary {} of view {}, head {}", index, replica.view().value(),
-                     replica.head().value()));
+  if (replica.is_primary()) {
+    const auto [first, is_new] = primaries_.try_emplace(replica.view().value(), index);
+    if (first->second != index) complain("two primaries of one view");
+    if (is_new) {
+      ++counts_.views;
+      note(fmt::format("primary {} of view {}, head {}", index, replica.view().value(),
+                       replica.head().value()));
+    }
+  }
+  if (replica.status() == ReplicaStatus::normal && !node.superblock &&
+      replica.durable() >= std::max(node.lost_until, node.view_durable)) {
+    node.lost_until = {};
   }
   if (replica.commit() > replica.durable()) complain("committed before durable");
+  if (replica.commit() < node.commit) complain("a commit went back");
+  node.commit = replica.commit();
+  if (node.reads.size() > reads_in_flight_max) complain("too many reads in flight");
+  if (node.writes.size() > writes_in_flight_max) complain("too many writes in flight");
 }
 
 void Cluster::carry_out(std::uint8_t index, const std::vector<Action>& actions) {
   Node& node = nodes_[index];
-  const auto later = [&](std::uint64_t max) { return now_ns_ + 1 + below(rng_, max); };
+  const auto later = [&](std::uint64_t max) { return now_ns_ + 1 + below(rng_, max) * node.slow; };
   for (const Action& action : actions) {
     if (const auto* sent = std::get_if<Send>(&action)) {
       send(index, *sent);
@@ -213,7 +361,7 @@ void Cluster::carry_out(std::uint8_t index, const std::vector<Action>& actions) 
           complain("two writes in flight overlap");
         }
       }
-      write(index, {.due_ns = later(3'000'000),
+      write(index, {.due_ns = later(write_max_ns),
                     .target = Target::prepare,
                     .offset = file_offset(prepare->ring_offset),
                     .bytes = prepare->frame,
@@ -222,7 +370,7 @@ void Cluster::carry_out(std::uint8_t index, const std::vector<Action>& actions) 
                     .op = prepare->op,
                     .checksum = prepare->header_checksum});
     } else if (const auto* mark = std::get_if<WriteMark>(&action)) {
-      write(index, {.due_ns = later(3'000'000),
+      write(index, {.due_ns = later(write_max_ns),
                     .target = Target::mark,
                     .offset = mark->sector * mark_size,
                     .bytes = mark->bytes,
@@ -235,13 +383,7 @@ void Cluster::carry_out(std::uint8_t index, const std::vector<Action>& actions) 
       node.second_half = false;
       superblock_half(index);
     } else if (const auto* read = std::get_if<ReadPrepare>(&action)) {
-      PrepareRead done{.op = read->op,
-                       .header_checksum = read->header_checksum,
-                       .status = {},
-                       .frame = node.pool->take(read->size)};
-      done.status = node.disk->reader()(file_offset(read->ring_offset), done.frame->bytes());
-      feed(index, done);
-      if (node.replica == nullptr) return;
+      node.reads.push_back({.due_ns = later(read_max_ns), .what = *read});
     } else if (const auto* commit = std::get_if<Commit>(&action)) {
       saw(index, *commit);
     } else if (const auto* checkpoint = std::get_if<StartCheckpoint>(&action)) {
@@ -269,12 +411,119 @@ void Cluster::carry_out(std::uint8_t index, const std::vector<Action>& actions) 
 
 void Cluster::send(std::uint8_t from, const Send& send) {
   ++counts_.messages;
+  const auto message = decode_message(send.message->bytes(), genesis().cluster);
+  if (!message) return complain("a message that is none: " + to_string(message.error()));
+  check_sent(from, *message);
+  const Packet packet{.from = from, .to = send.to, .bytes = send.message};
+  if (options_.replayed > 0) {
+    std::deque<Packet>& alike = sent_[message->payload.index()];
+    alike.push_back(packet);
+    if (alike.size() > replayable_max) alike.pop_front();
+  }
+  if (below(rng_, 1000) < options_.replayed) {
+    auto kind = sent_.begin();
+    std::advance(kind, below(rng_, sent_.size()));
+    const Packet& old = kind->second[below(rng_, kind->second.size())];
+    packets_.emplace(now_ns_ + 1 + below(rng_, options_.delay_max_ns), old);
+    ++counts_.replays;
+  }
   if (cuts_.contains({from, send.to}) || below(rng_, 1000) < options_.lost) return;
   const std::size_t copies = below(rng_, 1000) < options_.doubled ? 2 : 1;
   for (std::size_t i = 0; i < copies; ++i) {
-    packets_.emplace(now_ns_ + 1 + below(rng_, options_.delay_max_ns),
-                     Packet{.from = from, .to = send.to, .bytes = send.message});
+    const std::uint64_t at = now_ns_ + 1 + below(rng_, options_.delay_max_ns);
+    if (below(rng_, 1000) < options_.spoilt) {
+      Packet spoilt = packet;
+      spoil(spoilt);
+      packets_.emplace(at, std::move(spoilt));
+    } else {
+      packets_.emplace(at, packet);
+    }
   }
+}
+
+// What no replica may say, whatever it goes through. (R2), (R4), and the atlas' side of a nack.
+void Cluster::check_sent(std::uint8_t from, const Message& message) {
+  const Node& node = nodes_[from];
+  if (message.from != from) complain("a message in another's name");
+  const bool asks = std::holds_alternative<StartViewChange>(message.payload) ||
+                    std::holds_alternative<RequestPrepares>(message.payload) ||
+                    std::holds_alternative<RequestStartView>(message.payload);
+  if (!asks && message.view > node.view) {
+    complain(fmt::format("replica {} sends a {} of a view that is not durable", from,
+                         name(message.payload)));
+  }
+  if (const auto* prepare = std::get_if<Prepare>(&message.payload)) {
+    const PrepareHeader& header = prepare->header;
+    const auto [first, is_new] =
+        prepares_.try_emplace({header.view.value(), header.op.value()}, header.checksum);
+    if (first->second != header.checksum) complain("two prepares of one view and operation");
+  } else if (const auto* ok = std::get_if<PrepareOk>(&message.payload)) {
+    if (message.view > node.log_view) complain("an acknowledgement before the log was adopted");
+    if (!has_written(node, ok->op, ok->checksum)) {
+      complain(
+          fmt::format("replica {} acknowledges {} before it is on disk", from, ok->op.value()));
+    }
+  } else if (const auto* dvc = std::get_if<DoViewChange>(&message.payload)) {
+    if (dvc->log_view > node.log_view) complain("a log_view that is not durable");
+    for (std::size_t i = 0; i < dvc->suffix.headers.size(); ++i) {
+      const PrepareHeader& header = dvc->suffix.headers[i];
+      const bool knows = std::ranges::none_of(node.damaged, [&](const auto& damage) {
+        return damage.first <= header.op.value() && !damage.second;
+      });
+      const bool had = has_written(node, header.op, header.checksum);
+      if (((dvc->present >> i) & 1U) != 0 && !had) {
+        complain(fmt::format("replica {} says that it has {}", from, header.op.value()));
+      }
+      if (((dvc->nacked >> i) & 1U) != 0 && had && knows) {
+        complain(fmt::format("replica {} nacks {}, which it had", from, header.op.value()));
+      }
+    }
+  }
+}
+
+// As no member would send it.
+void Cluster::spoil(Packet& packet) {
+  packet.spoilt = true;
+  BlockPool& pool = *nodes_[packet.from].pool;
+  const Bytes bytes = packet.bytes->bytes();
+  const auto copy = [&](std::size_t size) {
+    MutableBuffer to = pool.take(size);
+    std::ranges::fill(to->bytes(), std::byte{0});
+    std::ranges::copy(bytes.first(std::min(size, bytes.size())), to->bytes().begin());
+    return to;
+  };
+  switch (below(rng_, 4)) {
+    case 0: {
+      const MutableBuffer damaged = copy(bytes.size());
+      damaged->bytes()[below(rng_, bytes.size())] ^= static_cast<std::byte>(1U << below(rng_, 8));
+      packet.bytes = damaged;
+      return;
+    }
+    case 1:
+      packet.bytes = copy(1 + below(rng_, bytes.size() - 1));
+      return;
+    case 2:
+      packet.bytes = copy(bytes.size() + 1 + below(rng_, 8000));
+      return;
+    default:
+      packet.bytes = of_another_cluster(*decode_message(bytes, genesis().cluster), bytes, pool);
+  }
+}
+
+void Cluster::deliver(const Packet& packet) {
+  Node& node = nodes_[packet.to];
+  if (node.replica == nullptr) return;
+  if (now_ns_ < node.paused_until_ns) {
+    if (node.waiting.size() < waiting_max) node.waiting.push_back(packet);
+    return;
+  }
+  const std::uint64_t dropped = node.replica->dropped();
+  MutableBuffer copy = node.pool->take(packet.bytes->size());
+  std::ranges::copy(packet.bytes->bytes(), copy->bytes().begin());
+  feed(packet.to, Received{.from = packet.from, .message = std::move(copy)});
+  if (!packet.spoilt || node.replica == nullptr) return;
+  ++counts_.spoilt;
+  if (node.replica->dropped() == dropped) complain("a spoilt message was taken for a good one");
 }
 
 void Cluster::write(std::uint8_t index, Write write) {
@@ -287,7 +536,7 @@ void Cluster::superblock_half(std::uint8_t index) {
   const std::size_t first = node.second_half ? 2 : 0;
   for (std::size_t i = first; i < first + 2; ++i) {
     const std::size_t copy = node.superblock->order[i];
-    write(index, {.due_ns = now_ns_ + 1 + below(rng_, 3'000'000),
+    write(index, {.due_ns = now_ns_ + 1 + below(rng_, write_max_ns) * node.slow,
                   .target = Target::superblock,
                   .offset = copy * sector_size,
                   .bytes = node.superblock->bytes,
@@ -301,9 +550,15 @@ void Cluster::end_write(std::uint8_t index, std::size_t which) {
   Node& node = nodes_[index];
   const Write write = node.writes[which];
   node.writes.erase(node.writes.begin() + static_cast<std::ptrdiff_t>(which));
-  std::ranges::copy(write.bytes->bytes().subspan(write.from, write.size),
-                    file(node, write.target).begin() + static_cast<std::ptrdiff_t>(write.offset));
+  const bool lost = write.target == Target::prepare && below(rng_, 1000) < options_.lost_writes &&
+                    options_.replica.strict && may_lose(index, write);
+  if (!lost) {
+    std::ranges::copy(write.bytes->bytes().subspan(write.from, write.size),
+                      file(node, write.target).begin() + static_cast<std::ptrdiff_t>(write.offset));
+  }
   if (write.target == Target::prepare) {
+    node.on_disk[write.op.value()] = write.checksum;
+    if (!lost) node.damaged.erase(write.op.value());
     feed(index, PrepareWritten{.op = write.op, .header_checksum = write.checksum, .status = {}});
   } else if (write.target == Target::mark) {
     feed(index, MarkWritten{.sequence = write.sequence, .status = {}});
@@ -318,10 +573,40 @@ void Cluster::end_write(std::uint8_t index, std::size_t which) {
     if (!read || !read->findings.empty()) return complain("a superblock written whole is not");
     node.view = read->superblock.view;
     node.log_view = read->superblock.log_view;
+    node.checkpoint = read->superblock.checkpoint.op;
+    node.view_durable = read->superblock.view_durable;
+    node.on_disk.erase(node.on_disk.begin(), node.on_disk.upper_bound(node.checkpoint.value()));
     node.incarnation = read->superblock.incarnation;
     node.superblock.reset();
     feed(index, SuperblockWritten{.sequence = write.sequence, .status = {}});
   }
+}
+
+// The device says that it wrote what it did not.
+bool Cluster::may_lose(std::uint8_t index, const Write& write) {
+  if (!may_damage(index, write.op, write.checksum, 0)) return false;
+  ++counts_.lost_writes;
+  note(fmt::format("replica {} loses the write of {}", index, write.op.value()));
+  return true;
+}
+
+// The sector cannot be read for as long as it is not written again.
+void Cluster::end_read(std::uint8_t index, std::size_t which) {
+  Node& node = nodes_[index];
+  const ReadPrepare what = node.reads[which].what;
+  node.reads.erase(node.reads.begin() + static_cast<std::ptrdiff_t>(which));
+  PrepareRead done{.op = what.op,
+                   .header_checksum = what.header_checksum,
+                   .status = {},
+                   .frame = node.pool->take(what.size)};
+  done.status = node.disk->reader()(file_offset(what.ring_offset), done.frame->bytes());
+  if (below(rng_, 1000) < options_.failed_reads &&
+      may_damage(index, what.op, what.header_checksum, 1)) {
+    ++counts_.failed_reads;
+    note(fmt::format("replica {} cannot read {}", index, what.op.value()));
+    done.status = Error{Code::unavailable_io, "the disk said no"};
+  }
+  feed(index, done);
 }
 
 void Cluster::saw(std::uint8_t index, const Commit& commit) {
@@ -348,29 +633,11 @@ void Cluster::saw(std::uint8_t index, const Commit& commit) {
             before->second.timestamp.value() + std::max(1U, before->second.commands)) {
       complain("time went back");
     }
-    // A replication quorum has it on disk, or is past it.
     std::uint32_t have = 0;
     for (std::uint8_t i = 0; i < options_.voters; ++i) {
-      const auto superblock =
-          read_superblock(std::span<const std::byte, superblock_size>(nodes_[i].disk->superblock));
-      if (!superblock) continue;
-      if (superblock->superblock.checkpoint.op >= commit.op) {
-        ++have;
-        continue;
-      }
-      if (nodes_[i].replica != nullptr && nodes_[i].replica->durable() >= commit.op &&
-          nodes_[i].replica->checksum_at(commit.op) == commit.header_checksum) {
-        ++have;
-        continue;
-      }
-      const auto journal = recover_journal(superblock->superblock, options_.replica.journal,
-                                           nodes_[i].disk->reader());
-      if (!journal) continue;
-      for (const LiveFrame& frame : journal->frames) {
-        if (frame.op == commit.op && frame.checksum == commit.header_checksum) ++have;
-      }
+      if (has_written(nodes_[i], commit.op, commit.header_checksum)) ++have;
     }
-    if (have < core::replication_quorum(options_.voters) && counts_.rots == 0) {
+    if (have < core::replication_quorum(options_.voters)) {
       complain(fmt::format("operation {} is committed with {} copies", commit.op.value(), have));
     }
   }
@@ -399,50 +666,65 @@ void Cluster::step() {
   // The next thing that is due anywhere.
   std::uint64_t due = now_ns_ + tick_ns;
   if (!packets_.empty()) due = std::min(due, packets_.begin()->first);
-  for (std::uint8_t i = 0; i < members(); ++i) {
-    Node& node = nodes_[i];
-    for (const Write& write : node.writes) due = std::min(due, write.due_ns);
-    if (node.checkpoint_at) due = std::min(due, *node.checkpoint_at);
-    if (node.sync_at) due = std::min(due, *node.sync_at);
-    if (node.replica != nullptr) {
-      if (const auto wake = node.replica->wake_at())
-        due = std::min(due, std::max(*wake, now_ns_ + 1));
-    }
+  for (Node& node : nodes_) {
+    if (node.replica == nullptr) continue;
+    const auto by = [&](std::uint64_t at) {
+      due = std::min(due, std::max({at, node.paused_until_ns, now_ns_}));
+    };
+    if (!node.waiting.empty()) by(now_ns_);
+    for (const Write& write : node.writes) by(write.due_ns);
+    for (const Read& read : node.reads) by(read.due_ns);
+    if (node.checkpoint_at) by(*node.checkpoint_at);
+    if (node.sync_at) by(*node.sync_at);
+    if (const auto wake = node.replica->wake_at()) by(std::max(*wake, now_ns_ + 1));
   }
   now_ns_ = std::max(now_ns_, due);
   if (!packets_.empty() && packets_.begin()->first <= now_ns_) {
     const Packet packet = packets_.begin()->second;
     packets_.erase(packets_.begin());
-    if (nodes_[packet.to].replica != nullptr) {
-      MutableBuffer copy = nodes_[packet.to].pool->take(packet.bytes->size());
-      std::ranges::copy(packet.bytes->bytes(), copy->bytes().begin());
-      feed(packet.to, Received{.from = packet.from, .message = std::move(copy)});
-    }
-    return;
+    return deliver(packet);
   }
   for (std::uint8_t i = 0; i < members(); ++i) {
-    Node& node = nodes_[i];
-    for (std::size_t w = 0; w < node.writes.size(); ++w) {
-      if (node.writes[w].due_ns <= now_ns_) return end_write(i, w);
-    }
-    if (node.checkpoint_at && *node.checkpoint_at <= now_ns_) {
-      node.checkpoint_at.reset();
-      CheckpointDone done{.op = node.checkpoint_op};
-      done.state.fill(static_cast<std::byte>(done.op.value()));
-      return feed(i, done);
-    }
-    if (node.sync_at && *node.sync_at <= now_ns_) return finish_sync(i);
-    if (node.replica == nullptr) continue;
-    const auto wake = node.replica->wake_at();
-    if (wake && *wake <= now_ns_) {
-      feed(i, Tick{});
-      if (wrong_.empty() && nodes_[i].replica != nullptr) {
-        const auto again = nodes_[i].replica->wake_at();
-        if (again && *again <= now_ns_) complain(fmt::format("replica {} wakes for nothing", i));
-      }
-      return;
-    }
+    if (is_up(i) && now_ns_ >= nodes_[i].paused_until_ns && step(i)) return;
   }
+}
+
+// True if something happened there.
+bool Cluster::step(std::uint8_t index) {
+  Node& node = nodes_[index];
+  if (!node.waiting.empty()) {
+    const Packet packet = node.waiting.front();
+    node.waiting.pop_front();
+    deliver(packet);
+    return true;
+  }
+  for (std::size_t i = 0; i < node.writes.size(); ++i) {
+    if (node.writes[i].due_ns > now_ns_) continue;
+    end_write(index, i);
+    return true;
+  }
+  for (std::size_t i = 0; i < node.reads.size(); ++i) {
+    if (node.reads[i].due_ns > now_ns_) continue;
+    end_read(index, i);
+    return true;
+  }
+  if (node.checkpoint_at && *node.checkpoint_at <= now_ns_) {
+    node.checkpoint_at.reset();
+    CheckpointDone done{.op = node.checkpoint_op};
+    done.state.fill(static_cast<std::byte>(done.op.value()));
+    feed(index, done);
+    return true;
+  }
+  if (node.sync_at && *node.sync_at <= now_ns_) {
+    finish_sync(index);
+    return true;
+  }
+  const auto wake = node.replica->wake_at();
+  if (!wake || *wake > now_ns_) return false;
+  feed(index, Tick{});
+  const auto again = node.replica->wake_at();
+  if (again && *again <= now_ns_) complain(fmt::format("replica {} wakes for nothing", index));
+  return true;
 }
 
 void Cluster::run_for(std::uint64_t ns) {
@@ -455,11 +737,15 @@ bool Cluster::converge(std::uint64_t ns) {
   while (now_ns_ < end && wrong_.empty()) {
     run_for(20'000'000);
     if (!primary()) continue;
-    const OpNumber head = nodes_[*primary()].replica->head();
-    bool equal = true;
+    const Replica& leader = *nodes_[*primary()].replica;
+    bool equal = leader.head() >= committed_;
     for (const Node& node : nodes_) {
-      equal = equal && node.replica != nullptr && node.replica->commit() == head &&
+      equal = equal && node.replica != nullptr && node.replica->commit() == leader.head() &&
               node.replica->status() == ReplicaStatus::normal;
+      if (!equal) break;
+      if (node.replica->checksum_at(leader.head()) != leader.checksum_at(leader.head())) {
+        complain("two replicas have another log");
+      }
     }
     if (equal) return true;
   }

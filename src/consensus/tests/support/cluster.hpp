@@ -1,10 +1,13 @@
 // A group of shipped replicas for tests: disks and a network in memory under one random generator,
 // and a model of what must hold whatever happens to them.
 //
-// Faults: messages lost, doubled, late, out of order, one-way partitions; crashes that lose or tear
-// writes in flight; frames of the journal that rot. How many disks may lose what they acknowledged
-// is the caller's to bound: `rot` refuses to damage more copies of an operation than the group can
-// miss.
+// Faults: messages lost, doubled, late, out of order, said again long after, damaged, cut, too long
+// or of another cluster; one-way partitions, isolation; crashes that lose or tear writes in flight,
+// of one or of all; processes that pause, disks that are slow, wall clocks that step; frames that
+// rot, writes a device acknowledged and did not make, sectors that cannot be read. A fault atlas
+// bounds the last three: at most f voters have damage at any time, and only of what is either on a
+// quorum of other disks or said by a mark to be durable. What no mark names yet may look like the
+// torn write of a crash; hence writes are lost only where the replicas are `strict`.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +31,12 @@ struct ClusterOptions {
   // Chances in a thousand, of each message.
   std::uint32_t lost = 0;
   std::uint32_t doubled = 0;
+  std::uint32_t replayed = 0;  // that some older message of any kind arrives once more
+  std::uint32_t spoilt = 0;    // that it arrives as no member would send it
   std::uint64_t delay_max_ns = 2'000'000;
+  // Chances in a thousand, of each write and read of a prepare.
+  std::uint32_t lost_writes = 0;  // only where the replicas are `strict`
+  std::uint32_t failed_reads = 0;
 };
 
 struct Counts {
@@ -41,6 +49,14 @@ struct Counts {
   std::uint64_t syncs = 0;
   std::uint64_t reads = 0;
   std::uint64_t truncated = 0;  // operations some replica gave up
+  std::uint64_t replays = 0;
+  std::uint64_t spoilt = 0;  // messages that arrived and were dropped
+  std::uint64_t pauses = 0;
+  std::uint64_t clock_steps = 0;
+  std::uint64_t lost_writes = 0;
+  std::uint64_t failed_reads = 0;
+
+  void add(const Counts& other);
 };
 
 class Cluster {
@@ -50,7 +66,8 @@ class Cluster {
   // One thing happens: a message arrives, a write ends, or time moves on to the next that does.
   void step();
   void run_for(std::uint64_t ns);
-  // Until every open replica has committed the same head; false after `ns`.
+  // Until every replica has committed the same head and nothing committed is missing; false after
+  // `ns`.
   [[nodiscard]] bool converge(std::uint64_t ns);
 
   // Proposes at whoever is primary; false if nobody takes it.
@@ -59,9 +76,19 @@ class Cluster {
   void crash(std::uint8_t replica);
   void start(std::uint8_t replica);
   void cut(std::uint8_t from, std::uint8_t to, bool is_cut);
+  void join_all();
+  // Cut off from everyone, both ways.
+  void isolate(std::uint8_t replica);
+  // The process stands still: what ends or arrives meanwhile waits for it, a part of it in vain.
+  void pause(std::uint8_t replica, std::uint64_t ns);
+  // Its writes take so many times as long from now on.
+  void slow_down(std::uint8_t replica, std::uint64_t factor);
+  // Its wall clock is off by that much from now on.
+  void step_clock(std::uint8_t replica, std::int64_t us);
+  // No more faults, and everyone is up.
   void heal();
-  // One frame of that replica's journal changes on disk; false if that would take more than the
-  // group can miss, or there is none.
+  // One frame of that replica's journal changes on disk; false if the atlas forbids it, or there is
+  // none.
   bool rot(std::uint8_t replica);
 
   [[nodiscard]] bool is_up(std::uint8_t replica) const {
@@ -96,11 +123,22 @@ class Cluster {
     Hash checksum{};
     std::uint64_t sequence = 0;
   };
+  struct Read {
+    std::uint64_t due_ns = 0;
+    ReadPrepare what;
+  };
+  struct Packet {
+    std::uint8_t from = 0;
+    std::uint8_t to = 0;
+    Buffer bytes;
+    bool spoilt = false;
+  };
   struct Node {
     std::unique_ptr<Disk> disk;
     std::unique_ptr<BlockPool> pool;
     std::unique_ptr<Replica> replica;
     std::vector<Write> writes;
+    std::vector<Read> reads;
     std::optional<WriteSuperblock> superblock;
     std::size_t copies_left = 0;
     bool second_half = false;
@@ -109,16 +147,20 @@ class Cluster {
     std::optional<std::uint64_t> sync_at;
     std::uint8_t sync_from = 0;
     OpNumber applied;
-    std::map<std::uint64_t, Checkpoint> states;  // what each checkpoint made so far is of
-    // What must not go back.
+    OpNumber commit;  // of this life
+    std::uint64_t paused_until_ns = 0;
+    std::deque<Packet> waiting;  // for the end of the pause
+    std::uint64_t slow = 1;
+    std::int64_t clock_us = 0;
+    // Of the superblock on disk: what must not go back.
     ViewNumber view;
     ViewNumber log_view;
+    OpNumber checkpoint;
     std::uint64_t incarnation = 0;
-  };
-  struct Packet {
-    std::uint8_t from = 0;
-    std::uint8_t to = 0;
-    Buffer bytes;
+    OpNumber view_durable;
+    std::map<std::uint64_t, Hash> on_disk;  // op: the prepare last written there
+    OpNumber lost_until;  // damage cost it the end of its log, which it has not again yet
+    std::map<std::uint64_t, bool> damaged;  // op: whether anything on disk says it was durable
   };
   struct Known {
     Hash checksum{};
@@ -129,16 +171,24 @@ class Cluster {
   void feed(std::uint8_t index, const Event& event);
   void carry_out(std::uint8_t index, const std::vector<Action>& actions);
   void send(std::uint8_t from, const Send& send);
+  void check_sent(std::uint8_t from, const Message& message);
+  void deliver(const Packet& packet);
+  void spoil(Packet& packet);
+  // `needed`: on how many other disks it must be, if a mark or strictness sees to the rest.
+  [[nodiscard]] bool may_damage(std::uint8_t index, OpNumber op, const Hash& checksum,
+                                std::uint32_t needed);
+  [[nodiscard]] bool has_written(const Node& node, OpNumber op, const Hash& checksum) const;
   void write(std::uint8_t index, Write write);
   void superblock_half(std::uint8_t index);
+  [[nodiscard]] bool step(std::uint8_t index);
+  [[nodiscard]] bool may_lose(std::uint8_t index, const Write& write);
   void end_write(std::uint8_t index, std::size_t which);
+  void end_read(std::uint8_t index, std::size_t which);
   void saw(std::uint8_t index, const Commit& commit);
   void check(std::uint8_t index);
   void finish_sync(std::uint8_t index);
   void note(std::string text);
-  [[nodiscard]] Now now() const {
-    return {now_ns_, TimestampUs{1'700'000'000'000'000 + now_ns_ / 1000}};
-  }
+  [[nodiscard]] Now now(std::uint8_t index) const;
   std::vector<std::byte>& file(Node& node, Target target) {
     return target == Target::superblock ? node.disk->superblock : node.disk->journal;
   }
@@ -146,13 +196,15 @@ class Cluster {
   ClusterOptions options_;
   Rng rng_;
   std::vector<Node> nodes_;
-  std::multimap<std::uint64_t, Packet> packets_;  // by arrival
+  std::multimap<std::uint64_t, Packet> packets_;    // by arrival
+  std::map<std::size_t, std::deque<Packet>> sent_;  // by kind, the last ones, to be replayed
   std::set<std::pair<std::uint8_t, std::uint8_t>> cuts_;
   std::uint64_t now_ns_ = 1'000'000'000;
   std::uint64_t next_ticket_ = 1;
-  std::map<std::uint64_t, OpNumber> reads_;  // ticket: what was committed when it was asked
-  std::map<std::uint64_t, Known> known_;     // every op ever committed anywhere
-  std::set<std::uint64_t> primaries_;        // views
+  std::map<std::uint64_t, OpNumber> reads_;          // ticket: what was committed when it was asked
+  std::map<std::uint64_t, Known> known_;             // every op ever committed anywhere
+  std::map<std::uint64_t, std::uint8_t> primaries_;  // of each view
+  std::map<std::pair<std::uint64_t, std::uint64_t>, Hash> prepares_;  // of each view and op
   OpNumber committed_;
   Counts counts_;
   Hash digest_{};

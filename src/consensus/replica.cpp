@@ -170,6 +170,9 @@ void Replica::on(Now now, const SuperblockWritten& event, std::vector<Action>& o
   }
   checkpoint_ = writing_.checkpoint;
   release(out);
+  if (sync_due_ && writing_.sync_to >= sync_due_->op) {
+    out.emplace_back(*std::exchange(sync_due_, std::nullopt));
+  }
   if (std::exchange(writing_.again, false)) write_superblock(out);
   if (!was_open && gate_open()) gate_opened(now, out);
   maybe_checkpoint(out);
@@ -193,6 +196,7 @@ void Replica::on(Now, const CheckpointDone& event, std::vector<Action>& out) {
                             .epoch_key = event.epoch_key,
                             .heads = event.heads,
                             .state = event.state};
+  end_sync_range();
   write_superblock(out);
 }
 
@@ -257,6 +261,7 @@ void Replica::on(Now now, const SyncDone& event, std::vector<Action>& out) {
       superblock_.view_headers.empty() ? checkpoint.op : superblock_.view_headers.back().op;
   superblock_.view_durable = std::min(superblock_.view_durable, newest);
   sync_installed_ = true;
+  end_sync_range();
   write_superblock(out);
 }
 
@@ -304,6 +309,7 @@ void Replica::write_superblock(std::vector<Action>& out) {
               .again = false,
               .view = superblock_.view,
               .log_view = superblock_.log_view,
+              .sync_to = superblock_.sync_to,
               .checkpoint = superblock_.checkpoint};
   out.emplace_back(WriteSuperblock{
       .sequence = superblock_.sequence, .order = order_, .bytes = std::move(bytes)});
@@ -334,6 +340,12 @@ std::uint64_t Replica::ring_used() const {
                                  ? point_at(checkpoint_.op).next_offset
                                  : released_.next_offset;
   return core::used({options_.journal.ring_size}, tail, head_.next_offset);
+}
+
+// Everything a sync may have put into the segments is part of the checkpoint.
+void Replica::end_sync_range() {
+  if (superblock_.checkpoint.op < superblock_.sync_to) return;
+  superblock_.sync_from = superblock_.sync_to = {};
 }
 
 // ---- marks ------------------------------------------------------------------------------------

@@ -296,7 +296,10 @@ void Replica::receive(Now, const Message& message, const Gone& gone, std::vector
   const bool missing = gone.op == needed && !is_primary();
   if (!(rotten || missing) || gone.checkpoint <= commit_ || gone.checkpoint < gone.op) return;
   syncing_ = true;
-  out.emplace_back(StartSync{.from = message.from, .op = gone.checkpoint});
+  sync_due_ = StartSync{.from = message.from, .op = gone.checkpoint};
+  superblock_.sync_from = commit_;
+  superblock_.sync_to = std::max(superblock_.sync_to, gone.checkpoint);
+  write_superblock(out);
 }
 
 // ---- reads ------------------------------------------------------------------------------------

@@ -183,7 +183,8 @@ struct StartCheckpoint {
 struct ReadReady {
   std::uint64_t ticket = 0;
 };
-// What this replica needs next is in no journal any more: take the state of a checkpoint of member
+// What this replica needs next is in no journal any more, and the superblock says that it takes a
+// state: take the state of a checkpoint of member
 // `from`, at `op` or later, make it durable, then `SyncDone`. One at a time; no `Commit` comes
 // meanwhile.
 struct StartSync {
@@ -333,6 +334,7 @@ class Replica {
   void gate_opened(Now now, std::vector<Action>& out);
   void maybe_checkpoint(std::vector<Action>& out);
   void maybe_mark(Now now, std::vector<Action>& out);
+  void end_sync_range();
   void write_mark(std::vector<Action>& out);
   void write_superblock(std::vector<Action>& out);
   void fail(const Error& error, std::vector<Action>& out);
@@ -421,6 +423,7 @@ class Replica {
     bool again = false;  // it changed meanwhile
     ViewNumber view;
     ViewNumber log_view;
+    OpNumber sync_to;
     Checkpoint checkpoint;
   } writing_;
   bool opened_ = false;  // the incarnation is durable
@@ -479,6 +482,7 @@ class Replica {
   std::uint8_t asked_ = 0;  // whom prepares were asked from last
   bool syncing_ = false;
   bool sync_installed_ = false;
+  std::optional<StartSync> sync_due_;  // once the superblock says so
 
   std::uint64_t heartbeat_at_ = 0;
   std::uint64_t timeout_at_ = 0;

@@ -69,6 +69,12 @@ bool SimExecutor::run_one(std::uint64_t wait_ns) {
   return true;
 }
 
+std::optional<std::uint64_t> SimExecutor::next_ns() const {
+  if (!strands_.empty()) return clock_.now_ns();
+  if (timers_.empty()) return std::nullopt;
+  return timers_.begin()->first.first;
+}
+
 std::size_t SimExecutor::pending() const {
   std::size_t count = timers_.size();
   for (const auto& [strand, tasks] : strands_) count += tasks.size();

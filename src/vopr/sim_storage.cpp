@@ -168,6 +168,16 @@ DiskImage SimStorage::crash() {
   return *frozen_;
 }
 
+std::optional<std::uint64_t> SimStorage::next_done_ns() const {
+  std::optional<std::uint64_t> next;
+  for (const auto& [path, node] : nodes_) {
+    for (const auto& flight : node->in_flight) {
+      next = std::min(next.value_or(flight.done_ns), flight.done_ns);
+    }
+  }
+  return next;
+}
+
 DiskImage SimStorage::image() const {
   DiskImage image;
   for (const auto& [path, node] : nodes_) {

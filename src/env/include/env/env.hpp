@@ -106,10 +106,17 @@ class Random {
   virtual void fill(MutBytes to) = 0;
 };
 
+// Frames between the replicas of a group, each named by its index among the members. A frame comes
+// once, late, twice or never, but never changed and never from another than the one named: whoever
+// implements this authenticates both ends.
 class Network {
  public:
+  using Receiver = std::function<void(std::uint8_t from, Bytes frame)>;
   virtual ~Network() = default;
-  virtual void send(std::uint8_t replica, Bytes frame) = 0;  // may drop
+  virtual void send(std::uint8_t replica, Bytes frame) = 0;
+  // From now on whatever arrives is handed to `receiver`, on any thread, one frame at a time; the
+  // bytes live until it returns. An empty one: no more, and none is under way when this returns.
+  virtual void listen(Receiver receiver) = 0;
 };
 
 using Task = std::move_only_function<void()>;

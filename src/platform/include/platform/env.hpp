@@ -30,6 +30,7 @@ class SystemRandom final : public env::Random {
 class NoNetwork final : public env::Network {
  public:
   void send(std::uint8_t /*replica*/, Bytes /*frame*/) override {}
+  void listen(Receiver /*receiver*/) override {}
 };
 
 class LinuxEnv {

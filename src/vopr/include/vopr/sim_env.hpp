@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "env/env.hpp"
@@ -66,6 +67,8 @@ class SimExecutor final : public env::Executor {
 
   // Tasks and timers waiting.
   [[nodiscard]] std::size_t pending() const;
+  // When something can run: now, or at the first timer; nothing if nothing waits.
+  [[nodiscard]] std::optional<std::uint64_t> next_ns() const;
 
  private:
   void fire_timers();
@@ -82,6 +85,7 @@ class SimExecutor final : public env::Executor {
 class SimNetwork final : public env::Network {
  public:
   void send(std::uint8_t /*replica*/, Bytes /*frame*/) override {}
+  void listen(Receiver /*receiver*/) override {}
 };
 
 class SimEnv {

@@ -112,6 +112,9 @@ class SimStorage final : public env::Storage {
   using Take = std::function<void(std::uint64_t call, DiskImage image)>;
   void photograph(std::set<std::uint64_t> calls, Take take);
 
+  // When the first device operation in flight completes.
+  [[nodiscard]] std::optional<std::uint64_t> next_done_ns() const;
+
   // Replaces what goes wrong from the next call on; `crash_at` and injections count as before.
   void set_faults(Faults faults) { faults_ = std::move(faults); }
   // Reads of the 4 KiB sector at `offset` fail until it is written again.

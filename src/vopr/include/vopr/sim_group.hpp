@@ -1,0 +1,129 @@
+// Several simulated machines under one seed: each has a disk, a scheduler and randomness of its
+// own; they share time and a network that loses, delays, doubles and reorders frames and can be cut
+// one way.
+//
+// One thread: `step` lets one thing happen on one machine. A call into a machine that waits (for a
+// quorum, say) lets the others go on meanwhile, so a client's call needs no thread of its own. What
+// a machine does when it is its turn is what it was given by `on_turn`.
+//
+//   SimGroup group{seed, 3};
+//   databases[i] = Database::open(group.env(i), …);
+//   group.on_turn(i, [&] { databases[i]->turn(0); });
+//   group.run_for(1'000'000'000);
+//
+// A power failure leaves the image the disk's rules choose (sim_storage.hpp). Whoever still uses
+// the machine's `env` then goes on against a disk and a network nobody else sees, until he has let
+// go of it and the machine is switched on again.
+//
+// Thread rule: one thread. `Env` refers into the object, which outlives its users.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "vopr/sim_env.hpp"
+
+namespace kimberlite::vopr {
+
+struct NetworkFaults {
+  std::uint32_t lost = 0;     // chances in a million, of each frame
+  std::uint32_t doubled = 0;  //
+  std::uint64_t delay_min_ns = 100'000;
+  std::uint64_t delay_spread_ns = 1'000'000;
+};
+
+class SimGroup {
+ public:
+  SimGroup(std::uint64_t seed, std::uint8_t machines);
+  ~SimGroup();
+  SimGroup(const SimGroup&) = delete;
+  SimGroup& operator=(const SimGroup&) = delete;
+
+  [[nodiscard]] env::Env env(std::uint8_t machine);
+  void on_turn(std::uint8_t machine, std::function<void()> turn);
+
+  // One thing happens somewhere, or time moves on to the next one, at most by `wait_ns`; false if
+  // nothing happened within it.
+  bool step(std::uint64_t wait_ns);
+  void run_for(std::uint64_t ns);
+
+  // Called before each thing that happens, but not for what happens inside of it: where a test
+  // chooses its faults, in the middle of whatever is under way.
+  void between(std::function<void()> hook) { between_ = std::move(hook); }
+
+  // The power goes; what the disk keeps is what `power_on` finds.
+  void power_off(std::uint8_t machine);
+  // Nobody uses the machine's `env` from before any more. `faults` are those of the new life.
+  void power_on(std::uint8_t machine, Faults faults = {});
+  [[nodiscard]] bool is_on(std::uint8_t machine) const { return machines_[machine]->on; }
+  // The disk of a machine that is off is replaced by an empty one.
+  void replace_disk(std::uint8_t machine);
+
+  void set_network(const NetworkFaults& faults) { network_ = faults; }
+  void cut(std::uint8_t from, std::uint8_t to) { cuts_.emplace(from, to); }
+  void join(std::uint8_t from, std::uint8_t to) { cuts_.erase({from, to}); }
+  void join_all() { cuts_.clear(); }
+
+  [[nodiscard]] SimClock& clock() { return clock_; }
+  [[nodiscard]] SimStorage& storage(std::uint8_t machine) { return *machines_[machine]->storage; }
+  [[nodiscard]] std::uint8_t size() const { return static_cast<std::uint8_t>(machines_.size()); }
+  // Frames sent, and lost or cut off.
+  [[nodiscard]] std::uint64_t sent() const { return sent_; }
+  [[nodiscard]] std::uint64_t lost() const { return lost_; }
+  // Of everything that happened so far: equal for equal seeds and calls.
+  [[nodiscard]] std::uint64_t digest() const { return digest_; }
+
+ private:
+  class Executor;
+  class Network;
+  struct Machine {
+    DiskImage image;
+    SimRandom random;
+    std::unique_ptr<SimStorage> storage;
+    std::unique_ptr<SimExecutor> tasks;
+    std::unique_ptr<Executor> executor;
+    std::unique_ptr<Network> network;
+    std::function<void()> turn;
+    bool on = true;
+    std::uint64_t lives = 0;
+
+    explicit Machine(std::uint64_t seed);
+    ~Machine();
+    Machine(const Machine&) = delete;
+    Machine& operator=(const Machine&) = delete;
+  };
+  struct Frame {
+    std::uint8_t from = 0;
+    std::uint8_t to = 0;
+    Buffer bytes;
+  };
+
+  void boot(std::uint8_t machine, Faults faults);
+  void send(std::uint8_t from, std::uint8_t to, Bytes frame);
+  bool step_beside(std::uint64_t wait_ns, const Machine* waiting);
+  void note(std::uint64_t what);
+
+  std::uint64_t seed_;
+  Prng choices_;
+  Prng frames_choices_;
+  SimClock clock_;
+  std::vector<std::unique_ptr<Machine>> machines_;
+  // By arrival, then in the order sent.
+  std::map<std::pair<std::uint64_t, std::uint64_t>, Frame> frames_;
+  std::uint64_t frames_sent_ = 0;
+  std::set<std::pair<std::uint8_t, std::uint8_t>> cuts_;
+  NetworkFaults network_;
+  std::function<void()> between_;
+  bool inside_ = false;
+  std::uint64_t sent_ = 0;
+  std::uint64_t lost_ = 0;
+  std::uint64_t digest_ = 0;
+};
+
+}  // namespace kimberlite::vopr

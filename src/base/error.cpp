@@ -182,6 +182,10 @@ std::string_view name(Code code) {
       return "unavailable.lease";
     case Code::unavailable_busy:
       return "unavailable.busy";
+    case Code::unavailable_not_primary:
+      return "unavailable.not_primary";
+    case Code::unavailable_quorum:
+      return "unavailable.quorum";
     case Code::unavailable_escrow:
       return "unavailable.escrow";
     case Code::unavailable_network:

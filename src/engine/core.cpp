@@ -19,6 +19,9 @@ namespace {
 // Free space is asked for once in so many bytes written: it costs a system call.
 constexpr std::uint64_t disk_check_every = 1ULL << 20;
 
+// Frames of peers that wait for the strand; what comes beyond is dropped, and said again by them.
+constexpr std::uint64_t inbound_bytes_max = 64ULL << 20;
+
 }  // namespace
 
 Core::Core(env::Env env, keystore::MasterKey& master, const Options& options)
@@ -33,7 +36,21 @@ Core::Core(env::Env env, keystore::MasterKey& master, const Options& options)
               }),
       logs_(env.storage) {}
 
-Core::~Core() = default;
+Core::~Core() {
+  if (listening_) env_.network.listen({});
+}
+
+bool is_passing(const Error& error) {
+  switch (error.code()) {
+    case Code::unavailable_disk_low:
+    case Code::unavailable_not_primary:
+    case Code::unavailable_quorum:
+    case Code::unavailable_outcome_unknown:
+      return true;
+    default:
+      return false;
+  }
+}
 
 consensus::Now Core::now() { return {env_.clock.monotonic_ns(), env_.clock.realtime()}; }
 
@@ -45,9 +62,84 @@ void Core::submit(Batch batch) {
       batch.done(*failed_);
       return;
     }
+    batch.submitted_ns = env_.clock.monotonic_ns();
     queue_.push_back(std::move(batch));
     pump();
   });
+}
+
+Status Core::confirm_read() {
+  if (!is_group_) return {};
+  Signal signal;
+  bool ready = false;
+  std::optional<Error> failed;
+  env_.executor.post(strand, [&] {
+    if (failed_) {
+      driver_.set(signal);
+      return;
+    }
+    const std::uint64_t ticket = next_ticket_++;
+    reads_.emplace(ticket, Read{&signal, &ready, env_.clock.monotonic_ns()});
+    step(consensus::ReadIndex{ticket});
+  });
+  driver_.wait(signal);
+  if (ready) return {};
+  Error why{Code::unavailable_quorum, "too few replicas answered"};
+  run([&](Core& core) {
+    why = core.failed_ ? *core.failed_ : core.replica_->is_primary() ? why : core.not_primary();
+  });
+  return std::move(why).next("ask again, or ask the primary");
+}
+
+Status Core::check_primary() {
+  if (is_primary_.load(std::memory_order_acquire)) return {};
+  std::optional<Error> error;
+  run([&](Core& core) {
+    if (core.failed_) {
+      error = *core.failed_;
+    } else if (!core.replica_->is_primary()) {
+      error = core.not_primary();
+    }
+  });
+  return error ? Status{*error} : Status{};
+}
+
+bool Core::has_caught_up() const {
+  return !is_group_ || (replica_->status() == consensus::ReplicaStatus::normal &&
+                        replica_->commit() >= std::min(opened_head_, replica_->head()));
+}
+
+Status Core::caught_up() {
+  if (!is_group_) return {};
+  Status status;
+  run([&](Core& core) {
+    if (core.failed_) {
+      status = *core.failed_;
+    } else if (!core.has_caught_up()) {
+      status = Error{Code::unavailable_quorum, "this replica is catching up with its group"}
+                   .where("replica {}, {}, view {}", core.replica_->index(),
+                          consensus::name(core.replica_->status()), core.replica_->view().value())
+                   .next("ask again, or ask the primary");
+    }
+  });
+  return status;
+}
+
+void Core::end_read(std::uint64_t ticket, bool ready) {
+  const auto found = reads_.find(ticket);
+  if (found == reads_.end()) return;
+  *found->second.ready = ready;
+  Signal& signal = *found->second.signal;
+  reads_.erase(found);
+  driver_.set(signal);
+}
+
+Error Core::not_primary() const {
+  return Error{Code::unavailable_not_primary, "this replica takes no writes now"}
+      .where("replica {}, {}, view {}", replica_->index(), consensus::name(replica_->status()),
+             replica_->view().value())
+      .why("the primary of its view is replica {}", replica_->primary())
+      .next("send the request there, under the same idempotency key");
 }
 
 void Core::run(const std::function<void(Core&)>& task) {
@@ -74,6 +166,7 @@ Result<TimestampUs> Core::settle_time() {
   TimestampUs settled;
   run([&](Core& core) {
     failed = core.failed_;
+    if (!failed && core.is_group_ && !core.replica_->is_primary()) failed = core.not_primary();
     settled = core.last_commit_;
   });
   if (failed) return *failed;
@@ -126,6 +219,7 @@ TenantView Core::view(TenantId tenant) const {
 
 // Whole batches of whatever tenants wait become one prepare; it never waits for more to come.
 void Core::pump() {
+  if (is_group_ && !replica_->is_primary()) return refuse_queue(not_primary());
   while ((!queue_.empty() || !fences_.empty()) && replica_->may_propose()) {
     if (Status disk = check_disk(); !disk && !queue_.empty()) {
       while (!queue_.empty()) {
@@ -154,10 +248,42 @@ void Core::pump() {
     // A batch holds under 1 MiB before its last command, so one alone always fits.
     KIMBERLITE_ASSERT(!in_flight.batches.empty() || !fences_.empty());
     in_flight.fences = std::exchange(fences_, {});
+    in_flight.submitted_ns = env_.clock.monotonic_ns();
     const std::uint32_t commands = body.commands();
     bytes_since_disk_check_ += body.body_size();
     propose(std::move(in_flight), body.take(), commands);
   }
+}
+
+void Core::refuse_queue(const Error& error) {
+  while (!queue_.empty()) {
+    Batch refused = std::move(queue_.front());
+    queue_.pop_front();
+    refused.done(error);
+  }
+  for (Signal* fence : std::exchange(fences_, {})) driver_.set(*fence);
+}
+
+// Nobody waits for ever for a quorum that does not come.
+void Core::expire(std::uint64_t now_ns) {
+  const auto is_late = [&](std::uint64_t since) {
+    return now_ns > since + options_.quorum_timeout_ns;
+  };
+  if (!queue_.empty() && is_late(queue_.front().submitted_ns)) {
+    refuse_queue(
+        Error{Code::unavailable_quorum, "too few replicas answered; nothing was written"}.next(
+            "ask again when a majority of the replicas is reachable"));
+  }
+  std::vector<std::uint64_t> late;
+  for (const auto& [ticket, in_flight] : in_flight_) {
+    if (is_late(in_flight.submitted_ns)) late.push_back(ticket);
+  }
+  for (const std::uint64_t ticket : late) abandon(ticket);
+  late.clear();
+  for (const auto& [ticket, read] : reads_) {
+    if (is_late(read.asked_ns)) late.push_back(ticket);
+  }
+  for (const std::uint64_t ticket : late) end_read(ticket, false);
 }
 
 void Core::propose(InFlight&& in_flight, consensus::MutableBuffer body, std::uint32_t commands) {
@@ -206,6 +332,7 @@ void Core::perform(std::vector<consensus::Action> actions) {
             commit(what);
           } else if constexpr (std::is_same_v<What, consensus::Abandon>) {
             abandon(what.ticket);
+            end_read(what.ticket, false);
           } else if constexpr (std::is_same_v<What, consensus::StartCheckpoint>) {
             if (failed_) return;
             Result<consensus::CheckpointDone> done = write_checkpoint(what.op);
@@ -217,9 +344,10 @@ void Core::perform(std::vector<consensus::Action> actions) {
             env_.network.send(what.to, what.message->bytes());
           } else if constexpr (std::is_same_v<What, consensus::ReadPrepare>) {
             io_.read(what, blocks_);
-          } else if constexpr (std::is_same_v<What, consensus::ReadReady> ||
-                               std::is_same_v<What, consensus::StartSync>) {
-            KIMBERLITE_ASSERT(false);  // a group of one never asks for these
+          } else if constexpr (std::is_same_v<What, consensus::ReadReady>) {
+            end_read(what.ticket, true);
+          } else if constexpr (std::is_same_v<What, consensus::StartSync>) {
+            sync_.start(what.from, what.op);
           } else {
             io_.write(what);
           }
@@ -237,6 +365,11 @@ void Core::put_due(std::vector<consensus::Action> actions) {
 
 void Core::completed() {
   for (const consensus::Event& event : io_.take_events()) step(event);
+  after_step();
+}
+
+void Core::after_step() {
+  if (is_group_) is_primary_.store(replica_->is_primary(), std::memory_order_release);
   if (replica_->checkpoint().op != checkpoint_op_ && !failed_) {
     if (Status swept = sweep(); !swept) fail(swept.error());
   }
@@ -244,18 +377,45 @@ void Core::completed() {
   arm_tick();
 }
 
+// From whatever thread the network has.
+void Core::received(std::uint8_t from, Bytes frame) {
+  if (inbound_bytes_.fetch_add(frame.size()) > inbound_bytes_max) {
+    inbound_bytes_.fetch_sub(frame.size());
+    return;
+  }
+  consensus::MutableBuffer block = blocks_.take(frame.size());
+  std::ranges::copy(frame, block->bytes().begin());
+  env_.executor.post(
+      strand, [this, alive = std::weak_ptr{alive_}, from, block = std::move(block)]() mutable {
+        if (alive.expired()) return;
+        inbound_bytes_.fetch_sub(block->size());
+        if (replica_ == nullptr || failed_) return;
+        if (StateSync::is_frame(block->bytes())) {
+          sync_.received(from, block->bytes());
+          return;
+        }
+        step(consensus::Received{.from = from, .message = std::move(block)});
+        after_step();
+      });
+}
+
 // A mark is due when the journal has been idle for a while; whoever drives then writes it.
 void Core::arm_tick() {
   const std::optional<std::uint64_t> wake = replica_->wake_at();
-  if (tick_armed_ || !wake || failed_) return;
-  tick_armed_ = true;
+  if (!wake || failed_ || (tick_at_ && *tick_at_ <= *wake)) return;
+  tick_at_ = *wake;
   const std::uint64_t monotonic = env_.clock.monotonic_ns();
   env_.executor.post_after(*wake > monotonic ? *wake - monotonic : 0, strand,
-                           [this, alive = std::weak_ptr{alive_}] {
-                             if (alive.expired()) return;
-                             tick_armed_ = false;
+                           [this, alive = std::weak_ptr{alive_}, due = *wake] {
+                             // An earlier one was armed meanwhile.
+                             if (alive.expired() || tick_at_ != due) return;
+                             tick_at_.reset();
                              step(consensus::Tick{});
-                             arm_tick();
+                             if (is_group_) {
+                               expire(env_.clock.monotonic_ns());
+                               sync_.tick(env_.clock.monotonic_ns());
+                             }
+                             after_step();
                            });
 }
 
@@ -283,10 +443,18 @@ void Core::commit(const consensus::Commit& action) {
   }
   last_commit_ =
       TimestampUs{action.timestamp.value() + std::max<std::uint32_t>(1, action.commands) - 1};
-  if (!action.ticket) return;
+  if (!action.ticket) {
+    foreign_commits_.fetch_add(1, std::memory_order_release);
+    return;
+  }
 
   const auto found = in_flight_.find(*action.ticket);
-  KIMBERLITE_ASSERT(found != in_flight_.end());
+  if (found == in_flight_.end()) {
+    // Given up for lost, and committed after all.
+    KIMBERLITE_ASSERT(is_group_);
+    foreign_commits_.fetch_add(1, std::memory_order_release);
+    return;
+  }
   InFlight in_flight = std::move(found->second);
   in_flight_.erase(found);
   auto next = results.begin();
@@ -384,8 +552,11 @@ void Core::abandon(std::uint64_t ticket) {
   in_flight_.erase(found);
   const Error unknown =
       Error{Code::unavailable_outcome_unknown, "it is not known whether the write was kept"}
-          .why("{}", failed_ ? to_string(*failed_) : "the database stopped while it was under way")
-          .next("open the database again and repeat the request under the same idempotency key");
+          .why("{}", failed_     ? to_string(*failed_)
+                     : is_group_ ? "the group changed its primary, or a quorum did not answer"
+                                 : "the database stopped while it was under way")
+          .next("{}repeat the request under the same idempotency key",
+                is_group_ ? "" : "open the database again and ");
   for (Batch& batch : in_flight.batches) batch.done(unknown);
   for (Signal* fence : in_flight.fences) driver_.set(*fence);
 }
@@ -394,12 +565,8 @@ void Core::fail(Error error, std::optional<std::uint64_t> ticket) {
   if (!failed_) failed_ = std::move(error);
   if (ticket) abandon(*ticket);
   while (!in_flight_.empty()) abandon(in_flight_.begin()->first);
-  while (!queue_.empty()) {
-    Batch batch = std::move(queue_.front());
-    queue_.pop_front();
-    batch.done(*failed_);
-  }
-  for (Signal* fence : std::exchange(fences_, {})) driver_.set(*fence);
+  refuse_queue(*failed_);
+  while (!reads_.empty()) end_read(reads_.begin()->first, false);
 }
 
 // ---- checkpoints --------------------------------------------------------------------------------
@@ -408,6 +575,11 @@ void Core::fail(Error error, std::optional<std::uint64_t> ticket) {
 Result<consensus::CheckpointDone> Core::write_checkpoint(OpNumber op) {
   last_written_ = op;
   KIMBERLITE_CHECK(logs_.flush());
+  // By now everything that was ever committed here has been again.
+  if (!settled_ && op >= opened_head_) {
+    KIMBERLITE_CHECK(logs_.settle());
+    settled_ = true;
+  }
   KIMBERLITE_CHECK(env_.storage.sync_all());
   Buffer keys;
   Id128 epoch_key{};

@@ -12,6 +12,9 @@
 //                                                                        [kept: commit]
 // (C3) After `failed()`, nothing is acknowledged any more.               [kept: submit, pump,
 // commit]
+//
+// In a group of several replicas only the primary proposes; the others, and it too when it was not,
+// apply what was committed elsewhere (`foreign_commits`).
 #pragma once
 
 #include <atomic>
@@ -36,6 +39,7 @@
 #include "log_shelf.hpp"
 #include "prover.hpp"
 #include "seal.hpp"
+#include "state_sync.hpp"
 
 namespace kimberlite::engine {
 
@@ -66,7 +70,12 @@ struct Batch {
   TenantId tenant;
   std::vector<SealedCommand> commands;
   std::move_only_function<void(Result<BatchResult>)> done;
+  std::uint64_t submitted_ns = 0;
 };
+
+// True if what a batch failed with says nothing about this replica: it goes on, and looks at its
+// log before the next one.
+[[nodiscard]] bool is_passing(const Error& error);
 
 class Core {
  public:
@@ -101,6 +110,21 @@ class Core {
   void abandon_keys(TenantId tenant);
   // The key of the tenant's projection file; `is_new`: made now, because there was none or `fresh`.
   [[nodiscard]] Result<crypto::Key256> page_key(TenantId tenant, bool fresh, bool& is_new);
+  // Commands applied that no batch here waited for: a tenant that remembers another number has to
+  // look at its log.
+  [[nodiscard]] std::uint64_t foreign_commits() const {
+    return foreign_commits_.load(std::memory_order_acquire);
+  }
+  [[nodiscard]] bool is_group() const { return is_group_; }
+  // Fails with `unavailable.quorum` while a replica of a group does not know yet which of its
+  // journal's operations are committed: its state is older than what it once showed.
+  [[nodiscard]] Status caught_up();
+  // Fails with `unavailable.not_primary` on a replica whose schema and rows may be behind. A guess:
+  // what matters is decided when a write is proposed, and by `confirm_read`.
+  [[nodiscard]] Status check_primary();
+  // Everything acknowledged anywhere before this call is applied here; `unavailable.not_primary`,
+  // `.quorum`. Free for a group of one.
+  [[nodiscard]] Status confirm_read();
   // Runs `task` on the strand, later.
   void run_on_strand(std::move_only_function<void(Core&)> task);
 
@@ -117,13 +141,36 @@ class Core {
   void status(StatusReport& into) const;
   [[nodiscard]] const std::optional<Error>& failed() const { return failed_; }
 
+  // ---- For state_sync.hpp, on the strand ------------------------------------------------------
+  [[nodiscard]] const consensus::Checkpoint& newest_checkpoint() const {
+    return replica_->checkpoint();
+  }
+  [[nodiscard]] Result<keystore::Keystore> open_keys(Bytes file) {
+    return keystore::Keystore::decode(file, master_);
+  }
+  // How far a log goes here.
+  [[nodiscard]] record::Head log_head(TenantId tenant, kernel::Lane lane) const;
+  // Everything of a peer's checkpoint is here: it becomes this replica's own.
+  void install_state(const consensus::Checkpoint& of_peer, keystore::Keystore&& keys,
+                     kernel::State&& state);
+  void state_not_had(const std::string& why);
+
  private:
   struct InFlight {
     std::vector<Batch> batches;
     std::vector<Signal*> fences;  // who waits for nothing but the commit
+    std::uint64_t submitted_ns = 0;
+  };
+  struct Read {
+    Signal* signal = nullptr;
+    bool* ready = nullptr;
+    std::uint64_t asked_ns = 0;
   };
 
   [[nodiscard]] Status recover();
+  [[nodiscard]] Status recover_in_group();
+  void know_logs();
+  void end_sync(consensus::SyncDone done);
   [[nodiscard]] Status load_keys(const consensus::Checkpoint& checkpoint);
   [[nodiscard]] Status load_state(const consensus::Checkpoint& checkpoint);
   void pump();
@@ -144,6 +191,13 @@ class Core {
   [[nodiscard]] Status sweep();
   [[nodiscard]] Status check_disk();
   void completed();
+  void received(std::uint8_t from, Bytes frame);
+  void after_step();
+  void refuse_queue(const Error& error);
+  void expire(std::uint64_t now_ns);
+  void end_read(std::uint64_t ticket, bool ready);
+  [[nodiscard]] Error not_primary() const;
+  [[nodiscard]] bool has_caught_up() const;
   void fail(Error error, std::optional<std::uint64_t> ticket = std::nullopt);
   void arm_tick();
   [[nodiscard]] static std::vector<KeyInfo> key_infos(const kernel::TenantState& tenant);
@@ -162,12 +216,21 @@ class Core {
   std::unique_ptr<keystore::Keystore> keystore_;
   std::optional<kernel::State> state_;
   std::unique_ptr<consensus::Replica> replica_;
+  StateSync sync_{*this};
   consensus::BlockPool blocks_;
   std::deque<Batch> queue_;
   std::vector<Signal*> fences_;
   std::map<std::uint64_t, InFlight> in_flight_;  // by ticket
   std::uint64_t next_ticket_ = 1;
   std::optional<Error> failed_;
+  bool is_group_ = false;
+  std::atomic<bool> is_primary_ = true;
+  bool listening_ = false;
+  std::atomic<std::uint64_t> foreign_commits_ = 0;
+  std::atomic<std::uint64_t> inbound_bytes_ = 0;  // received, not looked at yet
+  std::map<std::uint64_t, Read> reads_;           // by ticket
+  OpNumber opened_head_;                          // what the journal held at the open
+  bool settled_ = false;  // the segments hold nothing the journal did not make again
   std::vector<std::string> notes_;
   Id128 cluster_{};
   OpNumber checkpoint_op_;
@@ -180,7 +243,7 @@ class Core {
   bool disk_low_ = false;
   std::deque<consensus::Action> due_;  // still to be carried out
   bool performing_ = false;
-  bool tick_armed_ = false;
+  std::optional<std::uint64_t> tick_at_;
   std::shared_ptr<const bool> alive_ =
       std::make_shared<bool>(true);  // for timers that outlive this
 };

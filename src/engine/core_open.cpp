@@ -1,6 +1,8 @@
 // Opening, closing and making a database: the rare paths of `Core`.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/assert.hpp"
 #include "core.hpp"
 #include "crypto/blake3.hpp"
@@ -30,13 +32,6 @@ Result<std::unique_ptr<Core>> Core::open(env::Env env, keystore::MasterKey& mast
 
 Status Core::recover() {
   KIMBERLITE_TRY(const consensus::Recovered recovered, io_.open(env_.storage));
-  if (const auto& found = recovered.superblock.superblock; found.members.size() != 1) {
-    return Error{Code::usage_config, "this release runs clusters of one replica"}
-        .where("{}", files::superblock)
-        .why("the directory is of a cluster of {} voters and {} standbys", found.voters,
-             found.members.size() - found.voters)
-        .next("use the release the cluster runs");
-  }
   const consensus::Checkpoint& checkpoint = recovered.superblock.superblock.checkpoint;
   for (const consensus::Finding& finding : recovered.superblock.findings) {
     notes_.push_back(fmt::format("{}, byte {}: {}", files::superblock, finding.offset,
@@ -61,7 +56,16 @@ Status Core::recover() {
       .checkpoint_commands = options_.checkpoint_commands};
   KIMBERLITE_TRY(replica_,
                  consensus::Replica::open(now(), replica_options, recovered, blocks_, actions));
+  is_group_ = recovered.superblock.superblock.members.size() > 1;
+  is_primary_ = !is_group_;
+  opened_head_ = std::max(replica_->head(), recovered.superblock.superblock.sync_to);
+  if (recovered.journal.lost) notes_.push_back(to_string(*recovered.journal.lost));
+  if (is_group_) {
+    listening_ = true;
+    env_.network.listen([this](std::uint8_t from, Bytes frame) { received(from, frame); });
+  }
   perform(std::move(actions));
+  if (is_group_) return recover_in_group();
   while (!failed_ && (replica_->status() != consensus::ReplicaStatus::normal ||
                       replica_->commit() < replica_->head())) {
     drive_alone();
@@ -69,13 +73,28 @@ Status Core::recover() {
   if (failed_) return *failed_;
   KIMBERLITE_CHECK(sweep());
   KIMBERLITE_CHECK(logs_.settle());
+  settled_ = true;
+  know_logs();
+  if (snapshot_lost_ && check_disk()) KIMBERLITE_CHECK(replace_snapshot());
+  return {};
+}
+
+// A group decides what of the journal is committed; until then this replica only listens.
+Status Core::recover_in_group() {
+  while (!failed_ && io_.in_flight()) drive_alone();
+  if (failed_) return *failed_;
+  KIMBERLITE_CHECK(sweep());
+  know_logs();
+  arm_tick();
+  return {};
+}
+
+void Core::know_logs() {
   for (std::uint64_t id = 0; id < state_->tenant_count(); ++id) {
     for (const kernel::Lane lane : {kernel::Lane::data, kernel::Lane::access}) {
       logs_.know(TenantId{id}, lane, state_->tenant(TenantId{id})->lane(lane));
     }
   }
-  if (snapshot_lost_ && check_disk()) KIMBERLITE_CHECK(replace_snapshot());
-  return {};
 }
 
 // A rebuilt state is written down again, under the number of a new, empty prepare: what the
@@ -158,6 +177,51 @@ Status Core::load_state(const consensus::Checkpoint& checkpoint) {
   return {};
 }
 
+// ---- state from a peer --------------------------------------------------------------------------
+
+record::Head Core::log_head(TenantId tenant, kernel::Lane lane) const {
+  const kernel::TenantState* known = state_->tenant(tenant);
+  return known == nullptr ? record::Head{} : known->lane(lane).head;
+}
+
+void Core::install_state(const consensus::Checkpoint& of_peer, keystore::Keystore&& keys,
+                         kernel::State&& state) {
+  {
+    const std::scoped_lock lock{keys_mutex_};
+    keystore_->take_over(std::move(keys));
+  }
+  state_.emplace(std::move(state));
+  know_logs();
+  foreign_commits_.fetch_add(1, std::memory_order_release);
+  last_commit_ =
+      TimestampUs{of_peer.next_timestamp.value() == 0 ? 0 : of_peer.next_timestamp.value() - 1};
+  const Result<consensus::CheckpointDone> done = write_checkpoint(of_peer.op);
+  if (!done) return fail(done.error());
+  end_sync({consensus::Checkpoint{.op = of_peer.op,
+                                  .header_checksum = of_peer.header_checksum,
+                                  .next_timestamp = of_peer.next_timestamp,
+                                  .ring_offset = 0,
+                                  .snapshot = done->snapshot,
+                                  .keystore = done->keystore,
+                                  .epoch_key = done->epoch_key,
+                                  .heads = done->heads,
+                                  .state = done->state}});
+}
+
+// The replica asks for another one when it still has to.
+void Core::state_not_had(const std::string& why) {
+  const std::string note = fmt::format("the state of a peer could not be taken: {}", why);
+  if (std::ranges::find(notes_, note) == notes_.end()) notes_.push_back(note);
+  end_sync({});
+}
+
+void Core::end_sync(consensus::SyncDone done) {
+  step(std::move(done));
+  env_.executor.post(strand, [this, alive = std::weak_ptr{alive_}] {
+    if (!alive.expired()) after_step();
+  });
+}
+
 Status Core::checkpoint() {
   step(consensus::RequestCheckpoint{});
   return failed_ ? Status{*failed_} : Status{};
@@ -181,6 +245,11 @@ Buffer Core::escrow() {
 
 void Core::status(StatusReport& into) const {
   into.cluster = state_->cluster();
+  into.replica = replica_->index();
+  into.primary = replica_->primary();
+  into.voters = replica_->voters();
+  into.state = consensus::name(replica_->status());
+  into.state_digest = kernel::digest(*state_);
   into.view = replica_->view().value();
   into.incarnation = replica_->incarnation();
   into.committed = replica_->commit();

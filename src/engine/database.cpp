@@ -6,6 +6,7 @@
 
 #include "backup.hpp"
 #include "base/assert.hpp"
+#include "consensus/core/quorum.hpp"
 #include "core.hpp"
 #include "crypto/blake3.hpp"
 #include "files.hpp"
@@ -36,6 +37,7 @@ class LocalDatabase final : public Database {
   Result<Buffer> escrow() override;
   Result<std::string> dump(std::string_view name, Position position) override;
   Result<std::vector<ProjectionSum>> sums(std::string_view name) override;
+  void turn(std::uint64_t wait_ns) override { core_->driver().turn(wait_ns); }
   Status close() override;
   // Begins to make heads of the cluster.
   [[nodiscard]] Status publish_heads();
@@ -62,6 +64,7 @@ Error closed_error() {
 
 Result<Tenant*> LocalDatabase::tenant(TenantId id, std::string_view name) {
   if (closed_) return closed_error();
+  KIMBERLITE_CHECK(core_->caught_up());
   auto& slot = tenants_[id];
   if (slot == nullptr) {
     auto opened = std::make_unique<Tenant>(*core_, id, std::string{name});
@@ -105,7 +108,8 @@ Result<std::unique_ptr<Session>> LocalDatabase::session(std::string_view name) {
 
 Result<Outcome> LocalDatabase::control(Tenant& tenant, kernel::Control control, Buffer sidecar,
                                        const Why& why) {
-  const Principal who = principal(tenant);
+  Principal who = principal(tenant);
+  KIMBERLITE_CHECK(tenant.settle_actor(who));
   Request request;
   request.kind = RequestKind::control;
   request.principal = &who;
@@ -319,6 +323,72 @@ Status Database::check_empty(env::Storage& storage) {
       "choose another directory");
 }
 
+namespace {
+
+// A directory whose state is that of nothing written yet.
+Status make_directory(env::Env env, const keystore::Keystore& keys, consensus::Genesis genesis,
+                      std::uint64_t ring_size) {
+  const kernel::State state{genesis.cluster};
+  const OpNumber op{0};
+  const Buffer key_file = keys.encode(op, env.random);
+  const Buffer snapshot = encode_snapshot(state, op, keys, env.random);
+  KIMBERLITE_CHECK(write_whole(env.storage, files::keystore(op), key_file));
+  KIMBERLITE_CHECK(write_whole(env.storage, files::snapshot(op), snapshot));
+  genesis.snapshot = crypto::blake3(snapshot);
+  genesis.keystore = crypto::blake3(key_file);
+  genesis.heads = kernel::heads_digest(state);
+  genesis.state = kernel::digest(state);
+  genesis.epoch_key = keys.epoch_key();
+  return JournalIo::create(env.storage, consensus::first_superblock(genesis), ring_size);
+}
+
+Status check_group(const GroupOptions& options) {
+  const std::size_t members = options.members.size();
+  if (consensus::core::is_voter_count(options.voters) && options.voters <= members &&
+      members <= consensus::members_max && options.replica < members) {
+    return {};
+  }
+  return Error{Code::usage_config, "a group of {} voters and {} members cannot be made",
+               options.voters, members}
+      .why("voters are 1, 3, 5 or 7, members at most {}", consensus::members_max);
+}
+
+Status make_member(env::Env env, const keystore::Keystore& keys, const GroupOptions& options) {
+  return make_directory(env, keys,
+                        {.cluster = options.cluster,
+                         .members = options.members,
+                         .voters = options.voters,
+                         .replica = options.replica},
+                        options.ring_size);
+}
+
+}  // namespace
+
+Result<Buffer> Database::create_group(env::Env env, keystore::MasterKey& master,
+                                      const GroupOptions& options) {
+  KIMBERLITE_CHECK(check_group(options));
+  KIMBERLITE_CHECK(check_empty(env.storage));
+  KIMBERLITE_TRY(const auto lock, env.storage.lock(files::lock, options.holder));
+  KIMBERLITE_TRY(const keystore::Keystore keys,
+                 keystore::Keystore::create(options.cluster, master, env.random));
+  KIMBERLITE_CHECK(make_member(env, keys, options));
+  return keys.encode(OpNumber{0}, env.random);
+}
+
+Status Database::join_group(env::Env env, keystore::MasterKey& master, const GroupOptions& options,
+                            Bytes keys) {
+  KIMBERLITE_CHECK(check_group(options));
+  KIMBERLITE_CHECK(check_empty(env.storage));
+  KIMBERLITE_TRY(const auto lock, env.storage.lock(files::lock, options.holder));
+  KIMBERLITE_TRY(const keystore::FileHeader header, keystore::read_header(keys));
+  if (header.cluster != options.cluster) {
+    return Error{Code::unavailable_escrow, "these are the keys of another cluster"}.next(
+        "take those that the first replica of this one gave");
+  }
+  KIMBERLITE_TRY(const keystore::Keystore opened, keystore::Keystore::decode(keys, master));
+  return make_member(env, opened, options);
+}
+
 Result<TenantInfo> Database::create(env::Env env, keystore::MasterKey& master,
                                     const CreateOptions& options) {
   if (!kernel::is_tenant_name(options.tenant)) {
@@ -335,21 +405,8 @@ Result<TenantInfo> Database::create(env::Env env, keystore::MasterKey& master,
     if (options.cluster) cluster = *options.cluster;
     KIMBERLITE_TRY(const keystore::Keystore keys,
                    keystore::Keystore::create(cluster, master, env.random));
-    const kernel::State state{cluster};
-    const OpNumber op{0};
-    const Buffer key_file = keys.encode(op, env.random);
-    const Buffer snapshot = encode_snapshot(state, op, keys, env.random);
-    KIMBERLITE_CHECK(write_whole(env.storage, files::keystore(op), key_file));
-    KIMBERLITE_CHECK(write_whole(env.storage, files::snapshot(op), snapshot));
-    consensus::Genesis genesis{.cluster = cluster,
-                               .members = {member},
-                               .snapshot = crypto::blake3(snapshot),
-                               .keystore = crypto::blake3(key_file),
-                               .heads = kernel::heads_digest(state),
-                               .state = kernel::digest(state),
-                               .epoch_key = keys.epoch_key()};
     KIMBERLITE_CHECK(
-        JournalIo::create(env.storage, consensus::first_superblock(genesis), options.ring_size));
+        make_directory(env, keys, {.cluster = cluster, .members = {member}}, options.ring_size));
   }
   KIMBERLITE_TRY(auto database, open(env, master,
                                      {.actor = options.actor,

@@ -24,6 +24,17 @@ void Driver::wait(Signal& signal) {
   }
 }
 
+void Driver::turn(std::uint64_t wait_ns) {
+  if (executor_.run_one(0)) return;
+  {
+    const std::scoped_lock lock{mutex_};
+    if (driven_) return;
+    driven_ = true;
+  }
+  if (!poll_disk_(wait_ns)) executor_.run_one(wait_ns);
+  hand_over();
+}
+
 // True: this thread drives now. False: its wait is over.
 bool Driver::park(Signal& signal) {
   Bed* bed = nullptr;

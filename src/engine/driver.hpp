@@ -66,6 +66,9 @@ class Driver {
       : executor_(executor), poll_disk_(std::move(poll_disk)) {}
 
   void wait(Signal& signal);
+  // One thing is done: a task, or the end of an I/O waited for at most so long. For whoever runs
+  // the database without a request of his own.
+  void turn(std::uint64_t wait_ns);
   void set(Signal& signal);
   void set(std::span<Signal* const> signals);
 

@@ -53,6 +53,15 @@ Status LogShelf::append(TenantId tenant, kernel::Lane lane, const record::Head& 
     shelved.dirty = true;
     dirty_.push_back(&shelved);
   }
+  // A state that was taken from a peer, but not put in place, may have left it here already.
+  if (entry.position <= shelved.log->head().position) {
+    Buffer scratch;
+    KIMBERLITE_TRY(const log::RecordView there, shelved.log->read(entry.position, scratch));
+    if (there.entry == entry) return {};
+    return Error{Code::integrity_state, "a record of the log is another than the one committed"}
+        .where("tenant {}, {}, position {}", tenant.value(), lane_name(lane),
+               entry.position.value());
+  }
   unflushed_ += record::frame_size(body.size());
   return shelved.log->append(op, index, entry, body, after);
 }

@@ -24,6 +24,7 @@ struct Principal {
   Id128 actor{};
   kernel::Actor description;
   Id128 session{};
+  bool settled = false;  // the actor is in the log under this id
 };
 
 // The statement is the session's, which waits for the answer.

@@ -131,6 +131,7 @@ LocalSession::~LocalSession() {
 }
 
 Result<LocalSession::ParsedPtr> LocalSession::parse(std::string_view text) {
+  KIMBERLITE_CHECK(core_.check_primary());
   if (const auto found = parsed_.find(text); found != parsed_.end()) {
     recent_.splice(recent_.begin(), recent_, found->second);
     return found->second->second;
@@ -159,8 +160,8 @@ Result<LocalSession::ParsedPtr> LocalSession::parse(std::string_view text) {
 // ---- writes
 // ---------------------------------------------------------------------------------------
 
-Status LocalSession::fill(Request& request, const Why& why,
-                          std::span<const Bytes> digest_parts) const {
+Status LocalSession::fill(Request& request, const Why& why, std::span<const Bytes> digest_parts) {
+  KIMBERLITE_CHECK(tenant_.settle_actor(principal_));
   request.principal = &principal_;
   if (request.reason.empty()) request.reason = why.reason;
   request.expected_position = why.expected;
@@ -487,6 +488,7 @@ Result<std::unique_ptr<Cursor>> LocalSession::query_rows(const ParsedPtr& parsed
                                                          const AsOf& as_of,
                                                          const ReadLimits& limits) {
   KIMBERLITE_CHECK(check_values(statement.parameters));
+  KIMBERLITE_CHECK(core_.confirm_read());
   // No record stamped at or before a time asked for may still be under way.
   if (parsed->reads_time) {
     KIMBERLITE_TRY(const TimestampUs settled, core_.settle_time());

@@ -192,6 +192,7 @@ class CountingRandom final : public env::Random {
 class NoNetwork final : public env::Network {
  public:
   void send(std::uint8_t /*replica*/, Bytes /*frame*/) override {}
+  void listen(Receiver /*receiver*/) override {}
 };
 
 class NoExecutor final : public env::Executor {

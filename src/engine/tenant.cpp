@@ -47,8 +47,22 @@ Id128 Tenant::actor(const kernel::Actor& description) {
   return found->second;
 }
 
+Status Tenant::settle_actor(Principal& principal) {
+  if (principal.settled || !core_.is_group()) return {};
+  KIMBERLITE_CHECK(core_.check_primary());
+  Request look{.kind = RequestKind::settle};
+  submit(look);
+  if (!*look.result) return look.result->error();
+  principal.actor = actor(principal.description);
+  Request add{.kind = RequestKind::settle, .principal = &principal};
+  submit(add);
+  if (!*add.result) return add.result->error();
+  principal.settled = true;
+  return {};
+}
+
 Result<std::unique_ptr<projection::Reader>> Tenant::take_reader() {
-  if (unapplied_count_.load(std::memory_order_acquire) > 0) {
+  if (unapplied_count_.load(std::memory_order_acquire) > 0 || is_behind()) {
     Request settle{.kind = RequestKind::settle};
     submit(settle);
     if (!*settle.result) return settle.result->error();
@@ -118,9 +132,31 @@ void Tenant::enqueue(Request& request) {
   }
 }
 
+// Records came that this executor did not propose, or one of its own may stand there or not: the
+// projection is brought up to the log as it is.
+void Tenant::resync_later() {
+  if (resyncing_) return;
+  resyncing_ = true;
+  core_.run_on_strand([this](Core& core) {
+    const std::uint64_t seen = core.foreign_commits();
+    const TenantView view = core.view(id_);
+    auto actors = core.state().tenant(id_)->actors;
+    core_.env().executor.post(strand(), [this, view, seen, actors = std::move(actors)] {
+      resyncing_ = false;
+      know_actors(actors);
+      seen_foreign_.store(seen, std::memory_order_release);
+      if (!failed_) resync(view);
+      drain();
+    });
+  });
+}
+
 // Starts whatever may start, in the order of the queue.
 void Tenant::drain() {
-  while (!queue_.empty() && !sql_in_flight_ && !transaction_) {
+  if (!queue_.empty() && in_flight_.empty() && !transaction_ && !failed_ && is_behind()) {
+    return resync_later();
+  }
+  while (!queue_.empty() && !sql_in_flight_ && !transaction_ && !resyncing_) {
     Request& next = *queue_.front();
     if (failed_) {
       queue_.pop_front();
@@ -232,14 +268,8 @@ void Tenant::settled(std::uint64_t tag, Result<BatchResult> result) {
       append_ids_in_flight_.erase(evaluation.request->request_id);
       answer(*evaluation.request, result.error());
     }
-    if (result.error().code() == Code::unavailable_disk_low) {
-      core_.run_on_strand([this](Core& core) {
-        const TenantView view = core.view(id_);
-        core_.env().executor.post(strand(), [this, view] {
-          resync(view);
-          drain();
-        });
-      });
+    if (is_passing(result.error())) {
+      if (in_flight_.empty()) resync_later();
     } else {
       failed_ = result.error();
     }

@@ -51,6 +51,9 @@ class Tenant {
   void post(Request& request);
   // The actor of this name and method; drawn now if there is none yet.
   [[nodiscard]] Id128 actor(const kernel::Actor& description);
+  // In a group another replica may have given the actor his id: it is looked up, or made, before
+  // anything is written or named under it.
+  [[nodiscard]] Status settle_actor(Principal& principal);
   // A reader that sees every acknowledged write.
   [[nodiscard]] Result<std::unique_ptr<projection::Reader>> take_reader();
   void give_reader(std::unique_ptr<projection::Reader> reader);
@@ -164,6 +167,12 @@ class Tenant {
   [[nodiscard]] Status catch_up();
   [[nodiscard]] Status apply_appends();
   void resync(const TenantView& view);
+  void resync_later();
+  void know_actors(const std::map<Id128, kernel::Actor>& actors);
+  // Something was committed that did not pass through here. Thread-safe.
+  [[nodiscard]] bool is_behind() const {
+    return seen_foreign_.load(std::memory_order_acquire) != core_.foreign_commits();
+  }
 
   Core& core_;
   const TenantId id_;
@@ -179,6 +188,8 @@ class Tenant {
   std::map<std::uint64_t, InFlight> in_flight_;
   std::uint64_t next_tag_ = 1;
   bool sql_in_flight_ = false;
+  bool resyncing_ = false;
+  std::atomic<std::uint64_t> seen_foreign_ = 0;
   std::size_t appends_in_flight_ = 0;
   std::optional<Transaction> transaction_;
   std::set<const Principal*> lost_lease_;  // sessions that have not been told yet

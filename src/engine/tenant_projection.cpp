@@ -15,19 +15,23 @@ Status Tenant::open() {
   Status opened;
   core_.run([&](Core& core) {
     view_ = core.view(id_);
-    const kernel::TenantState* state = core.state().tenant(id_);
-    const std::scoped_lock lock{mutex_};
-    for (const auto& [actor, description] : state->actors) {
-      actors_[{description.method, description.name}] = actor;
-      actor_names_[actor] = description;
-      actors_added_.insert(actor);
-    }
+    seen_foreign_.store(core.foreign_commits(), std::memory_order_release);
+    know_actors(core.state().tenant(id_)->actors);
   });
   head_ = view_.head;
   opened = open_projection();
   // A projection that is damaged, ahead of the log, or contradicts it is derived again.
   if (!opened && class_of(opened.error().code()) == ErrorClass::integrity) return rebuild();
   return opened;
+}
+
+void Tenant::know_actors(const std::map<Id128, kernel::Actor>& actors) {
+  const std::scoped_lock lock{mutex_};
+  for (const auto& [actor, description] : actors) {
+    actors_[{description.method, description.name}] = actor;
+    actor_names_[actor] = description;
+    actors_added_.insert(actor);
+  }
 }
 
 Status Tenant::open_projection() {

@@ -333,6 +333,16 @@ Buffer Keystore::propose_tenant_key(TenantId tenant, env::Random& random) {
         wrap_key(impl_->cluster_key, impl_->name(tenant, KeyId{}), new_key(random), random)}});
 }
 
+void Keystore::take_over(Keystore&& peer) {
+  const std::unique_lock lock{impl_->mutex};
+  for (auto& [id, tenant] : peer.impl_->tenants) {
+    Tenant* own = impl_->find(id);
+    tenant.page = own == nullptr ? std::nullopt : std::move(own->page);
+  }
+  impl_->tenants = std::move(peer.impl_->tenants);
+  impl_->cluster_key = std::move(peer.impl_->cluster_key);
+}
+
 void Keystore::cut_back(std::span<const TenantCut> tenants) {
   const std::unique_lock lock{impl_->mutex};
   std::erase_if(impl_->tenants, [&](const auto& entry) {

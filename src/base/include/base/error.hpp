@@ -125,9 +125,11 @@ enum class Code : std::uint16_t {
   unavailable_lease = 0x080B,  // an open transaction lost its lease
   unavailable_busy = 0x080C,
   unavailable_permission = 0x080D,
-  unavailable_escrow = 0x080E,   // keys that are not those of the backup, or older
-  unavailable_network = 0x080F,  // no connection to another machine, or one that broke
-  unavailable_service = 0x0810,  // a service elsewhere refused, or answered what it should not
+  unavailable_escrow = 0x080E,       // keys that are not those of the backup, or older
+  unavailable_network = 0x080F,      // no connection to another machine, or one that broke
+  unavailable_service = 0x0810,      // a service elsewhere refused, or answered what it should not
+  unavailable_not_primary = 0x0811,  // another replica of the group takes writes now
+  unavailable_quorum = 0x0812,       // too few replicas answer
   limit_request = 0x0901,
   limit_row = 0x0902,
   limit_event = 0x0903,

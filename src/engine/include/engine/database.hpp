@@ -231,6 +231,8 @@ struct Options {
   std::uint64_t free_bytes_reserve = 256ULL << 20;
   bool strict_journal = false;
   bool simulated = false;  // seeds SQLite's own generator from `Random`
+  // In a group: how long a write or read waits for a quorum.
+  std::uint64_t quorum_timeout_ns = 10'000'000'000;
   // A checkpoint is due after so many commands, and when half the ring is used.
   std::uint64_t checkpoint_commands = 1'000'000;
   // So long after one head of the cluster the next is made, if a log has changed
@@ -249,6 +251,16 @@ struct CreateOptions {
   std::uint64_t free_bytes_reserve = 256ULL << 20;
   bool simulated = false;
   std::optional<Id128> cluster;  // its id, if the caller has drawn one; random
+};
+
+// One replica's place in a group that is being made; the same for all but `replica`.
+struct GroupOptions {
+  Id128 cluster{};
+  std::vector<Id128> members;  // voters first, then standbys
+  std::uint8_t voters = 3;
+  std::uint8_t replica = 0;  // this one's index among the members
+  std::string holder = "another process";
+  std::uint64_t ring_size = journal_ring_embedded;
 };
 
 struct LogInfo {
@@ -282,6 +294,11 @@ struct TenantInfo {
 
 struct StatusReport {
   Id128 cluster{};
+  std::uint8_t replica = 0;
+  std::uint8_t primary = 0;  // of this replica's view
+  std::uint8_t voters = 1;
+  std::string state;  // "normal", "view_change", …
+  Hash state_digest{};
   std::uint64_t view = 0;
   std::uint64_t incarnation = 0;
   OpNumber committed;
@@ -310,6 +327,13 @@ class Database {
   // Makes a cluster of one in the empty root of `env.storage`, with its first tenant.
   [[nodiscard]] static Result<TenantInfo> create(env::Env env, keystore::MasterKey& master,
                                                  const CreateOptions& options);
+  // Makes the directory of one replica of a group, without a tenant. The first one made draws the
+  // cluster's keys and gives them, wrapped by its master key; the others are made with them.
+  // `unavailable.wrong_key` if `master` cannot unwrap them.
+  [[nodiscard]] static Result<Buffer> create_group(env::Env env, keystore::MasterKey& master,
+                                                   const GroupOptions& options);
+  [[nodiscard]] static Status join_group(env::Env env, keystore::MasterKey& master,
+                                         const GroupOptions& options, Bytes keys);
   [[nodiscard]] static Result<std::unique_ptr<Database>> open(env::Env env,
                                                               keystore::MasterKey& master,
                                                               const Options& options);
@@ -333,6 +357,9 @@ class Database {
   // All keys of the database, wrapped by the master key: what a restore needs beside a backup. Keep
   // the newest one, away from both.
   [[nodiscard]] virtual Result<Buffer> escrow() = 0;
+  // One piece of work, waited for at most so long: what a replica does while nobody asks it
+  // anything.
+  virtual void turn(std::uint64_t wait_ns) = 0;
   // Everything durable in its final place; also done, as far as possible, by the destructor.
   [[nodiscard]] virtual Status close() = 0;
 };

@@ -121,6 +121,10 @@ class Keystore {
   // is canonical, opens, and brings only keys that are new. `random` draws the nonces of re-wraps.
   [[nodiscard]] Status apply_sidecar(TenantId tenant, Bytes sidecar, env::Random& random);
 
+  // Takes the keys of another replica's keystore in place of its own, but for page keys and the
+  // epoch key, which are this replica's.
+  void take_over(Keystore&& peer);
+
   // ---- Use ------------------------------------------------------------------------------------
 
   // `erased.item` if the tenant has no such key (any more).

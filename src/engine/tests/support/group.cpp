@@ -1,0 +1,248 @@
+#include "support/group.hpp"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "base/le.hpp"
+#include "support/script.hpp"
+
+namespace kimberlite::engine::test {
+namespace {
+
+constexpr std::uint64_t ms = 1'000'000;
+
+// Marks a replica as one a call is under way at.
+class Busy {
+ public:
+  Busy(std::optional<std::uint8_t>& mark, std::uint8_t replica)
+      : mark_(mark), before_(std::exchange(mark, replica)) {}
+  ~Busy() { mark_ = before_; }
+  Busy(const Busy&) = delete;
+  Busy& operator=(const Busy&) = delete;
+
+ private:
+  std::optional<std::uint8_t>& mark_;
+  std::optional<std::uint8_t> before_;
+};
+
+}  // namespace
+
+GroupOptions Group::options_of(std::uint8_t replica) const {
+  GroupOptions options{.voters = voters_, .replica = replica, .ring_size = std::uint64_t{64} << 20};
+  options.cluster.fill(std::byte{0x5C});
+  for (std::uint8_t i = 0; i < size(); ++i) {
+    options.members.emplace_back().fill(static_cast<std::byte>(i + 1));
+  }
+  return options;
+}
+
+Group::Group(std::uint64_t seed, std::uint8_t voters, std::uint64_t checkpoint_commands)
+    : world_(seed, voters),
+      voters_(voters),
+      checkpoint_commands_(checkpoint_commands),
+      databases_(voters),
+      sessions_(voters) {
+  Buffer keys;
+  for (std::uint8_t i = 0; i < voters; ++i) {
+    if (i == 0) {
+      auto made = Database::create_group(world_.env(0), master_key(), options_of(0));
+      EXPECT_TRUE(made) << to_string(made.error());
+      if (made) keys = *std::move(made);
+    } else {
+      const Status made = Database::join_group(world_.env(i), master_key(), options_of(i), keys);
+      EXPECT_TRUE(made) << to_string(made.error());
+    }
+  }
+  for (std::uint8_t i = 0; i < voters; ++i) {
+    const Status started = start(i);
+    EXPECT_TRUE(started) << to_string(started.error());
+  }
+}
+
+Group::~Group() {
+  for (std::uint8_t i = 0; i < size(); ++i) kill(i);
+}
+
+Status Group::start(std::uint8_t replica) {
+  if (!world_.is_on(replica)) world_.power_on(replica);
+  Options options = open_options();
+  options.checkpoint_commands = checkpoint_commands_;
+  KIMBERLITE_TRY(databases_[replica], Database::open(world_.env(replica), master_key(), options));
+  world_.on_turn(replica, [this, replica] { databases_[replica]->turn(0); });
+  return {};
+}
+
+void Group::kill(std::uint8_t replica) {
+  world_.power_off(replica);
+  if (busy_ != replica) bury(replica);
+}
+
+void Group::bury(std::uint8_t replica) {
+  sessions_[replica].clear();
+  databases_[replica].reset();
+}
+
+std::optional<std::uint8_t> Group::primary() {
+  std::optional<std::uint8_t> found;
+  std::uint64_t newest = 0;
+  for (std::uint8_t i = 0; i < size(); ++i) {
+    if (!is_up(i)) continue;
+    const Busy busy{busy_, i};
+    const auto status = databases_[i]->status();
+    if (!status || status->state != "normal" || status->primary != i) continue;
+    if (!found || status->view > newest) {
+      found = i;
+      newest = status->view;
+    }
+  }
+  return found;
+}
+
+bool Group::wait_for_primary(std::uint64_t ns) {
+  const std::uint64_t end = world_.clock().now_ns() + ns;
+  while (world_.clock().now_ns() < end) {
+    if (primary()) return true;
+    world_.run_for(20 * ms);
+  }
+  return false;
+}
+
+Result<Session*> Group::session(std::uint8_t replica, std::string_view tenant) {
+  auto& open = sessions_[replica];
+  const auto found = open.find(tenant);
+  if (found != open.end()) return found->second.get();
+  KIMBERLITE_TRY(std::unique_ptr<Session> session, databases_[replica]->session(tenant));
+  return open.emplace(std::string{tenant}, std::move(session)).first->second.get();
+}
+
+Result<Outcome> Group::execute_at(std::uint8_t replica, std::string_view tenant,
+                                  std::string_view sql, const Why& why) {
+  Result<Outcome> outcome = [&]() -> Result<Outcome> {
+    const Busy busy{busy_, replica};
+    KIMBERLITE_TRY(Session * session, session(replica, tenant));
+    const Statement statement{.sql = sql, .parameters = {}};
+    return session->execute({&statement, 1}, why);
+  }();
+  if (is_up(replica)) return outcome;
+  bury(replica);
+  return Error{Code::unavailable_outcome_unknown, "the replica died"};
+}
+
+Result<Outcome> Group::execute(std::string_view tenant, std::string_view sql,
+                               const Id128& request_id, std::uint64_t ns) {
+  const std::uint64_t end = world_.clock().now_ns() + ns;
+  Result<Outcome> last = Error{Code::unavailable_quorum, "nobody was asked"};
+  while (world_.clock().now_ns() < end) {
+    for (std::uint8_t i = 0; i < size(); ++i) {
+      if (!is_up(i)) continue;
+      last = execute_at(i, tenant, sql, {.request_id = request_id});
+      if (last || class_of(last.error().code()) != ErrorClass::unavailable) {
+        const bool not_there = !last && last.error().code() == Code::not_found_tenant;
+        if (!not_there) return last;
+      }
+    }
+    world_.run_for(20 * ms);
+  }
+  return last;
+}
+
+Result<Value> Group::ask_at(std::uint8_t replica, std::string_view tenant, std::string_view sql) {
+  const Busy busy{busy_, replica};
+  KIMBERLITE_TRY(Session * session, session(replica, tenant));
+  KIMBERLITE_TRY(auto cursor, session->query({.sql = sql, .parameters = {}}, {}, {}));
+  KIMBERLITE_TRY(const bool found, cursor->next());
+  if (!found) return Error{Code::not_found_object, "no row"};
+  return own(cursor->row()[0]);
+}
+
+Status Group::create_tenant(std::string_view name, std::uint64_t ns) {
+  const std::uint64_t end = world_.clock().now_ns() + ns;
+  Error last{Code::unavailable_quorum, "nobody was asked"};
+  while (world_.clock().now_ns() < end) {
+    for (std::uint8_t i = 0; i < size(); ++i) {
+      if (!is_up(i)) continue;
+      const Busy busy{busy_, i};
+      const auto made = databases_[i]->create_tenant(name, {});
+      if (made || made.error().code() == Code::constraint_exists) return {};
+      last = made.error();
+    }
+    world_.run_for(20 * ms);
+  }
+  return last;
+}
+
+bool Group::converge(std::uint64_t ns) {
+  const std::uint64_t end = world_.clock().now_ns() + ns;
+  while (world_.clock().now_ns() < end) {
+    world_.run_for(50 * ms);
+    std::optional<std::pair<OpNumber, Hash>> common;
+    bool equal = true;
+    for (std::uint8_t i = 0; i < size() && equal; ++i) {
+      if (!is_up(i)) return false;
+      const Busy busy{busy_, i};
+      const auto status = databases_[i]->status();
+      if (!status || status->state != "normal") {
+        equal = false;
+        break;
+      }
+      const std::pair here{status->committed, status->state_digest};
+      if (!common) common = here;
+      equal = *common == here;
+    }
+    if (equal && common) return true;
+  }
+  return false;
+}
+
+std::string Group::differences(std::string_view tenant) {
+  std::string all;
+  std::optional<StatusReport> first;
+  std::string first_dump;
+  for (std::uint8_t i = 0; i < size(); ++i) {
+    const auto status = databases_[i]->status();
+    if (!status) return to_string(status.error());
+    Position head;
+    for (const TenantInfo& one : status->tenants) {
+      if (one.name == tenant) head = one.logs[0].position;
+    }
+    const auto dump = databases_[i]->dump(tenant, head);
+    if (!dump) return fmt::format("replica {}: {}", i, to_string(dump.error()));
+    if (!first) {
+      first = *status;
+      first_dump = *dump;
+      continue;
+    }
+    if (status->state_digest != first->state_digest) {
+      all += fmt::format("replica {} has another state digest\n", i);
+    }
+    for (std::size_t t = 0; t < status->tenants.size() && t < first->tenants.size(); ++t) {
+      for (std::size_t lane = 0; lane < status->tenants[t].logs.size(); ++lane) {
+        if (status->tenants[t].logs[lane].root != first->tenants[t].logs[lane].root) {
+          all += fmt::format("replica {}: tenant {}: another root\n", i, t);
+        }
+      }
+    }
+    if (*dump != first_dump) all += fmt::format("replica {} has another dump\n", i);
+  }
+  return all;
+}
+
+std::string Group::picture() {
+  std::string all;
+  for (std::uint8_t i = 0; i < size(); ++i) {
+    if (!is_up(i)) {
+      all += fmt::format("\n  {} is down", i);
+      continue;
+    }
+    const auto status = databases_[i]->status();
+    all += status ? fmt::format("\n  {} {} view {} primary {} commit {} checkpoint {}", i,
+                                status->state, status->view, status->primary,
+                                status->committed.value(), status->checkpoint.value())
+                  : fmt::format("\n  {} {}", i, to_string(status.error()));
+  }
+  return all;
+}
+
+}  // namespace kimberlite::engine::test

@@ -179,7 +179,7 @@ void Replica::on(Now now, const Propose& event, std::vector<Action>& out) {
                                                  .commit = std::min(commit_max_, canonical_),
                                                  .payload = Prepare{head.prepare}},
                                                 event.frame->bytes(), pool_);
-  for (std::uint8_t member = 0; member < superblock_.members.size(); ++member) {
+  for (std::uint8_t member = 0; member < members(); ++member) {
     if (member != index()) out.emplace_back(Send{.to = member, .message = message});
   }
 }
@@ -370,7 +370,7 @@ void Replica::on(Now now, const PrepareRead& event, std::vector<Action>& out) {
       decode_prepare(Bytes(event.frame->bytes()).subspan<local_header_size, prepare_header_size>());
   KIMBERLITE_ASSERT(header.has_value());
   // Asked for again, if a view began meanwhile and is not durable yet.
-  for (std::uint8_t peer = 0; peer < superblock_.members.size() && gate_open(); ++peer) {
+  for (std::uint8_t peer = 0; peer < members() && gate_open(); ++peer) {
     if (((read.peers >> peer) & 1U) != 0) send_prepare(peer, *header, event.frame->bytes(), out);
   }
   Slot& here = slot(event.op);

@@ -27,7 +27,7 @@ void Replica::send(std::uint8_t to, Payload payload, std::vector<Action>& out) {
 }
 
 void Replica::broadcast(const Payload& payload, std::vector<Action>& out) {
-  for (std::uint8_t member = 0; member < superblock_.members.size(); ++member) {
+  for (std::uint8_t member = 0; member < members(); ++member) {
     if (member != index()) send(member, payload, out);
   }
 }
@@ -319,20 +319,19 @@ void Replica::on(Now, const ReadIndex& event, std::vector<Action>& out) {
 }
 
 void Replica::finish_reads(std::vector<Action>& out) {
-  if (!is_primary() || pending_reads_.empty()) return;
-  const std::uint64_t confirmed =
-      core::acknowledged_by(peer_rounds_.data(), voters(), core::replication_quorum(voters()));
-  std::size_t done = 0;
-  while (done < pending_reads_.size() && pending_reads_[done].round <= confirmed &&
-         pending_reads_[done].op <= commit_) {
-    out.emplace_back(ReadReady{pending_reads_[done].ticket});
-    ++done;
-  }
-  pending_reads_.erase(pending_reads_.begin(),
-                       pending_reads_.begin() + static_cast<std::ptrdiff_t>(done));
-  if (!pending_reads_.empty() && pending_reads_.front().round > round_) {
+  if (!is_primary()) return;
+  while (!pending_reads_.empty()) {
+    const std::uint64_t confirmed =
+        core::acknowledged_by(peer_rounds_.data(), voters(), core::replication_quorum(voters()));
+    const auto waits = std::ranges::find_if(pending_reads_, [&](const PendingRead& read) {
+      return read.round > confirmed || read.op > commit_;
+    });
+    for (auto done = pending_reads_.begin(); done != waits; ++done) {
+      out.emplace_back(ReadReady{done->ticket});
+    }
+    pending_reads_.erase(pending_reads_.begin(), waits);
+    if (pending_reads_.empty() || pending_reads_.front().round <= round_) return;
     send_heartbeats(out);
-    finish_reads(out);
   }
 }
 

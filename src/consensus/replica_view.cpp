@@ -145,7 +145,8 @@ std::optional<Suffix> Replica::canonical_log(std::uint8_t& source, OpNumber& com
       source = i;
     }
   }
-  if (count < core::view_change_quorum(voters()) || best->message.suffix.head() < commit) {
+  if (best == nullptr || count < core::view_change_quorum(voters()) ||
+      best->message.suffix.head() < commit) {
     return std::nullopt;
   }
   Suffix log = best->message.suffix;
@@ -242,7 +243,7 @@ void Replica::start_as_primary(Now now, std::vector<Action>& out) {
   phase_ = Phase::normal;
   inherited_ = op_;
   collected_ = {};
-  for (std::uint8_t member = 0; member < superblock_.members.size(); ++member) {
+  for (std::uint8_t member = 0; member < members(); ++member) {
     if (member != index()) send_start_view(member, {}, out);
   }
   heartbeat_at_ = now.monotonic_ns + options_.heartbeat_ns;

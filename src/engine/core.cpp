@@ -403,7 +403,7 @@ void Core::received(std::uint8_t from, Bytes frame) {
 void Core::arm_tick() {
   const std::optional<std::uint64_t> wake = replica_->wake_at();
   if (!wake || failed_ || (tick_at_ && *tick_at_ <= *wake)) return;
-  tick_at_ = *wake;
+  tick_at_ = wake;
   const std::uint64_t monotonic = env_.clock.monotonic_ns();
   env_.executor.post_after(*wake > monotonic ? *wake - monotonic : 0, strand,
                            [this, alive = std::weak_ptr{alive_}, due = *wake] {

@@ -170,7 +170,7 @@ class Core {
   [[nodiscard]] Status recover();
   [[nodiscard]] Status recover_in_group();
   void know_logs();
-  void end_sync(consensus::SyncDone done);
+  void end_sync(const consensus::SyncDone& done);
   [[nodiscard]] Status load_keys(const consensus::Checkpoint& checkpoint);
   [[nodiscard]] Status load_state(const consensus::Checkpoint& checkpoint);
   void pump();

@@ -215,8 +215,8 @@ void Core::state_not_had(const std::string& why) {
   end_sync({});
 }
 
-void Core::end_sync(consensus::SyncDone done) {
-  step(std::move(done));
+void Core::end_sync(const consensus::SyncDone& done) {
+  step(done);
   env_.executor.post(strand, [this, alive = std::weak_ptr{alive_}] {
     if (!alive.expired()) after_step();
   });

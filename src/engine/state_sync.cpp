@@ -85,7 +85,7 @@ void StateSync::tick(std::uint64_t now_ns) {
   core_.env().network.send(taking_->from, taking_->question);
 }
 
-void StateSync::give_up(std::string why) {
+void StateSync::give_up(const std::string& why) {
   taking_.reset();
   core_.state_not_had(why);
 }

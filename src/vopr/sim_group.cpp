@@ -62,7 +62,7 @@ SimGroup::~SimGroup() = default;
 void SimGroup::boot(std::uint8_t index, Faults faults) {
   Machine& machine = *machines_[index];
   ++machine.lives;
-  const std::uint64_t seed = seed_ * 1'000'003 + index * 1'009 + machine.lives;
+  const std::uint64_t seed = seed_ * 1'000'003 + std::uint64_t{index} * 1'009 + machine.lives;
   machine.tasks.reset();
   machine.storage = std::make_unique<SimStorage>(seed, clock_, machine.image, std::move(faults));
   machine.tasks = std::make_unique<SimExecutor>(seed, clock_);
@@ -119,7 +119,7 @@ bool SimGroup::step_beside(std::uint64_t wait_ns, const Machine* waiting) {
     return *at <= now;
   };
   std::vector<std::uint8_t> ready;
-  for (std::uint8_t i = 0; i < machines_.size(); ++i) {
+  for (std::uint8_t i = 0; i < size(); ++i) {
     Machine& machine = *machines_[i];
     if (!machine.on || machine.turn == nullptr || &machine == waiting) continue;
     const bool tasks = by(machine.tasks->next_ns());

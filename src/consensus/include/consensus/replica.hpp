@@ -228,6 +228,7 @@ enum class ReplicaStatus : std::uint8_t {
 };
 [[nodiscard]] std::string_view name(ReplicaStatus status);
 
+// NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): members stand with what they belong to.
 class Replica {
  public:
   // Raises the incarnation, and asks for the superblock to be written; nothing leaves before it is.
@@ -257,6 +258,10 @@ class Replica {
 
   [[nodiscard]] std::uint8_t index() const { return superblock_.replica; }
   [[nodiscard]] std::uint8_t voters() const { return superblock_.voters; }
+  // Voters and standbys.
+  [[nodiscard]] std::uint8_t members() const {
+    return static_cast<std::uint8_t>(superblock_.members.size());
+  }
   [[nodiscard]] ViewNumber view() const { return superblock_.view; }
   [[nodiscard]] ViewNumber log_view() const { return superblock_.log_view; }
   // Of this replica's view.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.hpp"
+#include "base/canary.hpp"
 #include "base/le.hpp"
 #include "crypto/blake3.hpp"
 
@@ -242,8 +243,10 @@ Result<Prepare> read_prepare(Bytes message, const Id128& cluster) {
   KIMBERLITE_TRY(const PrepareHeader header,
                  decode_prepare(message.subspan<message_head_size, prepare_header_size>()));
   const Bytes body = message.subspan(frame_header_size);
+  const bool is_its_body =
+      crypto::blake3(body) == header.body_checksum || is_planted(Canary::skip_body_hash);
   if (header.cluster != cluster || header.size != message.size() - message_head_size ||
-      crypto::blake3(body) != header.body_checksum) {
+      !is_its_body) {
     return wrong("the body of a prepare in a message is not the one its header names");
   }
   return Prepare{header};

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "base/canary.hpp"
 #include "base/le.hpp"
 #include "consensus/core/marks.hpp"
 #include "consensus/core/quorum.hpp"
@@ -275,6 +276,7 @@ void Replica::on(Now now, const Close&, std::vector<Action>& out) {
 // ---- superblock -------------------------------------------------------------------------------
 
 bool Replica::gate_open() const {
+  if (is_planted(Canary::send_before_durable)) return opened_;
   return opened_ && durable_view_ == superblock_.view && durable_log_view_ == superblock_.log_view;
 }
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "base/canary.hpp"
 #include "base/checked.hpp"
 #include "consensus/core/quorum.hpp"
 #include "consensus/core/ring.hpp"
@@ -102,8 +103,11 @@ void Replica::append(const PrepareHeader& prepare, std::uint64_t ring_offset, Bu
   head_ = point_at(op_);
   headers_[op_.value() % headers_kept] = prepare;
   known_ = std::max(known_, op_);
-  slot(op_) = {
-      .op = op_, .checksum = prepare.checksum, .bytes = bytes, .ticket = ticket, .written = false};
+  slot(op_) = {.op = op_,
+               .checksum = prepare.checksum,
+               .bytes = bytes,
+               .ticket = ticket,
+               .written = is_planted(Canary::skip_sync)};
   out.emplace_back(WritePrepare{.op = op_,
                                 .ring_offset = ring_offset,
                                 .header_checksum = prepare.checksum,
@@ -260,11 +264,14 @@ void Replica::advance_commit(std::vector<Action>& out) {
     acked_[index()] = acknowledgeable();
     std::array<std::uint64_t, core::voters_max> acknowledged{};
     for (std::size_t i = 0; i < voters(); ++i) acknowledged[i] = acked_[i].value();
-    const std::uint64_t by_quorum =
-        core::acknowledged_by(acknowledged.data(), voters(), core::replication_quorum(voters()));
+    const std::uint32_t quorum =
+        core::replication_quorum(voters()) - (is_planted(Canary::wrong_quorum) ? 1 : 0);
+    const std::uint64_t by_quorum = core::acknowledged_by(acknowledged.data(), voters(), quorum);
     commit_max_ = std::max(commit_max_, OpNumber{by_quorum});
   }
-  const OpNumber until = std::min({commit_max_, durable_, canonical_, acknowledgeable()});
+  const OpNumber until = is_planted(Canary::commit_before_canonical)
+                             ? std::min(commit_max_, durable_)
+                             : std::min({commit_max_, durable_, canonical_, acknowledgeable()});
   while (commit_ < until) {
     const OpNumber next{commit_.value() + 1};
     Slot& here = slot(next);
@@ -355,7 +362,7 @@ void Replica::on(Now now, const PrepareRead& event, std::vector<Action>& out) {
   // Another prepare was written there meanwhile, or the ring was released.
   if (frame == nullptr || frame->checksum != event.header_checksum) return;
   Status whole = event.status;
-  if (whole) {
+  if (whole && !is_planted(Canary::skip_read_hash)) {
     if (auto body = open_frame(event.frame->bytes(), frame->ring_offset, frame->checksum); !body) {
       whole = body.error();
     }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "base/canary.hpp"
 #include "consensus/core/quorum.hpp"
 #include "consensus/core/ring.hpp"
 #include "consensus/replica.hpp"
@@ -324,7 +325,8 @@ void Replica::finish_reads(std::vector<Action>& out) {
     const std::uint64_t confirmed =
         core::acknowledged_by(peer_rounds_.data(), voters(), core::replication_quorum(voters()));
     const auto waits = std::ranges::find_if(pending_reads_, [&](const PendingRead& read) {
-      return read.round > confirmed || read.op > commit_;
+      const bool unconfirmed = read.round > confirmed && !is_planted(Canary::stale_read);
+      return unconfirmed || read.op > commit_;
     });
     for (auto done = pending_reads_.begin(); done != waits; ++done) {
       out.emplace_back(ReadReady{done->ticket});

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "base/canary.hpp"
 #include "consensus/core/quorum.hpp"
 #include "consensus/replica.hpp"
 
@@ -103,7 +104,8 @@ DoViewChange Replica::do_view_change() const {
   for (std::size_t i = 0; i < dvc.suffix.headers.size(); ++i) {
     const OpNumber op = dvc.suffix.headers[i].op;
     if (op <= durable_ && !rotted_.contains(op)) dvc.present |= 1U << i;
-    if (op > op_ && op > faulty_until_) dvc.nacked |= 1U << i;
+    const bool was_here = op <= faulty_until_ && !is_planted(Canary::forget_fault_bit);
+    if (op > op_ && !was_here) dvc.nacked |= 1U << i;
   }
   return dvc;
 }
@@ -165,7 +167,7 @@ std::optional<Suffix> Replica::canonical_log(std::uint8_t& source, OpNumber& com
       if (!same || ((dvc.nacked >> at) & 1U) != 0) ++nacks;
       if (same && ((dvc.present >> at) & 1U) != 0) present = true;
     }
-    if (nacks >= core::nack_quorum(voters())) {
+    if (nacks >= (is_planted(Canary::lose_nack) ? 1 : core::nack_quorum(voters()))) {
       log.headers.resize(i);
       break;
     }

@@ -78,7 +78,7 @@ class Fate {
     for (std::uint64_t n = below(rng_, 6); n > 0; --n) {
       cluster_.propose(208 + below(rng_, 2 * sector_size - frame_header_size - 207));
     }
-    if (chance(10)) cluster_.read_index();
+    if (chance(30)) cluster_.read_index();
     cluster_.run_for(1 + below(rng_, 40) * ms);
     if (chance(faults_.crash)) cluster_.crash(anyone());
     if (chance(faults_.power_cut)) {
@@ -94,10 +94,11 @@ class Fate {
       if (chance(50)) cluster_.cut(to, from, true);
     }
     if (chance(faults_.isolate)) {
-      // The primary is whom it hurts.
-      cluster_.isolate(chance(50) ? cluster_.primary().value_or(0) : anyone());
+      // The primary is whom it hurts; long enough for the others to find another.
+      cluster_.isolate(chance(80) ? cluster_.primary().value_or(0) : anyone());
+      apart_until_ns_ = cluster_.now_ns() + below(rng_, 2500) * ms;
     }
-    if (chance(faults_.join)) cluster_.join_all();
+    if (cluster_.now_ns() >= apart_until_ns_ && chance(faults_.join)) cluster_.join_all();
     if (chance(faults_.rot)) rot(anyone());
     if (chance(faults_.pause)) cluster_.pause(anyone(), (1 + below(rng_, 2000)) * ms);
     if (chance(faults_.slow)) cluster_.slow_down(anyone(), chance(30) ? 100 : 1);
@@ -116,6 +117,7 @@ class Fate {
 
   Rng rng_;
   Faults faults_;
+  std::uint64_t apart_until_ns_ = 0;
   Cluster cluster_;
 };
 

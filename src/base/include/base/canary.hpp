@@ -1,0 +1,47 @@
+// Seeded bugs: places where a test build can break a rule on purpose, so that the tests that ought
+// to notice are seen to. One at a time; each says beside it what breaks.
+//
+// In every build without -DKIMBERLITE_CANARIES `is_planted` is constant and false: nothing of it is
+// in the program. Thread rule: the test sets `planted` before it starts anything.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace kimberlite {
+
+enum class Canary : std::uint8_t {
+  none,
+  skip_sync,                // a prepare counts as on disk when its write starts
+  wrong_quorum,             // one acknowledgement too few commits
+  forget_fault_bit,         // what was here once, and is lost, is nacked
+  lose_nack,                // one nack alone truncates
+  skip_body_hash,           // a body in a message may be another than its header's
+  skip_read_hash,           // a prepare read back may be another than the one written
+  send_before_durable,      // a view is spoken of before it is on disk
+  stale_read,               // a primary reads without asking whether it still is one
+  commit_before_canonical,  // what is here is committed, whether it is the view's or not
+};
+
+inline constexpr std::array<std::string_view, 10> canary_names{
+    "none",           "skip_sync",
+    "wrong_quorum",   "forget_fault_bit",
+    "lose_nack",      "skip_body_hash",
+    "skip_read_hash", "send_before_durable",
+    "stale_read",     "commit_before_canonical"};
+static_assert(canary_names.size() == static_cast<std::size_t>(Canary::commit_before_canonical) + 1);
+
+[[nodiscard]] constexpr std::string_view name(Canary canary) {
+  return canary_names[static_cast<std::size_t>(canary)];
+}
+
+#ifdef KIMBERLITE_CANARIES
+inline Canary planted = Canary::none;
+[[nodiscard]] inline bool is_planted(Canary canary) { return planted == canary; }
+#else
+[[nodiscard]] constexpr bool is_planted(Canary) { return false; }
+#endif
+
+}  // namespace kimberlite

@@ -81,7 +81,8 @@ void Replica::enter_view(Now now, ViewNumber view, std::vector<Action>& out) {
   canonical_ = std::min(op_, std::max(commit_, std::min(commit_max_, canonical_)));
   superblock_.view = view;
   superblock_.view_headers = suffix().headers;
-  superblock_.view_durable = std::max(durable_, faulty_until_);
+  // What a later view's log took the place of was not committed.
+  superblock_.view_durable = std::max(durable_, std::min(faulty_until_, known_));
   collected_ = {};
   acked_ = {};
   peer_rounds_ = {};
@@ -285,8 +286,11 @@ void Replica::receive(Now now, const Message& message, const StartView& start,
       if (message.view > view() || faulty_until_ > start.suffix.head()) {
         superblock_.view = message.view;
         faulty_until_ = std::min(faulty_until_, start.suffix.head());
-        superblock_.view_headers = start.suffix.headers;
-        superblock_.view_durable = start.suffix.head();
+        // Without headers its whole log is a checkpoint, which is taken at once.
+        if (!start.suffix.headers.empty()) {
+          superblock_.view_headers = start.suffix.headers;
+          superblock_.view_durable = start.suffix.head();
+        }
         write_superblock(out);
       }
       if (writing_.in_flight) return;

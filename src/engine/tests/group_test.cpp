@@ -140,128 +140,147 @@ struct Life {
   std::uint64_t compared = 0;
 };
 
-Life live(std::uint64_t seed) {
-  vopr::Prng choices(seed, 77);
-  const std::uint8_t voters = choices.below(3) == 0 ? 5 : 3;
-  Group group(seed, voters, choices.coin() ? 1'000'000 : 5 + choices.below(60));
-  Life life;
-  const auto fail = [&](const std::string& what) {
-    if (life.wrong.empty()) life.wrong = what + group.picture();
-  };
-  if (!group.create_tenant("clinic", 20 * second)) fail("no tenant");
-  auto done = group.execute("clinic", "CREATE TABLE t (id BIGINT PRIMARY KEY, v BIGINT)",
-                            request(1), 30 * second);
-  if (!done) fail("no table: " + to_string(done.error()));
+class Lived {
+ public:
+  explicit Lived(std::uint64_t seed)
+      : choices_(seed, 77),
+        voters_(choices_.below(3) == 0 ? 5 : 3),
+        group_(seed, voters_, choices_.coin() ? 1'000'000 : 5 + choices_.below(60)) {}
 
-  const std::uint64_t trouble = choices.below(40);  // in a million things that happen
-  const std::uint32_t lost = choices.coin() ? 0 : static_cast<std::uint32_t>(choices.below(80'000));
-  group.world().set_network({.lost = lost,
-                             .doubled = static_cast<std::uint32_t>(choices.below(50'000)),
-                             .delay_min_ns = 50'000,
-                             .delay_spread_ns = 1 + choices.below(20) * ms});
-  const auto any = [&] { return static_cast<std::uint8_t>(choices.below(voters)); };
-  group.world().between([&] {
-    if (!choices.one_in_million(static_cast<std::uint32_t>(trouble * 500))) return;
+  Life live() {
+    begin();
+    for (std::uint64_t i = 0; i < 150 && life_.wrong.empty(); ++i) write(i);
+    make_peace();
+    compare_past();
+    life_.digest = group_.world().digest();
+    return life_;
+  }
+
+ private:
+  void fail(const std::string& what) {
+    if (life_.wrong.empty()) life_.wrong = what + group_.picture();
+  }
+  std::uint8_t any() { return static_cast<std::uint8_t>(choices_.below(voters_)); }
+
+  void begin() {
+    if (!group_.create_tenant("clinic", 20 * second)) fail("no tenant");
+    const auto done = group_.execute("clinic", "CREATE TABLE t (id BIGINT PRIMARY KEY, v BIGINT)",
+                                     request(1), 30 * second);
+    if (!done) fail("no table: " + to_string(done.error()));
+    const auto chances = static_cast<std::uint32_t>(choices_.below(40) * 500);
+    group_.world().set_network(
+        {.lost = choices_.coin() ? 0 : static_cast<std::uint32_t>(choices_.below(80'000)),
+         .doubled = static_cast<std::uint32_t>(choices_.below(50'000)),
+         .delay_min_ns = 50'000,
+         .delay_spread_ns = 1 + choices_.below(20) * ms});
+    group_.world().between([this, chances] {
+      if (choices_.one_in_million(chances)) strike();
+    });
+  }
+
+  void strike() {
     const std::uint8_t one = any();
     int down = 0;
-    for (std::uint8_t i = 0; i < voters; ++i) down += group.is_up(i) ? 0 : 1;
-    switch (choices.below(5)) {
+    for (std::uint8_t i = 0; i < voters_; ++i) down += group_.is_up(i) ? 0 : 1;
+    switch (choices_.below(5)) {
       case 0:
-        if (group.is_up(one) && down < (voters - 1) / 2) {
-          group.kill(one);
-          ++life.kills;
-        }
+        if (!group_.is_up(one) || down >= (voters_ - 1) / 2) break;
+        group_.kill(one);
+        ++life_.kills;
         break;
       case 1:
-        if (group.is_up(one) || group.busy() == one) break;
-        if (Status started = group.start(one); !started) fail(to_string(started.error()));
+        if (group_.is_up(one) || group_.busy() == one) break;
+        if (Status started = group_.start(one); !started) fail(to_string(started.error()));
         break;
       case 2:
-        group.world().cut(one, any());
-        ++life.cuts;
+        group_.world().cut(one, any());
+        ++life_.cuts;
         break;
       case 3:
-        for (std::uint8_t i = 0; i < voters; ++i) {
+        for (std::uint8_t i = 0; i < voters_; ++i) {
           if (i == one) continue;
-          group.world().cut(one, i);
-          if (choices.coin()) group.world().cut(i, one);
+          group_.world().cut(one, i);
+          if (choices_.coin()) group_.world().cut(i, one);
         }
-        ++life.cuts;
+        ++life_.cuts;
         break;
       default:
-        group.world().join_all();
+        group_.world().join_all();
         break;
     }
-  });
+  }
 
-  // The model: what every acknowledged write left, and what was seen at its position.
-  std::map<std::int64_t, std::int64_t> rows;
-  std::vector<std::pair<Position, std::int64_t>> sums;
-  for (std::uint64_t i = 0; i < 150 && life.wrong.empty(); ++i) {
-    const auto id = static_cast<std::int64_t>(choices.below(20));
-    const auto value = static_cast<std::int64_t>(i + 1);
-    std::string sql;
-    if (!rows.contains(id)) {
-      sql = fmt::format("INSERT INTO t VALUES ({}, {})", id, value);
-    } else if (choices.below(4) == 0) {
-      sql = fmt::format("DELETE FROM t WHERE id = {}", id);
-    } else {
-      sql = fmt::format("UPDATE t SET v = {} WHERE id = {}", value, id);
-    }
+  // One write that must be acknowledged in the end, and what it leaves.
+  void write(std::uint64_t number) {
+    const auto id = static_cast<std::int64_t>(choices_.below(20));
+    const auto value = static_cast<std::int64_t>(number + 1);
+    const bool there = rows_.contains(id);
+    const bool remove = there && choices_.below(4) == 0;
+    const std::string sql = !there   ? fmt::format("INSERT INTO t VALUES ({}, {})", id, value)
+                            : remove ? fmt::format("DELETE FROM t WHERE id = {}", id)
+                                     : fmt::format("UPDATE t SET v = {} WHERE id = {}", value, id);
+    Result<Outcome> done = Error{Code::unavailable_quorum, "nobody was asked"};
     // While the group cannot, nobody may say that it did.
     for (int round = 0; round < 20; ++round) {
-      done = group.execute("clinic", sql, request(1000 + i), 20 * second);
+      done = group_.execute("clinic", sql, request(1000 + number), 20 * second);
       if (done || class_of(done.error().code()) != ErrorClass::unavailable) break;
-      group.world().join_all();
+      group_.world().join_all();
     }
-    if (!done) {
-      fail(sql + ": " + to_string(done.error()));
-      break;
-    }
-    ++life.acknowledged;
-    if (choices.below(8) == 0) group.world().run_for(choices.below(700) * ms);
-    if (sql.starts_with("DELETE")) {
-      rows.erase(id);
+    if (!done) return fail(sql + ": " + to_string(done.error()));
+    ++life_.acknowledged;
+    if (choices_.below(8) == 0) group_.world().run_for(choices_.below(700) * ms);
+    if (remove) {
+      rows_.erase(id);
     } else {
-      rows[id] = value;
+      rows_[id] = value;
     }
     std::int64_t sum = 0;
-    for (const auto& [key, v] : rows) sum += v;
-    sums.emplace_back(done->position, sum);
+    for (const auto& [key, v] : rows_) sum += v;
+    sums_.emplace_back(done->position, sum);
   }
-  group.world().between(nullptr);
-  group.world().join_all();
-  group.world().set_network({});
-  for (std::uint8_t i = 0; i < voters && life.wrong.empty(); ++i) {
-    if (group.is_up(i)) continue;
-    if (Status started = group.start(i); !started) fail(to_string(started.error()));
-  }
-  if (life.wrong.empty() && !group.converge(60 * second)) fail("no agreement in peace");
-  if (life.wrong.empty()) {
-    if (const std::string differ = group.differences("clinic"); !differ.empty()) fail(differ);
-  }
-  const auto primary = group.primary();
-  if (!primary && life.wrong.empty()) fail("no primary in peace");
-  for (const auto& [position, sum] : sums) {
-    if (!life.wrong.empty()) break;
-    const auto then = group.ask_at(
-        *primary, "clinic",
-        fmt::format("SELECT coalesce(sum(v), 0) FROM t AS OF POSITION {}", position.value()));
-    if (!then) {
-      fail(to_string(then.error()));
-    } else if (std::get<std::int64_t>(*then) != sum) {
-      fail(fmt::format("at position {} the sum is {}, and was {}", position.value(),
-                       std::get<std::int64_t>(*then), sum));
+
+  void make_peace() {
+    group_.world().between(nullptr);
+    group_.world().join_all();
+    group_.world().set_network({});
+    for (std::uint8_t i = 0; i < voters_ && life_.wrong.empty(); ++i) {
+      if (group_.is_up(i)) continue;
+      if (Status started = group_.start(i); !started) fail(to_string(started.error()));
     }
-    ++life.compared;
+    if (life_.wrong.empty() && !group_.converge(60 * second)) fail("no agreement in peace");
+    if (!life_.wrong.empty()) return;
+    if (const std::string differ = group_.differences("clinic"); !differ.empty()) fail(differ);
   }
-  if (primary) {
-    const auto status = group.database(*primary).status();
-    if (status) life.views = status->view;
+
+  // What was seen right after each write is what the log says it was.
+  void compare_past() {
+    if (!life_.wrong.empty()) return;
+    const auto primary = group_.primary();
+    if (!primary) return fail("no primary in peace");
+    if (const auto status = group_.database(*primary).status()) life_.views = status->view;
+    for (const auto& [position, sum] : sums_) {
+      const auto then = group_.ask_at(
+          *primary, "clinic",
+          fmt::format("SELECT coalesce(sum(v), 0) FROM t AS OF POSITION {}", position.value()));
+      if (!then) return fail(to_string(then.error()));
+      if (std::get<std::int64_t>(*then) != sum) {
+        return fail(fmt::format("at position {} the sum is {}, and was {}", position.value(),
+                                std::get<std::int64_t>(*then), sum));
+      }
+      ++life_.compared;
+    }
   }
-  life.digest = group.world().digest();
-  return life;
-}
+
+  vopr::Prng choices_;
+  std::uint8_t voters_;
+  Group group_;
+  Life life_;
+  // The model: what every acknowledged write left, and what was seen at its position.
+  std::map<std::int64_t, std::int64_t> rows_;
+  std::vector<std::pair<Position, std::int64_t>> sums_;
+};
+
+Life live(std::uint64_t seed) { return Lived(seed).live(); }
 
 TEST(Group, AgreesWhateverHappens) {
   const std::uint64_t first = option("--seed=", 1);

@@ -15,7 +15,6 @@ namespace {
 using catalog::Type;
 using catalog::TypeKind;
 
-constexpr int exit_integrity = 3;
 constexpr int exit_interrupted = 9;
 
 const std::optional<Type> text_type = Type{TypeKind::text};

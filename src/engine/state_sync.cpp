@@ -246,7 +246,7 @@ void StateSync::next_log() {
       taking_->head = core_.log_head(TenantId{taking_->tenant}, lanes[taking_->lane]);
     }
   }
-  Taking done = *std::move(taking_);
+  SyncProgress done = *std::move(taking_);
   taking_.reset();
   core_.install_state(*done.checkpoint, *std::move(done.keys), *std::move(done.state));
 }

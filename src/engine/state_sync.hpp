@@ -39,6 +39,24 @@ namespace kimberlite::engine {
 
 class Core;
 
+// How far a sync has come.
+struct SyncProgress {
+  std::uint8_t from = 0;
+  OpNumber op;
+  std::uint64_t ticket = 0;
+  Buffer question;
+  std::uint64_t asked_ns = 0;
+  std::uint64_t answered_ns = 0;
+  std::optional<consensus::Checkpoint> checkpoint;
+  std::uint64_t sizes[2]{};
+  Buffer files[2];
+  std::optional<keystore::Keystore> keys;
+  std::optional<kernel::State> state;
+  std::uint64_t tenant = 0;  // whose records are asked for
+  std::uint8_t lane = 0;
+  record::Head head;  // of that log, here
+};
+
 class StateSync {
  public:
   explicit StateSync(Core& core) : core_(core) {}
@@ -56,23 +74,6 @@ class StateSync {
   [[nodiscard]] std::uint64_t pieces() const { return pieces_; }
 
  private:
-  struct Taking {
-    std::uint8_t from = 0;
-    OpNumber op;
-    std::uint64_t ticket = 0;
-    Buffer question;
-    std::uint64_t asked_ns = 0;
-    std::uint64_t answered_ns = 0;
-    std::optional<consensus::Checkpoint> checkpoint;
-    std::uint64_t sizes[2]{};
-    Buffer files[2];
-    std::optional<keystore::Keystore> keys;
-    std::optional<kernel::State> state;
-    std::uint64_t tenant = 0;  // whose records are asked for
-    std::uint8_t lane = 0;
-    record::Head head;  // of that log, here
-  };
-
   void ask(std::uint8_t kind, const Writer& body);
   void next();
   void next_log();
@@ -86,7 +87,7 @@ class StateSync {
   [[nodiscard]] Buffer seal(std::uint8_t kind, std::uint64_t ticket, OpNumber op, Bytes body) const;
 
   Core& core_;
-  std::optional<Taking> taking_;
+  std::optional<SyncProgress> taking_;
   std::uint64_t tickets_ = 0;
   std::uint64_t pieces_ = 0;
 };

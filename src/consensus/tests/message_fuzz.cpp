@@ -24,9 +24,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto message = decode_message(bytes, cluster);
   if (!message) return 0;
   BlockPool pool{0};
-  const Buffer again = std::holds_alternative<Prepare>(message->payload)
-                           ? encode_prepare_message(*message, bytes, pool)
-                           : encode_message(*message, cluster, pool);
+  const consensus::Buffer again = std::holds_alternative<Prepare>(message->payload)
+                                      ? encode_prepare_message(*message, bytes, pool)
+                                      : encode_message(*message, cluster, pool);
   if (!equal(again->bytes(), bytes)) std::abort();
   return 0;
 }

@@ -113,7 +113,6 @@ void StateSync::received(std::uint8_t from, Bytes frame) {
   if (!taking_ || from != taking_->from || ticket != taking_->ticket || op != taking_->op) return;
   taking_->answered_ns = core_.env().clock.monotonic_ns();
   if (kind == no) return give_up("the peer has made another checkpoint");
-  ++pieces_;
   if (Status taken = take(kind, reader); !taken) return give_up(to_string(taken.error()));
   next();
 }

@@ -69,9 +69,6 @@ class StateSync {
   void received(std::uint8_t from, Bytes frame);
   // Asks again what was not answered; gives up after a while without an answer.
   void tick(std::uint64_t now_ns);
-  [[nodiscard]] bool is_running() const { return taking_.has_value(); }
-  // Pieces taken, of all syncs.
-  [[nodiscard]] std::uint64_t pieces() const { return pieces_; }
 
  private:
   void ask(std::uint8_t kind, const Writer& body);
@@ -89,7 +86,6 @@ class StateSync {
   Core& core_;
   std::optional<SyncProgress> taking_;
   std::uint64_t tickets_ = 0;
-  std::uint64_t pieces_ = 0;
 };
 
 }  // namespace kimberlite::engine

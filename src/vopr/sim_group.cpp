@@ -87,7 +87,6 @@ void SimGroup::note(std::uint64_t what) {
 
 void SimGroup::send(std::uint8_t from, std::uint8_t to, Bytes frame) {
   KIMBERLITE_ASSERT(to < machines_.size());
-  ++sent_;
   if (cuts_.contains({from, to}) || frames_choices_.one_in_million(network_.lost)) {
     ++lost_;
     return;
@@ -169,11 +168,6 @@ void SimGroup::power_on(std::uint8_t index, Faults faults) {
   KIMBERLITE_ASSERT(!machines_[index]->on);
   note(3000 + index);
   boot(index, std::move(faults));
-}
-
-void SimGroup::replace_disk(std::uint8_t index) {
-  KIMBERLITE_ASSERT(!machines_[index]->on);
-  machines_[index]->image = {};
 }
 
 }  // namespace kimberlite::vopr

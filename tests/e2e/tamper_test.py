@@ -173,7 +173,7 @@ class Matrix:
 
     @contextlib.contextmanager
     def flipped(self, path, at):
-        """One bit of the byte at `at` is another, for now."""
+        """One bit of the byte at `at` is another while the block runs."""
         with open(path, "r+b", buffering=0) as file:
             [before] = os.pread(file.fileno(), 1, at)
             os.pwrite(file.fileno(), bytes([before ^ 1 << self.rng.randrange(8)]), at)

@@ -62,8 +62,6 @@ class SimGroup {
   // Nobody uses the machine's `env` from before any more. `faults` are those of the new life.
   void power_on(std::uint8_t machine, Faults faults = {});
   [[nodiscard]] bool is_on(std::uint8_t machine) const { return machines_[machine]->on; }
-  // The disk of a machine that is off is replaced by an empty one.
-  void replace_disk(std::uint8_t machine);
 
   void set_network(const NetworkFaults& faults) { network_ = faults; }
   void cut(std::uint8_t from, std::uint8_t to) { cuts_.emplace(from, to); }
@@ -73,8 +71,7 @@ class SimGroup {
   [[nodiscard]] SimClock& clock() { return clock_; }
   [[nodiscard]] SimStorage& storage(std::uint8_t machine) { return *machines_[machine]->storage; }
   [[nodiscard]] std::uint8_t size() const { return static_cast<std::uint8_t>(machines_.size()); }
-  // Frames sent, and lost or cut off.
-  [[nodiscard]] std::uint64_t sent() const { return sent_; }
+  // Frames lost or cut off.
   [[nodiscard]] std::uint64_t lost() const { return lost_; }
   // Of everything that happened so far: equal for equal seeds and calls.
   [[nodiscard]] std::uint64_t digest() const { return digest_; }
@@ -121,7 +118,6 @@ class SimGroup {
   NetworkFaults network_;
   std::function<void()> between_;
   bool inside_ = false;
-  std::uint64_t sent_ = 0;
   std::uint64_t lost_ = 0;
   std::uint64_t digest_ = 0;
 };

@@ -31,7 +31,8 @@ Core::Core(env::Env env, keystore::MasterKey& master, const Options& options)
       driver_(env.executor,
               [this](std::uint64_t wait_ns) {
                 if (!io_.in_flight()) return false;
-                if (io_.poll(wait_ns)) env_.executor.post(strand, [this] { completed(); });
+                if (io_.poll(wait_ns))
+                  env_.executor.post(strand, life_.task([this] { completed(); }));
                 return true;
               }),
       logs_(env.storage) {}
@@ -57,14 +58,14 @@ consensus::Now Core::now() { return {env_.clock.monotonic_ns(), env_.clock.realt
 // ---- from other threads -------------------------------------------------------------------------
 
 void Core::submit(Batch batch) {
-  env_.executor.post(strand, [this, batch = std::move(batch)]() mutable {
-    if (failed_) {
-      batch.done(*failed_);
+  run_on_strand([batch = std::move(batch)](Core& core) mutable {
+    if (core.failed_) {
+      batch.done(*core.failed_);
       return;
     }
-    batch.submitted_ns = env_.clock.monotonic_ns();
-    queue_.push_back(std::move(batch));
-    pump();
+    batch.submitted_ns = core.env_.clock.monotonic_ns();
+    core.queue_.push_back(std::move(batch));
+    core.pump();
   });
 }
 
@@ -73,7 +74,7 @@ Status Core::confirm_read() {
   Signal signal;
   bool ready = false;
   std::optional<Error> failed;
-  env_.executor.post(strand, [&] {
+  run_on_strand([&](Core& /*core*/) {
     if (failed_) {
       driver_.set(signal);
       return;
@@ -144,8 +145,8 @@ Error Core::not_primary() const {
 
 void Core::run(const std::function<void(Core&)>& task) {
   Signal signal;
-  env_.executor.post(strand, [&] {
-    task(*this);
+  run_on_strand([&](Core& core) {
+    task(core);
     driver_.set(signal);
   });
   driver_.wait(signal);
@@ -153,7 +154,7 @@ void Core::run(const std::function<void(Core&)>& task) {
 
 Result<TimestampUs> Core::settle_time() {
   Signal signal;
-  env_.executor.post(strand, [&] {
+  run_on_strand([&](Core& /*core*/) {
     if (failed_) {
       driver_.set(signal);
       return;
@@ -184,7 +185,7 @@ void Core::abandon_keys(TenantId tenant) {
 }
 
 void Core::run_on_strand(std::move_only_function<void(Core&)> task) {
-  env_.executor.post(strand, [this, task = std::move(task)]() mutable { task(*this); });
+  env_.executor.post(strand, life_.task([this, task = std::move(task)]() mutable { task(*this); }));
 }
 
 Result<crypto::Key256> Core::page_key(TenantId tenant, bool fresh, bool& is_new) {
@@ -375,6 +376,21 @@ void Core::after_step() {
   }
   pump();
   arm_tick();
+  end_wait();
+}
+
+void Core::wait_until(std::function<bool()> holds) {
+  Signal signal;
+  run_on_strand([&](Core& /*core*/) {
+    KIMBERLITE_ASSERT(!awaited_);
+    awaited_ = {std::move(holds), &signal};
+    end_wait();
+  });
+  driver_.wait(signal);
+}
+
+void Core::end_wait() {
+  if (awaited_ && awaited_->holds()) driver_.set(*std::exchange(awaited_, {})->signal);
 }
 
 // From whatever thread the network has.
@@ -385,18 +401,16 @@ void Core::received(std::uint8_t from, Bytes frame) {
   }
   consensus::MutableBuffer block = blocks_.take(frame.size());
   std::ranges::copy(frame, block->bytes().begin());
-  env_.executor.post(
-      strand, [this, alive = std::weak_ptr{alive_}, from, block = std::move(block)]() mutable {
-        if (alive.expired()) return;
-        inbound_bytes_.fetch_sub(block->size());
-        if (replica_ == nullptr || failed_) return;
-        if (StateSync::is_frame(block->bytes())) {
-          sync_.received(from, block->bytes());
-          return;
-        }
-        step(consensus::Received{.from = from, .message = std::move(block)});
-        after_step();
-      });
+  env_.executor.post(strand, life_.task([this, from, block = std::move(block)]() mutable {
+    inbound_bytes_.fetch_sub(block->size());
+    if (replica_ == nullptr || failed_) return;
+    if (StateSync::is_frame(block->bytes())) {
+      sync_.received(from, block->bytes());
+      return;
+    }
+    step(consensus::Received{.from = from, .message = std::move(block)});
+    after_step();
+  }));
 }
 
 // A mark is due when the journal has been idle for a while; whoever drives then writes it.
@@ -406,9 +420,9 @@ void Core::arm_tick() {
   tick_at_ = wake;
   const std::uint64_t monotonic = env_.clock.monotonic_ns();
   env_.executor.post_after(*wake > monotonic ? *wake - monotonic : 0, strand,
-                           [this, alive = std::weak_ptr{alive_}, due = *wake] {
+                           life_.task([this, due = *wake] {
                              // An earlier one was armed meanwhile.
-                             if (alive.expired() || tick_at_ != due) return;
+                             if (tick_at_ != due) return;
                              tick_at_.reset();
                              step(consensus::Tick{});
                              if (is_group_) {
@@ -416,7 +430,7 @@ void Core::arm_tick() {
                                sync_.tick(env_.clock.monotonic_ns());
                              }
                              after_step();
-                           });
+                           }));
 }
 
 // ---- commit -------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@
 #include "kernel/command.hpp"
 #include "kernel/state.hpp"
 #include "keystore/keystore.hpp"
+#include "life.hpp"
 #include "log_shelf.hpp"
 #include "prover.hpp"
 #include "seal.hpp"
@@ -127,13 +128,14 @@ class Core {
   [[nodiscard]] Status confirm_read();
   // Runs `task` on the strand, later.
   void run_on_strand(std::move_only_function<void(Core&)> task);
+  // Once nobody asks for anything any more; waits for the disk.
+  [[nodiscard]] Status close();
 
   // ---- On the strand ----------------------------------------------------------------------------
   [[nodiscard]] const kernel::State& state() const { return *state_; }
   [[nodiscard]] TenantView view(TenantId tenant) const;
   [[nodiscard]] Buffer propose_tenant(TenantId tenant);
   [[nodiscard]] Status checkpoint();
-  [[nodiscard]] Status close();
   // Everything committed is in the segments; how far each log goes.
   [[nodiscard]] Status cut_for_backup(BackupText& into);
   // The keystore as it is now, as a file of its own.
@@ -161,6 +163,10 @@ class Core {
     std::vector<Signal*> fences;  // who waits for nothing but the commit
     std::uint64_t submitted_ns = 0;
   };
+  struct Awaited {
+    std::function<bool()> holds;
+    Signal* signal = nullptr;
+  };
   struct Read {
     Signal* signal = nullptr;
     bool* ready = nullptr;
@@ -168,7 +174,8 @@ class Core {
   };
 
   [[nodiscard]] Status recover();
-  [[nodiscard]] Status recover_in_group();
+  [[nodiscard]] Status recovered_in_group();
+  [[nodiscard]] Status recovered_alone();
   void know_logs();
   void end_sync(const consensus::SyncDone& done);
   [[nodiscard]] Status load_keys(const consensus::Checkpoint& checkpoint);
@@ -178,7 +185,9 @@ class Core {
   void step(const consensus::Event& event);
   void perform(std::vector<consensus::Action> actions);
   void put_due(std::vector<consensus::Action> actions);
-  void drive_alone();
+  // Waits, on a thread that may drive, until `holds`, which is asked on the strand, is true.
+  void wait_until(std::function<bool()> holds);
+  void end_wait();
   [[nodiscard]] Status replace_snapshot();
   void commit(const consensus::Commit& action);
   [[nodiscard]] Result<CommandResult> apply(OpNumber op, std::uint32_t index, TimestampUs time,
@@ -244,8 +253,8 @@ class Core {
   std::deque<consensus::Action> due_;  // still to be carried out
   bool performing_ = false;
   std::optional<std::uint64_t> tick_at_;
-  std::shared_ptr<const bool> alive_ =
-      std::make_shared<bool>(true);  // for timers that outlive this
+  std::optional<Awaited> awaited_;
+  Life life_;
 };
 
 }  // namespace kimberlite::engine

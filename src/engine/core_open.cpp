@@ -14,11 +14,7 @@
 #include "whole_file.hpp"
 
 namespace kimberlite::engine {
-namespace {
-
-constexpr std::uint64_t alone_wait_ns = 10'000'000;
-
-}  // namespace
+namespace {}  // namespace
 
 Result<std::unique_ptr<Core>> Core::open(env::Env env, keystore::MasterKey& master,
                                          const Options& options) {
@@ -64,24 +60,33 @@ Status Core::recover() {
     listening_ = true;
     env_.network.listen([this](std::uint8_t from, Bytes frame) { received(from, frame); });
   }
-  perform(std::move(actions));
-  if (is_group_) return recover_in_group();
-  while (!failed_ && (replica_->status() != consensus::ReplicaStatus::normal ||
-                      replica_->commit() < replica_->head())) {
-    drive_alone();
+  run([&](Core& /*core*/) { perform(std::move(actions)); });
+  if (is_group_) {
+    wait_until([this] { return failed_ || !io_.in_flight(); });
+  } else {
+    wait_until([this] {
+      return failed_ || (replica_->status() == consensus::ReplicaStatus::normal &&
+                         replica_->commit() >= replica_->head());
+    });
   }
+  Status status;
+  run([&](Core& /*core*/) { status = is_group_ ? recovered_in_group() : recovered_alone(); });
+  KIMBERLITE_CHECK(std::move(status));
+  if (snapshot_lost_ && !is_group_) KIMBERLITE_CHECK(replace_snapshot());
+  return {};
+}
+
+Status Core::recovered_alone() {
   if (failed_) return *failed_;
   KIMBERLITE_CHECK(sweep());
   KIMBERLITE_CHECK(logs_.settle());
   settled_ = true;
   know_logs();
-  if (snapshot_lost_ && check_disk()) KIMBERLITE_CHECK(replace_snapshot());
   return {};
 }
 
 // A group decides what of the journal is committed; until then this replica only listens.
-Status Core::recover_in_group() {
-  while (!failed_ && io_.in_flight()) drive_alone();
+Status Core::recovered_in_group() {
   if (failed_) return *failed_;
   KIMBERLITE_CHECK(sweep());
   know_logs();
@@ -100,23 +105,24 @@ void Core::know_logs() {
 // A rebuilt state is written down again, under the number of a new, empty prepare: what the
 // superblock names now is never written over.
 Status Core::replace_snapshot() {
-  InFlight in_flight;
-  propose(std::move(in_flight), consensus::BodyBuilder{blocks_, sector_size}.take(), 0);
-  while (!failed_ && !in_flight_.empty()) drive_alone();
-  const OpNumber lost = checkpoint_op_;
-  step(consensus::RequestCheckpoint{});
-  while (!failed_ && checkpoint_op_ == lost) drive_alone();
-  return failed_ ? Status{*failed_} : Status{};
-}
-
-// Before anybody else knows of this object, and after everybody has left.
-void Core::drive_alone() {
-  if (io_.in_flight()) {
-    static_cast<void>(io_.poll(alone_wait_ns));
-    completed();
-  } else {
-    env_.executor.run_one(alone_wait_ns);
-  }
+  bool has_room = false;
+  run([&](Core& /*core*/) {
+    has_room = check_disk().has_value();
+    if (has_room) propose({}, consensus::BodyBuilder{blocks_, sector_size}.take(), 0);
+  });
+  if (!has_room) return {};  // the logs have it all
+  wait_until([this] { return failed_ || in_flight_.empty(); });
+  OpNumber lost;
+  run([&](Core& /*core*/) {
+    lost = checkpoint_op_;
+    step(consensus::RequestCheckpoint{});
+  });
+  wait_until([&] { return failed_ || checkpoint_op_ != lost; });
+  Status status;
+  run([&](Core& /*core*/) {
+    if (failed_) status = *failed_;
+  });
+  return status;
 }
 
 Status Core::load_keys(const consensus::Checkpoint& checkpoint) {
@@ -217,9 +223,7 @@ void Core::state_not_had(const std::string& why) {
 
 void Core::end_sync(const consensus::SyncDone& done) {
   step(done);
-  env_.executor.post(strand, [this, alive = std::weak_ptr{alive_}] {
-    if (!alive.expired()) after_step();
-  });
+  env_.executor.post(strand, life_.task([this] { after_step(); }));
 }
 
 Status Core::checkpoint() {
@@ -229,13 +233,17 @@ Status Core::checkpoint() {
 
 Status Core::close() {
   if (replica_ == nullptr) return {};
-  if (!failed_) {
-    step(consensus::RequestCheckpoint{});
-    step(consensus::Close{});
-    while (!failed_ && !replica_->closed()) drive_alone();
-  }
-  while (io_.in_flight()) drive_alone();
-  return failed_ ? Status{*failed_} : Status{};
+  run([](Core& core) {
+    if (core.failed_) return;
+    core.step(consensus::RequestCheckpoint{});
+    core.step(consensus::Close{});
+  });
+  wait_until([this] { return (failed_ || replica_->closed()) && !io_.in_flight(); });
+  Status status;
+  run([&](Core& core) {
+    if (core.failed_) status = *core.failed_;
+  });
+  return status;
 }
 
 Buffer Core::escrow() {

@@ -258,8 +258,6 @@ Status LocalDatabase::close() {
   if (publisher_ != nullptr) publisher_->stop();
   open_unsettled();
   closed_ = true;
-  while (core_->env().executor.run_one(0)) {
-  }
   Status all;
   for (auto& [id, tenant] : tenants_) {
     if (Status status = tenant->close(); !status && all) all = status.error();

@@ -59,9 +59,7 @@ void HeadPublisher::stop() {
 }
 
 void HeadPublisher::arm() {
-  core_.env().executor.post_after(every_ns_, Core::strand, [this, alive = std::weak_ptr{alive_}] {
-    if (!alive.expired()) tick();
-  });
+  core_.env().executor.post_after(every_ns_, Core::strand, life_.task([this] { tick(); }));
 }
 
 void HeadPublisher::tick() {

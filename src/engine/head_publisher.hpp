@@ -29,6 +29,7 @@
 #include <vector>
 
 #include "core.hpp"
+#include "life.hpp"
 #include "request.hpp"
 #include "tenant.hpp"
 
@@ -69,8 +70,8 @@ class HeadPublisher {
   std::unique_ptr<Request> request_;
   bool under_way_ = false;
   bool stopped_ = false;
-  Signal* waits_ = nullptr;                                           // of `stop`
-  std::shared_ptr<const bool> alive_ = std::make_shared<bool>(true);  // for tasks that outlive this
+  Signal* waits_ = nullptr;  // of `stop`
+  Life life_;
 };
 
 }  // namespace kimberlite::engine

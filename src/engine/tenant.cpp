@@ -34,7 +34,7 @@ void Tenant::submit(Request& request) {
 }
 
 void Tenant::post(Request& request) {
-  core_.env().executor.post(strand(), [this, &request] { enqueue(request); });
+  run_on_strand([this, &request] { enqueue(request); });
 }
 
 Id128 Tenant::actor(const kernel::Actor& description) {
@@ -141,7 +141,7 @@ void Tenant::resync_later() {
     const std::uint64_t seen = core.foreign_commits();
     const TenantView view = core.view(id_);
     auto actors = core.state().tenant(id_)->actors;
-    core_.env().executor.post(strand(), [this, view, seen, actors = std::move(actors)] {
+    run_on_strand([this, view, seen, actors = std::move(actors)] {
       resyncing_ = false;
       know_actors(actors);
       seen_foreign_.store(seen, std::memory_order_release);
@@ -237,15 +237,13 @@ void Tenant::propose(InFlight&& batch, std::vector<SealedCommand> commands) {
   core_.submit({.tenant = id_,
                 .commands = std::move(commands),
                 .done = [this, tag](Result<BatchResult> result) {
-                  core_.env().executor.post(strand(),
-                                            [this, tag, result = std::move(result)]() mutable {
-                                              settled(tag, std::move(result));
-                                            });
+                  run_on_strand([this, tag, result = std::move(result)]() mutable {
+                    settled(tag, std::move(result));
+                  });
                 }});
 }
 
-// ---- what became of a batch
-// -----------------------------------------------------------------------
+// ---- what became of a batch ---------------------------------------------------------------------
 
 void Tenant::settled(std::uint64_t tag, Result<BatchResult> result) {
   const auto found = in_flight_.find(tag);

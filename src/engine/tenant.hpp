@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "core.hpp"
+#include "life.hpp"
 #include "projection/projection.hpp"
 #include "projection/reader.hpp"
 #include "projection/vfs.hpp"
@@ -62,6 +63,7 @@ class Tenant {
   [[nodiscard]] Result<std::vector<ProjectionSum>> sums();
   [[nodiscard]] Result<std::optional<Outcome>> outcome_under(const Id128& request_id);
   // Nobody uses it any more.
+  // Once nobody asks for anything any more; waits for what was under way.
   [[nodiscard]] Status close();
 
  private:
@@ -158,6 +160,10 @@ class Tenant {
   void end_transaction();
   void check_lease();
   void check_lease_after(std::uint64_t delay_ns);
+  template <class Task>
+  void run_on_strand(Task task) {
+    core_.env().executor.post(strand(), life_.task(std::move(task)));
+  }
 
   // tenant_projection.cpp: the derived view
   [[nodiscard]] Status open_projection();
@@ -200,14 +206,13 @@ class Tenant {
   std::set<Id128> actors_added_;
   std::atomic<std::size_t> unapplied_count_ = 0;
   std::optional<Error> failed_;
-  std::shared_ptr<const bool> alive_ =
-      std::make_shared<bool>(true);  // for timers that outlive this
 
   std::mutex mutex_;  // of what follows
   std::map<std::pair<std::string, std::string>, Id128>
       actors_;  // (method, name); some not yet added
   std::map<Id128, kernel::Actor> actor_names_;
   std::vector<std::unique_ptr<projection::Reader>> readers_;
+  Life life_;
 };
 
 }  // namespace kimberlite::engine

@@ -114,6 +114,12 @@ Status Tenant::apply_appends() {
 }
 
 Status Tenant::close() {
+  // What was under way, on the core's strand and then on this one, has its turn.
+  core_.run([](Core& /*core*/) {});
+  Signal done;
+  run_on_strand([&] { core_.driver().set(done); });
+  core_.driver().wait(done);
+  life_.end();
   if (projection_ == nullptr) return {};
   Status applied = failed_ ? Status{} : apply_appends();
   {

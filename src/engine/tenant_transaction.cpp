@@ -171,9 +171,7 @@ void Tenant::check_lease() {
 }
 
 void Tenant::check_lease_after(std::uint64_t delay_ns) {
-  core_.env().executor.post_after(delay_ns, strand(), [this, alive = std::weak_ptr{alive_}] {
-    if (!alive.expired()) check_lease();
-  });
+  core_.env().executor.post_after(delay_ns, strand(), life_.task([this] { check_lease(); }));
 }
 
 }  // namespace kimberlite::engine

@@ -1,14 +1,20 @@
-#include "support/group.hpp"
+#include "vopr/group.hpp"
 
 #include <fmt/format.h>
-#include <gtest/gtest.h>
 
 #include <algorithm>
 
-#include "base/le.hpp"
-#include "support/script.hpp"
+namespace kimberlite::vopr {
 
-namespace kimberlite::engine::test {
+using engine::Database;
+using engine::Options;
+using engine::Outcome;
+using engine::Session;
+using engine::Statement;
+using engine::StatusReport;
+using engine::TenantInfo;
+using engine::Why;
+
 namespace {
 
 constexpr std::uint64_t ms = 1'000'000;
@@ -29,8 +35,9 @@ class Busy {
 
 }  // namespace
 
-GroupOptions Group::options_of(std::uint8_t replica) const {
-  GroupOptions options{.voters = voters_, .replica = replica, .ring_size = std::uint64_t{64} << 20};
+engine::GroupOptions Group::options_of(std::uint8_t replica) const {
+  engine::GroupOptions options{
+      .voters = plan_.voters, .replica = replica, .ring_size = plan_.ring_size};
   options.cluster.fill(std::byte{0x5C});
   for (std::uint8_t i = 0; i < size(); ++i) {
     options.members.emplace_back().fill(static_cast<std::byte>(i + 1));
@@ -38,27 +45,32 @@ GroupOptions Group::options_of(std::uint8_t replica) const {
   return options;
 }
 
-Group::Group(std::uint64_t seed, std::uint8_t voters, std::uint64_t checkpoint_commands)
-    : world_(seed, voters),
-      voters_(voters),
-      checkpoint_commands_(checkpoint_commands),
-      databases_(voters),
-      sessions_(voters) {
-  Buffer keys;
-  for (std::uint8_t i = 0; i < voters; ++i) {
+Group::Group(std::uint64_t seed, const GroupPlan& plan)
+    : plan_(plan),
+      key_world_(seed),
+      world_(seed, plan.voters),
+      databases_(plan.voters),
+      sessions_(plan.voters) {}
+
+Result<std::unique_ptr<Group>> Group::make(std::uint64_t seed, const GroupPlan& plan) {
+  std::unique_ptr<Group> group{new Group(seed, plan)};
+  KIMBERLITE_CHECK(group->found());
+  return group;
+}
+
+Status Group::found() {
+  const env::Env keys = key_world_.env();
+  KIMBERLITE_TRY(master_, keystore::FileMasterKey::create(keys.storage, "key", keys.random));
+  Buffer first;
+  for (std::uint8_t i = 0; i < size(); ++i) {
     if (i == 0) {
-      auto made = Database::create_group(world_.env(0), master_key(), options_of(0));
-      EXPECT_TRUE(made) << to_string(made.error());
-      if (made) keys = *std::move(made);
+      KIMBERLITE_TRY(first, Database::create_group(world_.env(0), *master_, options_of(0)));
     } else {
-      const Status made = Database::join_group(world_.env(i), master_key(), options_of(i), keys);
-      EXPECT_TRUE(made) << to_string(made.error());
+      KIMBERLITE_CHECK(Database::join_group(world_.env(i), *master_, options_of(i), first));
     }
   }
-  for (std::uint8_t i = 0; i < voters; ++i) {
-    const Status started = start(i);
-    EXPECT_TRUE(started) << to_string(started.error());
-  }
+  for (std::uint8_t i = 0; i < size(); ++i) KIMBERLITE_CHECK(start(i));
+  return {};
 }
 
 Group::~Group() {
@@ -67,9 +79,12 @@ Group::~Group() {
 
 Status Group::start(std::uint8_t replica) {
   if (!world_.is_on(replica)) world_.power_on(replica);
-  Options options = open_options();
-  options.checkpoint_commands = checkpoint_commands_;
-  KIMBERLITE_TRY(databases_[replica], Database::open(world_.env(replica), master_key(), options));
+  Options options;
+  options.actor = "os:ann";
+  options.free_bytes_reserve = 0;
+  options.simulated = true;
+  options.checkpoint_commands = plan_.checkpoint_commands;
+  KIMBERLITE_TRY(databases_[replica], Database::open(world_.env(replica), *master_, options));
   world_.on_turn(replica, [this, replica] { databases_[replica]->turn(0); });
   return {};
 }
@@ -245,4 +260,4 @@ std::string Group::picture() {
   return all;
 }
 
-}  // namespace kimberlite::engine::test
+}  // namespace kimberlite::vopr

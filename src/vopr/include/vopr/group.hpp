@@ -1,0 +1,87 @@
+// A group of whole databases on simulated machines: made, opened, written to by clients that follow
+// the primary, struck by what its user does, and compared at the end.
+//
+// The databases are the product's own; only what is under them is simulated (sim_group.hpp). All of
+// a group follows from its seed and the calls made.
+//
+// Thread rule: one thread. Errors: those of the database, as a client would hear them.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/database.hpp"
+#include "keystore/master_key.hpp"
+#include "vopr/sim_group.hpp"
+
+namespace kimberlite::vopr {
+
+struct GroupPlan {
+  std::uint8_t voters = 3;
+  std::uint64_t ring_size = std::uint64_t{64} << 20;
+  std::uint64_t checkpoint_commands = 1'000'000;
+};
+
+class Group {
+ public:
+  // Makes the replicas' directories and opens them.
+  [[nodiscard]] static Result<std::unique_ptr<Group>> make(std::uint64_t seed,
+                                                           const GroupPlan& plan);
+  ~Group();
+  Group(const Group&) = delete;
+  Group& operator=(const Group&) = delete;
+
+  [[nodiscard]] SimGroup& world() { return world_; }
+  [[nodiscard]] engine::Database& database(std::uint8_t replica) { return *databases_[replica]; }
+  [[nodiscard]] bool is_up(std::uint8_t replica) const { return world_.is_on(replica); }
+  [[nodiscard]] std::uint8_t size() const { return world_.size(); }
+
+  // Its power goes. If a call is under way there, the caller hears nothing any more, and the
+  // replica can be started again when the call has returned.
+  void kill(std::uint8_t replica);
+  [[nodiscard]] Status start(std::uint8_t replica);
+  // The one a call is under way at.
+  [[nodiscard]] std::optional<std::uint8_t> busy() const { return busy_; }
+  // Who says that it is the primary of the newest view.
+  [[nodiscard]] std::optional<std::uint8_t> primary();
+  [[nodiscard]] bool wait_for_primary(std::uint64_t ns);
+
+  // What one try at one replica answered.
+  [[nodiscard]] Result<engine::Outcome> execute_at(std::uint8_t replica, std::string_view tenant,
+                                                   std::string_view sql, const engine::Why& why);
+  // Tries every replica until one takes it, under the same request id; the last error after `ns`.
+  [[nodiscard]] Result<engine::Outcome> execute(std::string_view tenant, std::string_view sql,
+                                                const Id128& request_id, std::uint64_t ns);
+  // The first value of the first row.
+  [[nodiscard]] Result<Value> ask_at(std::uint8_t replica, std::string_view tenant,
+                                     std::string_view sql);
+  [[nodiscard]] Status create_tenant(std::string_view name, std::uint64_t ns);
+
+  // Everyone is up and has applied the same; false after `ns`.
+  [[nodiscard]] bool converge(std::uint64_t ns);
+  // What differs between the replicas: state digests, log heads, projection dumps. Empty is good.
+  [[nodiscard]] std::string differences(std::string_view tenant);
+  [[nodiscard]] std::string picture();
+
+ private:
+  Group(std::uint64_t seed, const GroupPlan& plan);
+  [[nodiscard]] Status found();
+  [[nodiscard]] engine::GroupOptions options_of(std::uint8_t replica) const;
+  void bury(std::uint8_t replica);
+  [[nodiscard]] Result<engine::Session*> session(std::uint8_t replica, std::string_view tenant);
+
+  GroupPlan plan_;
+  SimEnv key_world_;  // where the master key is kept, and its randomness
+  std::unique_ptr<keystore::MasterKey> master_;
+  SimGroup world_;
+  std::optional<std::uint8_t> busy_;
+  std::vector<std::unique_ptr<engine::Database>> databases_;
+  std::vector<std::map<std::string, std::unique_ptr<engine::Session>, std::less<>>> sessions_;
+};
+
+}  // namespace kimberlite::vopr

@@ -147,6 +147,8 @@ class App {
 // nothing if there is neither.
 [[nodiscard]] Result<std::optional<record::VerifierKey>> find_log_key(
     App& app, const std::optional<std::string>& given);
+// A key line, or the file of one.
+[[nodiscard]] Result<record::VerifierKey> read_key(App& app, const std::string& given);
 // A proof to the file that was asked for, else to stdout.
 [[nodiscard]] Status write_proof(App& app, const std::optional<std::string>& output,
                                  std::string_view proof);

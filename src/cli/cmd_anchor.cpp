@@ -77,8 +77,8 @@ Status show(App& app, const log::Anchor& anchor) {
 }
 
 Result<record::VerifierKey> witness_key(App& app, const std::string& given) {
-  KIMBERLITE_TRY(const std::optional<record::VerifierKey> key, find_log_key(app, given));
-  if (key->type == record::NoteKeyType::cosignature) return *key;
+  KIMBERLITE_TRY(record::VerifierKey key, read_key(app, given));
+  if (key.type == record::NoteKeyType::cosignature) return key;
   return Error{Code::usage_key, "this is the key of a log, not of a witness"}.next(
       "give the key line that the witness publishes");
 }

@@ -102,14 +102,18 @@ Result<std::optional<record::VerifierKey>> find_log_key(App& app,
     if (context) found = context->log_key;
   }
   if (!found) return std::optional<record::VerifierKey>{};
-  std::string line = *found;
+  KIMBERLITE_TRY(record::VerifierKey key, read_key(app, *found));
+  return std::optional{std::move(key)};
+}
+
+Result<record::VerifierKey> read_key(App& app, const std::string& given) {
+  std::string line = given;
   // A key line has its parts held together by '+', which no name of a file of keys need have.
   if (!line.contains('+')) {
-    KIMBERLITE_TRY(line, read_text(app.files(), *found));
+    KIMBERLITE_TRY(line, read_text(app.files(), given));
     if (line.ends_with('\n')) line.pop_back();
   }
-  KIMBERLITE_TRY(record::VerifierKey key, record::VerifierKey::parse(line));
-  return std::optional{std::move(key)};
+  return record::VerifierKey::parse(line);
 }
 
 Status write_proof(App& app, const std::optional<std::string>& output, std::string_view proof) {

@@ -164,13 +164,14 @@ void Replica::on(Now now, const SuperblockWritten& event, std::vector<Action>& o
       checkpoint_commands_ = checkpointing_->commands;
       checkpointing_.reset();
     }
-    // Not if what ended is a checkpoint of its own, with the peer's still to be written.
-    if (sync_installed_ && writing_.checkpoint.op == superblock_.checkpoint.op) {
-      syncing_ = sync_installed_ = false;
-    }
   }
+  // Not if what ended is a checkpoint of its own, with the peer's still to be written.
+  const bool synced = sync_installed_ && writing_.checkpoint.op == superblock_.checkpoint.op;
+  if (synced) syncing_ = sync_installed_ = false;
   checkpoint_ = writing_.checkpoint;
   release(out);
+  // What stands behind the state taken may be committed already; a primary hears of it from nobody.
+  if (synced) advance_commit(out);
   if (sync_due_ && writing_.sync_to >= sync_due_->op) {
     out.emplace_back(*std::exchange(sync_due_, std::nullopt));
   }

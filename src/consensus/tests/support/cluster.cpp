@@ -133,7 +133,7 @@ void Cluster::start(std::uint8_t index) {
   std::erase_if(node.damaged,
                 [&](const auto& one) { return one.first <= node.checkpoint.value(); });
   // What damage hides is still counted as written: it was acknowledged.
-  if (node.damaged.empty()) node.on_disk.clear();
+  if (node.damaged.empty() && !journal->lost) node.on_disk.clear();
   for (const LiveFrame& frame : journal->frames) node.on_disk[frame.op.value()] = frame.checksum;
   std::vector<Action> actions;
   auto replica = Replica::open(

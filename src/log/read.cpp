@@ -14,6 +14,9 @@ namespace {
 
 // Most records are read with one call.
 constexpr std::size_t first_read = 4096;
+// Records of a large log that are asked for here and there lie in many segments; opening one costs
+// more than the record. 64 of them hold 4 GiB.
+constexpr std::size_t readings_max = 64;
 
 // The last segment that begins at or before `position`.
 std::vector<Position>::const_iterator holding(const std::vector<Position>& segments,
@@ -110,19 +113,30 @@ Result<RecordView> TenantLog::State::read_at(std::uint64_t offset, Position posi
 
 Result<TenantLog::State::Reading*> TenantLog::State::segment_of(Position position) {
   const Position first = *holding(segments_, position);
-  if (reading_ && reading_->header.first == first) return &*reading_;
-  reading_.reset();
+  const auto known =
+      std::ranges::find(readings_, first, [](const Reading& of) { return of.header.first; });
+  if (known != readings_.end()) {
+    readings_.splice(readings_.begin(), readings_, known);
+    return &readings_.front();
+  }
+  if (readings_.size() == readings_max) readings_.pop_back();
   const std::string file_path = path(first);
   Reading opened;
-  KIMBERLITE_TRY(opened.file, storage_.open(file_path, env::Open::read));
+  auto file = storage_.open(file_path, env::Open::read);
+  if (!file && !readings_.empty()) {
+    // The process may have too many files open, and these are the ones it can do without.
+    readings_.clear();
+    file = storage_.open(file_path, env::Open::read);
+  }
+  KIMBERLITE_TRY(opened.file, std::move(file));
   auto header = read_header(*opened.file);
   if (!header) return at_place(header.error(), file_path, 0, Position{0});
   if (header->first != first || header->lane != name_.lane) {
     return Error{Code::integrity_foreign_file, "a segment of another log"}.where("{}", file_path);
   }
   opened.header = *header;
-  reading_ = std::move(opened);
-  return &*reading_;
+  readings_.push_front(std::move(opened));
+  return &readings_.front();
 }
 
 // Makes offsets and tiles again, from the first byte of the first segment.

@@ -16,6 +16,7 @@
 // (L4) If derived_.complete(), it has exactly head_.position entries.   [kept: append, rebuild]
 #pragma once
 
+#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -100,7 +101,7 @@ class TenantLog::State final : private record::HashSource {
   std::vector<Position> segments_;  // first positions, ascending; the last is current_'s
   std::vector<Position> stale_;     // of files a run before left behind the head
   std::optional<Current> current_;  // nothing before the first record
-  std::optional<Reading> reading_;
+  std::list<Reading> readings_;     // segments records were read from, the last one first
   Buffer buffer_;
   std::vector<std::uint32_t> buffered_;  // where each record's frame begins in buffer_
   Derived derived_;

@@ -91,11 +91,13 @@ void Replica::learn_commit(const Message& message) {
 void Replica::receive(Now now, const Message& message, const Prepare& prepare,
                       const MutableBuffer& bytes, std::vector<Action>& out) {
   if (syncing_ || !gate_open()) return;
+  const bool is_of_view =
+      message.view == view() || (message.view < view() && is_planted(Canary::take_old_prepare));
   if (catching_up_from_ && message.view == catch_up_view_) {
     take_committed(now, message, prepare.header, bytes, out);
   } else if (message.view > view()) {
     ask_for_start_view(now, message.from, out);
-  } else if (message.view == view() && adopted() && !is_primary()) {
+  } else if (is_of_view && adopted() && !is_primary()) {
     learn_commit(message);
     if (phase_ == Phase::normal && message.from == primary()) heard_primary(now);
     if (!rewrite(prepare.header, bytes, out)) {
@@ -125,6 +127,7 @@ void Replica::take_prepare(Now now, const Message& message, const PrepareHeader&
                             : message.from == primary();
   if (!expected || prepare.parent != head_.header_checksum) {
     ++dropped_;
+    if (is_planted(Canary::truncate_at_break)) known_ = op_;
     return;
   }
   if (!append_received(prepare, bytes, out)) return;
@@ -296,6 +299,7 @@ void Replica::receive(Now, const Message& message, const Gone& gone, std::vector
   const bool rotten = rotted_.contains(gone.op);
   const bool missing = gone.op == needed && !is_primary();
   if (!(rotten || missing) || gone.checkpoint <= commit_ || gone.checkpoint < gone.op) return;
+  if (is_planted(Canary::truncate_before_sync) && op_ > commit_) truncate(commit_, out);
   syncing_ = true;
   sync_due_ = StartSync{.from = message.from, .op = gone.checkpoint};
   superblock_.sync_from = commit_;

@@ -12,6 +12,7 @@ namespace {
 
 // A vote not repeated for so many resends does not count any more.
 constexpr std::uint64_t vote_lifetime = 4;
+constexpr std::uint64_t never_ns = std::uint64_t{1} << 62;
 
 }  // namespace
 
@@ -42,8 +43,10 @@ void Replica::vote(Now now, std::vector<Action>& out) {
     const bool fresh = now.monotonic_ns < votes_[i].at_ns + vote_lifetime * options_.resend_ns;
     if (fresh) next = std::max(next, votes_[i].view);
   }
+  if (is_planted(Canary::leave_on_vote)) enter_view(now, next, out);
   votes_[index()] = {.view = next, .at_ns = now.monotonic_ns};
-  timeout_at_ = now.monotonic_ns + options_.resend_ns;
+  const std::uint64_t again_ns = is_planted(Canary::vote_once) ? never_ns : options_.resend_ns;
+  timeout_at_ = now.monotonic_ns + again_ns;
   for (std::uint8_t member = 0; member < voters(); ++member) {
     if (member != index()) send_in_view(member, next, StartViewChange{.current = view()}, out);
   }
@@ -84,7 +87,7 @@ void Replica::enter_view(Now now, ViewNumber view, std::vector<Action>& out) {
   // What a later view's log took the place of was not committed.
   superblock_.view_durable = std::max(durable_, std::min(faulty_until_, known_));
   collected_ = {};
-  acked_ = {};
+  if (!is_planted(Canary::reuse_acknowledgements)) acked_ = {};
   peer_rounds_ = {};
   catching_up_from_.reset();
   wanted_ = primary_wants_ = {};
@@ -102,6 +105,9 @@ void Replica::enter_view(Now now, ViewNumber view, std::vector<Action>& out) {
 
 DoViewChange Replica::do_view_change() const {
   DoViewChange dvc{.log_view = log_view(), .present = 0, .nacked = 0, .suffix = suffix()};
+  if (is_planted(Canary::log_view_of_head) && !dvc.suffix.headers.empty()) {
+    dvc.log_view = dvc.suffix.headers.back().view;
+  }
   for (std::size_t i = 0; i < dvc.suffix.headers.size(); ++i) {
     const OpNumber op = dvc.suffix.headers[i].op;
     if (op <= durable_ && !rotted_.contains(op)) dvc.present |= 1U << i;
@@ -120,7 +126,8 @@ void Replica::receive(Now now, const Message& message, const DoViewChange& dvc,
                       std::vector<Action>& out) {
   if (!is_voter() || message.from >= voters() || phase_ == Phase::recovering_head) return;
   if (message.view > view()) enter_view(now, message.view, out);
-  if (message.view < view() || primary() != index()) return;
+  const bool is_old = message.view < view() && !is_planted(Canary::count_old_vote);
+  if (is_old || primary() != index()) return;
   if (is_primary()) {
     send_start_view(message.from, {}, out);
     return;
@@ -227,6 +234,7 @@ void Replica::install(const Suffix& suffix, std::vector<Action>& out) {
 void Replica::adopt(Now now, std::vector<Action>& out) {
   superblock_.log_view = superblock_.view;
   superblock_.view_headers = suffix().headers;
+  if (is_planted(Canary::adopt_without_headers)) superblock_.view_headers.clear();
   superblock_.view_durable = std::max(durable_, faulty_until_);
   catching_up_from_.reset();
   wanted_ = known_;
@@ -257,8 +265,12 @@ void Replica::send_start_view(std::uint8_t to, const Id128& nonce, std::vector<A
   send(to, StartView{.nonce = nonce, .suffix = suffix()}, out);
 }
 
-void Replica::receive(Now, const Message& message, const RequestStartView& request,
+void Replica::receive(Now now, const Message& message, const RequestStartView& request,
                       std::vector<Action>& out) {
+  // Whoever lost his head can take no older view's log, and has no vote to make others follow.
+  if (message.view > view() && is_voter() && phase_ != Phase::recovering_head) {
+    return enter_view(now, message.view, out);
+  }
   if (is_primary() && gate_open()) send_start_view(message.from, request.nonce, out);
 }
 
@@ -270,9 +282,11 @@ void Replica::ask_for_start_view(Now now, std::uint8_t whom, std::vector<Action>
 
 void Replica::receive(Now now, const Message& message, const StartView& start,
                       std::vector<Action>& out) {
-  if (message.view < view() || message.from != primary_of(message.view) || syncing_) return;
+  const bool is_old = message.view < view() && !is_planted(Canary::regress_view);
+  if (is_old || message.from != primary_of(message.view) || syncing_) return;
   // One whose head is lost takes it from an answer to this very life only.
-  if (phase_ == Phase::recovering_head && start.nonce != nonce_) return;
+  const bool is_answer = start.nonce == nonce_ || is_planted(Canary::any_nonce);
+  if (phase_ == Phase::recovering_head && !is_answer) return;
   if (message.view == view() && adopted() && phase_ != Phase::recovering_head) {
     learn_commit(message);
     advance_commit(out);
@@ -300,7 +314,7 @@ void Replica::receive(Now now, const Message& message, const StartView& start,
     catch_up(now, message.from, message.view, start.suffix.base, out);
     return;
   }
-  if (message.view > view()) {
+  if (message.view > view() || is_planted(Canary::regress_view)) {
     abandon_tickets(out);
     superblock_.view = message.view;
     acked_ = {};
@@ -308,6 +322,11 @@ void Replica::receive(Now now, const Message& message, const StartView& start,
     collected_ = {};
   }
   install(start.suffix, out);
+  if (is_planted(Canary::lower_commit) && message.commit < commit_ &&
+      message.commit >= released_.op) {
+    commit_ = message.commit;
+    committed_ = point_at(commit_);
+  }
   phase_ = Phase::normal;
   adopt(now, out);
   learn_commit(message);

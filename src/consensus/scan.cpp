@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.hpp"
+#include "base/canary.hpp"
 #include "consensus/core/marks.hpp"
 
 namespace kimberlite::consensus {
@@ -197,7 +198,8 @@ std::optional<FrameHead> Scan::admissible(const FrameHead& frame) const {
     return std::nullopt;
   }
   if (core::standing(adopted_, prepare.view.value(), prepare.op.value()) ==
-      core::Standing::superseded) {
+          core::Standing::superseded &&
+      !is_planted(Canary::keep_superseded)) {
     return std::nullopt;
   }
   return frame;
@@ -245,8 +247,10 @@ Result<std::optional<FrameHead>> Scan::next_frame() {
   if (there) {
     KIMBERLITE_TRY(there_whole, body_is_whole(*there));
   }
-  switch (core::choose(here_whole, here ? here->prepare.view.value() : 0, there_whole,
-                       there ? there->prepare.view.value() : 0)) {
+  std::uint64_t here_view = here ? here->prepare.view.value() : 0;
+  std::uint64_t there_view = there ? there->prepare.view.value() : 0;
+  if (is_planted(Canary::lower_view_wins)) std::swap(here_view, there_view);
+  switch (core::choose(here_whole, here_view, there_whole, there_view)) {
     case core::Branch::none:
       KIMBERLITE_CHECK(look_for_damaged_head());
       return std::optional<FrameHead>{};

@@ -214,52 +214,6 @@ TEST(JournalRecovery, NoticesTheJournalOfAnotherCluster) {
   EXPECT_EQ(node.open().error().code(), Code::integrity_foreign_file);
 }
 
-// Writes one frame straight to a ring, as some replica of view `view` would.
-PrepareHeader put_frame(std::vector<std::byte>& journal, const PrepareHeader& parent,
-                        std::uint64_t view, std::uint64_t ring_offset, std::size_t sectors) {
-  std::vector<std::byte> frame(sectors * sector_size, std::byte{0x5A});
-  FrameHead head{.ring_offset = ring_offset, .durable = {}, .prepare = parent};
-  head.prepare.parent = parent.checksum;
-  head.prepare.view = ViewNumber{view};
-  head.prepare.op = OpNumber{parent.op.value() + 1};
-  head.prepare.commit = {};
-  head.prepare.timestamp = next_timestamp(parent);
-  head.prepare.size = static_cast<std::uint32_t>(sectors * sector_size - local_header_size - 8);
-  head.prepare.commands = 1;
-  seal_frame(head, frame);
-  std::ranges::copy(frame, journal.begin() + static_cast<std::ptrdiff_t>(file_offset(ring_offset)));
-  return head.prepare;
-}
-
-// One op can stand at two places: after the frame before, or at the ring's begin if it was too
-// large for what was left there.
-TEST(JournalRecovery, OfTwoBranchesTheHigherViewWins) {
-  const JournalLimits limits = small_options().journal;
-  for (const auto& [here, there] :
-       {std::pair{2U, 3U}, std::pair{3U, 2U}, std::pair{3U, 3U}, std::pair{0U, 3U}}) {
-    testing::Disk disk(limits.ring_size);
-    Superblock superblock = first_superblock(testing::genesis());
-    superblock.view = ViewNumber{3};
-    superblock.log_view = ViewNumber{1};
-    const std::uint64_t start = limits.ring_size - 3 * sector_size;
-    superblock.checkpoint.ring_offset = start;
-    const PrepareHeader root = root_prepare(superblock.cluster);
-    const PrepareHeader first = put_frame(disk.journal, root, 1, start, 1);
-    if (here != 0) put_frame(disk.journal, first, here, start + sector_size, 2);
-    put_frame(disk.journal, first, there, 0, 3);
-    const auto journal = recover_journal(superblock, limits, disk.reader());
-    if (here == there) {
-      ASSERT_FALSE(journal.has_value());
-      EXPECT_EQ(journal.error().code(), Code::integrity_journal);
-      continue;
-    }
-    ASSERT_TRUE(journal.has_value()) << to_string(journal.error());
-    ASSERT_EQ(journal->frames.size(), 2U);
-    EXPECT_EQ(journal->frames[1].view, ViewNumber{std::max(here, there)});
-    EXPECT_EQ(journal->frames[1].ring_offset, here > there ? start + sector_size : 0);
-  }
-}
-
 // A frame that stands where (J1) would not have put it does not count.
 TEST(JournalRecovery, AFrameMustStandWhereItBelongs) {
   const JournalLimits limits = small_options().journal;
@@ -268,7 +222,7 @@ TEST(JournalRecovery, AFrameMustStandWhereItBelongs) {
   superblock.view = ViewNumber{1};
   superblock.log_view = ViewNumber{1};
   superblock.checkpoint.ring_offset = 8 * sector_size;
-  put_frame(disk.journal, root_prepare(superblock.cluster), 1, 0, 1);
+  testing::put_frame(disk, root_prepare(superblock.cluster), 1, 0, 1);
   const auto journal = recover_journal(superblock, limits, disk.reader());
   ASSERT_TRUE(journal.has_value());
   EXPECT_TRUE(journal->frames.empty()) << "it fits at the checkpoint's end";
@@ -281,8 +235,8 @@ TEST(JournalRecovery, NoticesALogOtherThanTheAdoptedOne) {
   superblock.view = ViewNumber{2};
   superblock.log_view = ViewNumber{2};
   const PrepareHeader root = root_prepare(superblock.cluster);
-  superblock.view_headers = {put_frame(disk.journal, root, 1, 0, 2)};
-  put_frame(disk.journal, root, 1, 0, 1);
+  superblock.view_headers = {testing::put_frame(disk, root, 1, 0, 2)};
+  testing::put_frame(disk, root, 1, 0, 1);
   const auto never_here = recover_journal(superblock, limits, disk.reader());
   ASSERT_TRUE(never_here.has_value());
   EXPECT_TRUE(never_here->frames.empty()) << "another view's prepare is not the adopted one";
@@ -299,7 +253,7 @@ TEST(JournalRecovery, WithOtherVotersALossIsReportedAndTheOpenGoesOn) {
   genesis.voters = 3;
   Superblock superblock = first_superblock(genesis);
   const PrepareHeader root = root_prepare(superblock.cluster);
-  const PrepareHeader first = put_frame(disk.journal, root, 0, 0, 1);
+  const PrepareHeader first = testing::put_frame(disk, root, 0, 0, 1);
   superblock.view_headers = {first};
   superblock.view_durable = OpNumber{1};
   disk.journal[file_offset(300)] ^= std::byte{1};

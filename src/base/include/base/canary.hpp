@@ -23,15 +23,47 @@ enum class Canary : std::uint8_t {
   send_before_durable,      // a view is spoken of before it is on disk
   stale_read,               // a primary reads without asking whether it still is one
   commit_before_canonical,  // what is here is committed, whether it is the view's or not
+  log_view_of_head,         // log_view is taken to be the view of the newest prepare
+  adopt_without_headers,    // log_view goes to disk before the headers of its log
+  regress_view,             // a start-view of an older view is taken
+  truncate_at_break,        // a prepare that does not fit makes known headers forgotten
+  reuse_acknowledgements,   // an acknowledgement counts in every later view too
+  any_nonce,                // a lost head is taken from an answer to anyone
+  keep_superseded,          // frames the adopted log gave up count again after an open
+  lower_view_wins,          // of two frames of one operation the older view's is taken
+  take_old_prepare,         // a prepare of an older view is taken and acknowledged
+  count_old_vote,           // a do-view-change of an older view counts
+  vote_once,                // a vote that was lost is not said again
+  truncate_before_sync,     // the log is cut to the commit when a state is asked for
+  lower_commit,             // a start-view sets the commit, whatever was committed
+  leave_on_vote,            // whoever votes leaves his view
 };
 
-inline constexpr std::array<std::string_view, 10> canary_names{
-    "none",           "skip_sync",
-    "wrong_quorum",   "forget_fault_bit",
-    "lose_nack",      "skip_body_hash",
-    "skip_read_hash", "send_before_durable",
-    "stale_read",     "commit_before_canonical"};
-static_assert(canary_names.size() == static_cast<std::size_t>(Canary::commit_before_canonical) + 1);
+inline constexpr std::array<std::string_view, 24> canary_names{"none",
+                                                               "skip_sync",
+                                                               "wrong_quorum",
+                                                               "forget_fault_bit",
+                                                               "lose_nack",
+                                                               "skip_body_hash",
+                                                               "skip_read_hash",
+                                                               "send_before_durable",
+                                                               "stale_read",
+                                                               "commit_before_canonical",
+                                                               "log_view_of_head",
+                                                               "adopt_without_headers",
+                                                               "regress_view",
+                                                               "truncate_at_break",
+                                                               "reuse_acknowledgements",
+                                                               "any_nonce",
+                                                               "keep_superseded",
+                                                               "lower_view_wins",
+                                                               "take_old_prepare",
+                                                               "count_old_vote",
+                                                               "vote_once",
+                                                               "truncate_before_sync",
+                                                               "lower_commit",
+                                                               "leave_on_vote"};
+static_assert(canary_names.size() == static_cast<std::size_t>(Canary::leave_on_vote) + 1);
 
 [[nodiscard]] constexpr std::string_view name(Canary canary) {
   return canary_names[static_cast<std::size_t>(canary)];

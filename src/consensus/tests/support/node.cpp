@@ -46,6 +46,23 @@ ReadAt Disk::reader() const {
   };
 }
 
+PrepareHeader put_frame(Disk& disk, const PrepareHeader& parent, std::uint64_t view,
+                        std::uint64_t ring_offset, std::size_t sectors) {
+  std::vector<std::byte> frame(sectors * sector_size, std::byte{0x5A});
+  FrameHead head{.ring_offset = ring_offset, .durable = {}, .prepare = parent};
+  head.prepare.parent = parent.checksum;
+  head.prepare.view = ViewNumber{view};
+  head.prepare.op = OpNumber{parent.op.value() + 1};
+  head.prepare.commit = {};
+  head.prepare.timestamp = next_timestamp(parent);
+  head.prepare.size = static_cast<std::uint32_t>(sectors * sector_size - local_header_size - 8);
+  head.prepare.commands = 1;
+  seal_frame(head, frame);
+  std::ranges::copy(frame,
+                    disk.journal.begin() + static_cast<std::ptrdiff_t>(file_offset(ring_offset)));
+  return head.prepare;
+}
+
 Node::Node(ReplicaOptions options) : options_(options), disk_(options.journal.ring_size) {
   const Superblock first = first_superblock(genesis());
   encode_superblock(first, std::span<std::byte, superblock_size>(disk_.superblock));

@@ -34,6 +34,10 @@ struct Disk {
   [[nodiscard]] ReadAt reader() const;
 };
 
+// Writes one frame straight to a ring, as some replica of view `view` would.
+PrepareHeader put_frame(Disk& disk, const PrepareHeader& parent, std::uint64_t view,
+                        std::uint64_t ring_offset, std::size_t sectors);
+
 class Node {
  public:
   explicit Node(ReplicaOptions options);

@@ -1,0 +1,22 @@
+// The rules of consensus.md, each as a story in which a replica that broke it would be seen to.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/canary.hpp"
+
+namespace kimberlite::consensus::testing {
+
+struct Rule {
+  std::string_view name;   // R01_…: its number in consensus.md
+  Canary canary;           // breaks it
+  std::string (*story)();  // what was wrong; empty if the rule was kept
+};
+
+// All but the seventeenth, at-most-once, which is not the replica's (vopr/tests/group_test.cpp).
+[[nodiscard]] std::span<const Rule> rules();
+
+}  // namespace kimberlite::consensus::testing

@@ -1,0 +1,181 @@
+#include "support/solo.hpp"
+
+#include <algorithm>
+
+#include "consensus/core/ring.hpp"
+#include "crypto/blake3.hpp"
+
+namespace kimberlite::consensus::testing {
+namespace {
+
+constexpr std::uint64_t ms = 1'000'000;
+constexpr std::size_t body_size = 300;
+
+}  // namespace
+
+Solo::Solo(std::uint8_t index, std::uint8_t voters)
+    : options_{.journal = {.ring_size = 64 * sector_size, .prepare_size_max = 4 * sector_size}},
+      disk_(options_.journal.ring_size) {
+  Genesis one = genesis();
+  cluster_ = one.cluster;
+  one.members.clear();
+  for (std::uint8_t i = 0; i < voters; ++i) {
+    one.members.emplace_back().fill(static_cast<std::byte>(i + 1));
+  }
+  one.voters = voters;
+  one.replica = index;
+  encode_superblock(first_superblock(one), std::span<std::byte, superblock_size>(disk_.superblock));
+  open();
+  end_writes();
+  forget();
+}
+
+void Solo::expect(bool holds, const std::string& what) {
+  if (!holds) wrong_ += what + "\n";
+}
+
+void Solo::open() {
+  auto superblock = read_superblock(std::span<const std::byte, superblock_size>(disk_.superblock));
+  if (!superblock) return expect(false, "superblock: " + to_string(superblock.error()));
+  auto journal = recover_journal(superblock->superblock, options_.journal, disk_.reader());
+  if (!journal) return expect(false, "journal: " + to_string(journal.error()));
+  std::vector<Action> actions;
+  auto replica = Replica::open(
+      now_, options_, {.superblock = *std::move(superblock), .journal = *std::move(journal)}, pool_,
+      actions);
+  if (!replica) return expect(false, "replica: " + to_string(replica.error()));
+  replica_ = *std::move(replica);
+  carry_out(actions);
+}
+
+void Solo::crash() {
+  replica_.reset();
+  writes_.clear();
+  reads_.clear();
+  commits_.clear();
+  forget();
+}
+
+void Solo::step(const Event& event) {
+  std::vector<Action> actions;
+  replica_->step(now_, event, actions);
+  carry_out(actions);
+}
+
+void Solo::carry_out(const std::vector<Action>& actions) {
+  for (const Action& action : actions) {
+    if (const auto* send = std::get_if<Send>(&action)) {
+      auto message = decode_message(send->message->bytes(), cluster_);
+      if (message) {
+        sent_.push_back(*std::move(message));
+      } else {
+        expect(false, "said what is no message: " + to_string(message.error()));
+      }
+    } else if (const auto* commit = std::get_if<Commit>(&action)) {
+      commits_.push_back(commit->op.value());
+    } else if (const auto* read = std::get_if<ReadPrepare>(&action)) {
+      reads_.push_back(*read);
+    } else if (std::holds_alternative<WritePrepare>(action) ||
+               std::holds_alternative<WriteMark>(action) ||
+               std::holds_alternative<WriteSuperblock>(action)) {
+      writes_.push_back(action);
+    }
+  }
+}
+
+void Solo::end_writes() {
+  while (!writes_.empty()) {
+    const Action write = writes_.front();
+    writes_.erase(writes_.begin());
+    if (const auto* prepare = std::get_if<WritePrepare>(&write)) {
+      std::ranges::copy(
+          prepare->frame->bytes(),
+          disk_.journal.begin() + static_cast<std::ptrdiff_t>(file_offset(prepare->ring_offset)));
+      places_[prepare->op.value()] = prepare->ring_offset;
+      step(PrepareWritten{prepare->op, prepare->header_checksum, {}});
+    } else if (const auto* mark = std::get_if<WriteMark>(&write)) {
+      std::ranges::copy(
+          mark->bytes->bytes(),
+          disk_.journal.begin() + static_cast<std::ptrdiff_t>(mark->sector * sector_size));
+      step(MarkWritten{mark->sequence, {}});
+    } else if (const auto* superblock = std::get_if<WriteSuperblock>(&write)) {
+      std::ranges::copy(superblock->bytes->bytes(), disk_.superblock.begin());
+      step(SuperblockWritten{superblock->sequence, {}});
+    }
+  }
+}
+
+void Solo::end_reads() {
+  for (const ReadPrepare& read : std::exchange(reads_, {})) {
+    PrepareRead done{read.op, read.header_checksum, {}, pool_.take(read.size)};
+    done.status = disk_.reader()(file_offset(read.ring_offset), done.frame->bytes());
+    step(done);
+  }
+}
+
+void Solo::end_sync(const Checkpoint& of_peer) {
+  step(SyncDone{of_peer});
+  end_writes();
+}
+
+void Solo::wait(std::uint64_t how_long_ms) {
+  for (std::uint64_t i = 0; i < how_long_ms; ++i) {
+    now_.monotonic_ns += ms;
+    step(Tick{});
+  }
+}
+
+void Solo::propose() {
+  const std::uint64_t ticket = next_ticket_++;
+  step(Propose{.ticket = ticket, .frame = body(pool_, body_size, ticket), .commands = 1});
+}
+
+Solo::Made Solo::next(const PrepareHeader& parent, std::uint64_t view, std::uint64_t fill) const {
+  BlockPool pool;
+  MutableBuffer frame = body(pool, body_size, fill);
+  FrameHead head{.ring_offset = 0, .durable = {}, .prepare = parent};
+  head.prepare.parent = parent.checksum;
+  head.prepare.view = ViewNumber{view};
+  head.prepare.op = OpNumber{parent.op.value() + 1};
+  head.prepare.commit = {};
+  head.prepare.timestamp = std::max(next_timestamp(parent), TimestampUs{1'700'000'000'000'000});
+  head.prepare.size = static_cast<std::uint32_t>(frame->size() - local_header_size);
+  head.prepare.commands = 1;
+  frame->resize(core::padded(frame->size()));
+  seal_frame(head, frame->bytes());
+  return {head.prepare, frame};
+}
+
+Suffix Solo::log_of(const std::vector<Made>& prepares) const {
+  Suffix suffix{.base = {}, .base_checksum = root().checksum, .headers = {}};
+  for (const Made& made : prepares) suffix.headers.push_back(made.header);
+  return suffix;
+}
+
+void Solo::hear(std::uint8_t from, std::uint64_t view, Payload payload, std::uint64_t commit) {
+  const Buffer bytes = encode_message({.from = from,
+                                       .view = ViewNumber{view},
+                                       .commit = OpNumber{commit},
+                                       .payload = std::move(payload)},
+                                      cluster_, pool_);
+  MutableBuffer copy = pool_.take(bytes->size());
+  std::ranges::copy(bytes->bytes(), copy->bytes().begin());
+  step(Received{from, std::move(copy)});
+}
+
+void Solo::hear(std::uint8_t from, std::uint64_t view, const Made& prepare, std::uint64_t commit) {
+  const Buffer bytes = encode_prepare_message({.from = from,
+                                               .view = ViewNumber{view},
+                                               .commit = OpNumber{commit},
+                                               .payload = Prepare{prepare.header}},
+                                              prepare.frame->bytes(), pool_);
+  MutableBuffer copy = pool_.take(bytes->size());
+  std::ranges::copy(bytes->bytes(), copy->bytes().begin());
+  step(Received{from, std::move(copy)});
+}
+
+void Solo::rot(std::uint64_t op) {
+  disk_.journal[file_offset(places_.at(op)) + frame_header_size + 5] ^= std::byte{1};
+}
+
+}  // namespace kimberlite::consensus::testing

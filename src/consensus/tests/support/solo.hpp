@@ -1,0 +1,90 @@
+// One shipped replica of a group, with the test in the place of its disk, its clock and all others:
+// for what a replica must do on hearing exactly this.
+//
+// Writes are in flight until the test ends them; a crash loses them. Reads likewise.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "consensus/message.hpp"
+#include "consensus/replica.hpp"
+#include "support/node.hpp"
+
+namespace kimberlite::consensus::testing {
+
+class Solo {
+ public:
+  // A prepare, as the primary of its view makes it.
+  struct Made {
+    PrepareHeader header;
+    Buffer frame;
+  };
+
+  explicit Solo(std::uint8_t index, std::uint8_t voters = 3);
+
+  // From the disk; the superblock of the new life is being written.
+  void open();
+  void crash();
+  // All in flight, and what they lead to.
+  void end_writes();
+  void end_reads();
+  void end_sync(const Checkpoint& of_peer);
+  // Time passes, a tick a millisecond.
+  void wait(std::uint64_t ms);
+  void propose();
+
+  [[nodiscard]] Made next(const PrepareHeader& parent, std::uint64_t view,
+                          std::uint64_t fill = 1) const;
+  [[nodiscard]] PrepareHeader root() const { return root_prepare(cluster_); }
+  // All of the log up to there.
+  [[nodiscard]] Suffix log_of(const std::vector<Made>& prepares) const;
+
+  void hear(std::uint8_t from, std::uint64_t view, Payload payload, std::uint64_t commit = 0);
+  void hear(std::uint8_t from, std::uint64_t view, const Made& prepare, std::uint64_t commit = 0);
+
+  // What it said since the last `forget`, oldest first.
+  template <class Kind>
+  [[nodiscard]] std::vector<Kind> said() const {
+    std::vector<Kind> all;
+    for (const Message& message : sent_) {
+      if (const auto* one = std::get_if<Kind>(&message.payload)) all.push_back(*one);
+    }
+    return all;
+  }
+  void forget() { sent_.clear(); }
+  // The operations committed in this life, in order.
+  [[nodiscard]] const std::vector<std::uint64_t>& commits() const { return commits_; }
+  // A bit of that operation's body changes on disk.
+  void rot(std::uint64_t op);
+
+  [[nodiscard]] Replica& replica() { return *replica_; }
+  void expect(bool holds, const std::string& what);
+  // What did not hold; empty is good.
+  [[nodiscard]] const std::string& wrong() const { return wrong_; }
+
+ private:
+  void step(const Event& event);
+  void carry_out(const std::vector<Action>& actions);
+
+  Id128 cluster_{};
+  ReplicaOptions options_;
+  Disk disk_;
+  BlockPool pool_;
+  std::unique_ptr<Replica> replica_;
+  Now now_{.monotonic_ns = 1'000'000'000, .realtime = TimestampUs{1'700'000'000'000'000}};
+  std::vector<Action> writes_;
+  std::vector<ReadPrepare> reads_;
+  std::vector<Message> sent_;
+  std::vector<std::uint64_t> commits_;
+  std::map<std::uint64_t, std::uint64_t> places_;  // of each op written: its ring offset
+  std::uint64_t next_ticket_ = 1;
+  std::string wrong_;
+};
+
+}  // namespace kimberlite::consensus::testing

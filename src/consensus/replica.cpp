@@ -221,6 +221,7 @@ void Replica::on(Now now, const SyncDone& event, std::vector<Action>& out) {
   // acknowledged.
   const bool leads_there =
       checkpoint.op <= op_ && checksum_at(checkpoint.op) == checkpoint.header_checksum;
+  const bool is_other = checkpoint.op < op_ && !leads_there;
   const OpNumber last_dropped = leads_there ? checkpoint.op : op_;
   for (std::uint64_t op = commit_.value() + 1; op <= last_dropped.value(); ++op) {
     Slot& dropped = slot(OpNumber{op});
@@ -262,6 +263,7 @@ void Replica::on(Now now, const SyncDone& event, std::vector<Action>& out) {
   const OpNumber newest =
       superblock_.view_headers.empty() ? checkpoint.op : superblock_.view_headers.back().op;
   superblock_.view_durable = std::min(superblock_.view_durable, newest);
+  if (is_other) disown(checkpoint.op);
   sync_installed_ = true;
   end_sync_range();
   write_superblock(out);

@@ -256,6 +256,20 @@ void Replica::truncate(OpNumber last, std::vector<Action>& out) {
   known_ = op_;
 }
 
+// What is committed behind `last` is not what stands there in this log, of an older view: that was
+// never committed, and nobody needs it. A next life is not to miss it either.
+void Replica::disown(OpNumber last) {
+  if (adopted()) return;
+  superblock_.words_from = ViewNumber{log_view().value() + 1};
+  std::erase_if(superblock_.view_headers,
+                [&](const PrepareHeader& header) { return header.op > last; });
+  const OpNumber newest = superblock_.view_headers.empty() ? superblock_.checkpoint.op
+                                                           : superblock_.view_headers.back().op;
+  superblock_.view_durable =
+      std::min(superblock_.view_durable, std::max(newest, superblock_.checkpoint.op));
+  faulty_until_ = std::min(faulty_until_, last);
+}
+
 // ---- committing -------------------------------------------------------------------------------
 
 void Replica::advance_commit(std::vector<Action>& out) {

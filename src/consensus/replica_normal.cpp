@@ -147,7 +147,11 @@ void Replica::take_committed(Now now, const Message& message, const PrepareHeade
   if (prepare.op <= op_ && frame_of(prepare.op)->checksum == prepare.checksum) {
     canonical_ = prepare.op;
   } else {
-    if (prepare.op <= op_) truncate(canonical_, out);
+    if (prepare.op <= op_) {
+      truncate(canonical_, out);
+      disown(canonical_);
+      write_superblock(out);
+    }
     const PrepareHeader& known = headers_[prepare.op.value() % headers_kept];
     // The old view's headers that are not of this log are of no use to anyone now.
     if (prepare.op <= known_ && known.checksum != prepare.checksum) known_ = op_;

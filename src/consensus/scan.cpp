@@ -16,8 +16,9 @@ using HeadBytes = std::span<const std::byte, frame_header_size>;
 core::Adopted adopted_of(const Superblock& superblock) {
   OpNumber op = superblock.checkpoint.op;
   if (!superblock.view_headers.empty()) op = std::max(op, superblock.view_headers.back().op);
-  return {
-      .view = superblock.view.value(), .log_view = superblock.log_view.value(), .op = op.value()};
+  return {.view = superblock.view.value(),
+          .log_view = std::max(superblock.log_view, superblock.words_from).value(),
+          .op = op.value()};
 }
 
 Error rolled_back(ViewNumber found, ViewNumber known) {

@@ -17,9 +17,12 @@ constexpr std::size_t checkpoint_at = 152;
 constexpr std::size_t members_at = 360;
 constexpr std::size_t incarnations_at = members_at + members_max * sizeof(Id128);
 constexpr std::size_t view_headers_at = incarnations_at + members_max * sizeof(std::uint64_t);
-constexpr std::size_t fields_end = view_headers_at + view_headers_max * prepare_header_size;
-static_assert(incarnations_at == 568 && view_headers_at == 672 && fields_end == 3744);
-static_assert(fields_end + sizeof(std::uint64_t) <= sector_size);
+constexpr std::size_t headers_max_end = view_headers_at + view_headers_max * prepare_header_size;
+constexpr std::size_t view_durable_at = headers_max_end;
+constexpr std::size_t words_from_at = view_durable_at + sizeof(std::uint64_t);
+constexpr std::size_t fields_end = words_from_at + sizeof(std::uint64_t);
+static_assert(incarnations_at == 568 && view_headers_at == 672 && view_durable_at == 3744);
+static_assert(fields_end <= sector_size);
 
 using Sector = std::span<const std::byte, sector_size>;
 using HeaderBytes = std::span<const std::byte, prepare_header_size>;
@@ -95,7 +98,8 @@ void encode_common(const Superblock& superblock, std::byte* at) {
                    std::span<std::byte, prepare_header_size>(
                        at + view_headers_at + i * prepare_header_size, prepare_header_size));
   }
-  store_le(at + fields_end, superblock.view_durable.value());
+  store_le(at + view_durable_at, superblock.view_durable.value());
+  store_le(at + words_from_at, superblock.words_from.value());
 }
 
 void encode_copy(const Superblock& superblock, std::uint32_t copy,
@@ -116,7 +120,8 @@ bool is_consistent(const Superblock& superblock) {
          superblock.voters <= superblock.members.size() &&
          superblock.replica < superblock.members.size() && superblock.log_view <= superblock.view &&
          superblock.sync_from <= superblock.sync_to && checkpoint.ring_offset % sector_size == 0 &&
-         checkpoint.next_timestamp.value() < timestamp_max && superblock.view_durable <= newest;
+         checkpoint.next_timestamp.value() < timestamp_max && superblock.view_durable <= newest &&
+         superblock.words_from <= superblock.view;
 }
 
 Status decode_view_headers(Superblock& superblock, std::size_t count, Sector from) {
@@ -220,14 +225,15 @@ Result<Superblock> decode_superblock_copy(Sector from, std::uint32_t copy) {
     superblock.incarnations_seen[i] = word(at + incarnations_at + i * sizeof(std::uint64_t));
   }
   KIMBERLITE_CHECK(decode_view_headers(superblock, headers, from));
-  superblock.view_durable = OpNumber{word(at + fields_end)};
+  superblock.view_durable = OpNumber{word(at + view_durable_at)};
+  superblock.words_from = ViewNumber{word(at + words_from_at)};
   const std::size_t members_end = members_at + members * sizeof(Id128);
   const std::size_t headers_end = view_headers_at + headers * prepare_header_size;
   const bool canonical = version == format_version && load_le<std::uint32_t>(at + 32) == copy &&
                          load_le<std::uint16_t>(at + 46) == 0 && word(at + 176) == 0 &&
                          all_zero(from.subspan(members_end, incarnations_at - members_end)) &&
-                         all_zero(from.subspan(headers_end, fields_end - headers_end)) &&
-                         all_zero(from.subspan(fields_end + sizeof(std::uint64_t)));
+                         all_zero(from.subspan(headers_end, headers_max_end - headers_end)) &&
+                         all_zero(from.subspan(fields_end));
   if (!canonical || !is_consistent(superblock)) {
     return wrong("the fields of a superblock copy contradict each other");
   }

@@ -355,6 +355,7 @@ class Replica {
   [[nodiscard]] bool append_received(const PrepareHeader& prepare, const MutableBuffer& message,
                                      std::vector<Action>& out);
   void truncate(OpNumber last, std::vector<Action>& out);
+  void disown(OpNumber last);
   void advance_commit(std::vector<Action>& out);
   void commit_one(const LiveFrame& frame, Slot&& done, std::vector<Action>& out);
   void read(const LiveFrame& frame, bool for_commit, std::uint32_t peers, std::vector<Action>& out);

@@ -25,7 +25,7 @@
 //     360 members, 16 bytes each, 13 of them
 //     568 incarnations seen of each member, u64 each, 13 of them
 //     672 view headers, 192 bytes each, at most 16, the oldest first
-//    3744 view durable u64 · 3752 zero 344
+//    3744 view durable u64 · 3752 words from view u64 · 3760 zero 336
 //
 // The identity of a superblock is BLAKE3-256 of bytes 36..4095 of any of its copies. Thread rule:
 // values and pure functions.
@@ -83,6 +83,9 @@ struct Superblock {
   // first; none if it ended at the checkpoint. The last ones may be of prepares not yet here.
   std::vector<PrepareHeader> view_headers;
   OpNumber view_durable;  // every op up to it was on this disk when this was written
+  // What frames and marks of earlier views say of operations behind the checkpoint does not count:
+  // the log they stood in turned out not to be the group's.
+  ViewNumber words_from;
   OpNumber sync_from;
   OpNumber sync_to;
   Checkpoint checkpoint;

@@ -16,7 +16,7 @@ namespace kimberlite::consensus::core {
 // What the superblock knows.
 struct Adopted {
   uint64_t view = 0;      // no prepare of a higher view ever left this replica
-  uint64_t log_view = 0;  // <= view
+  uint64_t log_view = 0;  // <= view; or a later one from which words count
   uint64_t op = 0;        // head of the log when log_view was adopted; at least the checkpoint's
 };
 

@@ -94,7 +94,7 @@ Status run(const Arguments& arguments) {
   }
   std::size_t ran = 0;
   for (const auto& cases :
-       {write_cases(), read_cases(), log_cases(), proof_cases(), process_cases()}) {
+       {write_cases(), read_cases(), log_cases(), proof_cases(), group_cases(), process_cases()}) {
     for (const NamedCase& named : cases) {
       if (!wanted(named.name, arguments.cases)) continue;
       if (Status done = run_case(named, arguments); !done) {

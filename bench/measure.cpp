@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <fstream>
 
 #include "base/assert.hpp"
 
@@ -15,6 +16,16 @@ std::uint64_t now_ns() {
 }
 
 double seconds_since(std::uint64_t begun) { return static_cast<double>(now_ns() - begun) / 1e9; }
+
+std::uint64_t bytes_read_from_disk() {
+  std::ifstream file{"/proc/self/io"};
+  std::string name;
+  std::uint64_t value = 0;
+  while (file >> name >> value) {
+    if (name == "read_bytes:") return value;
+  }
+  return 0;
+}
 
 double median(std::vector<double> samples) {
   KIMBERLITE_ASSERT(!samples.empty());

@@ -19,6 +19,8 @@ namespace kimberlite::bench {
 [[nodiscard]] std::uint64_t now_ns();
 // Seconds since `begun`, of `now_ns`.
 [[nodiscard]] double seconds_since(std::uint64_t begun);
+// What this process made the disk read so far; what was in memory does not count.
+[[nodiscard]] std::uint64_t bytes_read_from_disk();
 [[nodiscard]] double median(std::vector<double> samples);  // not of none
 
 // Which side of the target is good.
@@ -75,6 +77,7 @@ struct NamedCase {
 [[nodiscard]] std::vector<NamedCase> read_cases();
 [[nodiscard]] std::vector<NamedCase> log_cases();
 [[nodiscard]] std::vector<NamedCase> proof_cases();
+[[nodiscard]] std::vector<NamedCase> group_cases();
 [[nodiscard]] std::vector<NamedCase> process_cases();
 
 // The child process of the open after a crash: fills `directory` and waits to be killed.

@@ -132,9 +132,12 @@ Result<std::vector<Series>> receipts(const Settings& settings) {
   };
   KIMBERLITE_TRY(const std::string small_older, older_of(small));
   KIMBERLITE_TRY(const std::string large_older, older_of(large));
+  std::uint64_t from_disk = 0;
   for (std::uint64_t round = 0; round < 2 * settings.rounds; ++round) {
     KIMBERLITE_TRY(const double of_small, make_receipts(small, std::nullopt));
+    const std::uint64_t read_before = bytes_read_from_disk();
     KIMBERLITE_TRY(const double of_large, make_receipts(large, std::nullopt));
+    from_disk += bytes_read_from_disk() - read_before;
     KIMBERLITE_TRY(const double with_item, make_receipts(large, 0));
     make.add(of_large, 50);
     make_item.add(with_item, 50);
@@ -165,6 +168,10 @@ Result<std::vector<Series>> receipts(const Settings& settings) {
   for (Series* line : {&make, &make_item, &check, &grown, &extends, &heads}) {
     line->note("records", static_cast<double>(large.records));
   }
+  // A record that nobody read for long is not in memory: then the disk is a part of the figure.
+  grown.note(
+      "bytes_from_disk_each",
+      static_cast<double>(from_disk) / static_cast<double>(2 * settings.rounds * receipts_a_round));
   KIMBERLITE_TRY(Series tiles,
                  compare_tiles(std::move(large), settings.scratch + "/receipt-large"));
   return std::vector{make, make_item, check, grown, extends, heads, std::move(tiles)};

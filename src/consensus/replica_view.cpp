@@ -202,10 +202,11 @@ void Replica::decide_log(Now now, std::vector<Action>& out) {
   adopt(now, out);
 }
 
-// True if what is here up to the begin of `suffix` is what its log begins with.
+// True if what is on disk up to the begin of `suffix` is what its log begins with: a crash now must
+// not leave a gap before its headers.
 bool Replica::connects(const Suffix& suffix) const {
   const OpNumber at = std::max({suffix.base, commit_, released_.op});
-  if (at > suffix.head() || at > op_) return false;
+  if (at > suffix.head() || at > durable_) return false;
   const Hash& there = at == suffix.base
                           ? suffix.base_checksum
                           : suffix.headers[at.value() - suffix.base.value() - 1].checksum;

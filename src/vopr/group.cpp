@@ -84,7 +84,19 @@ Status Group::start(std::uint8_t replica) {
   options.free_bytes_reserve = 0;
   options.simulated = true;
   options.checkpoint_commands = plan_.checkpoint_commands;
-  KIMBERLITE_TRY(databases_[replica], Database::open(world_.env(replica), *master_, options));
+  options.quorum_timeout_ns = plan_.quorum_timeout_ns;
+  auto opened = [&] {
+    const Busy busy{busy_, replica};
+    return Database::open(world_.env(replica), *master_, options);
+  }();
+  if (!world_.is_on(replica)) {
+    return Error{Code::unavailable_io, "the power of replica {} failed while it opened", replica};
+  }
+  if (!opened) {
+    world_.power_off(replica);
+    return opened.error();
+  }
+  databases_[replica] = *std::move(opened);
   world_.on_turn(replica, [this, replica] { databases_[replica]->turn(0); });
   return {};
 }
@@ -103,7 +115,7 @@ std::optional<std::uint8_t> Group::primary() {
   std::optional<std::uint8_t> found;
   std::uint64_t newest = 0;
   for (std::uint8_t i = 0; i < size(); ++i) {
-    if (!is_up(i)) continue;
+    if (!is_up(i) || world_.is_paused(i)) continue;
     const Busy busy{busy_, i};
     const auto status = databases_[i]->status();
     if (!status || status->state != "normal" || status->primary != i) continue;
@@ -216,6 +228,7 @@ std::string Group::differences(std::string_view tenant) {
   std::optional<StatusReport> first;
   std::string first_dump;
   for (std::uint8_t i = 0; i < size(); ++i) {
+    if (!is_up(i)) continue;
     const auto status = databases_[i]->status();
     if (!status) return to_string(status.error());
     Position head;
@@ -247,8 +260,8 @@ std::string Group::differences(std::string_view tenant) {
 std::string Group::picture() {
   std::string all;
   for (std::uint8_t i = 0; i < size(); ++i) {
-    if (!is_up(i)) {
-      all += fmt::format("\n  {} is down", i);
+    if (!is_up(i) || world_.is_paused(i)) {
+      all += fmt::format("\n  {} is {}", i, world_.is_paused(i) ? "paused" : "down");
       continue;
     }
     const auto status = databases_[i]->status();

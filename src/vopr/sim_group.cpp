@@ -46,6 +46,41 @@ class SimGroup::Network final : public env::Network {
   Receiver receiver_;
 };
 
+// The clock all share, set and drifting.
+class SimGroup::Clock final : public env::Clock {
+ public:
+  explicit Clock(SimClock& shared) : shared_(shared) {}
+  std::uint64_t monotonic_ns() override {
+    return shared_.monotonic_ns() + static_cast<std::uint64_t>(ahead_ns());
+  }
+  TimestampUs realtime() override {
+    const auto us =
+        static_cast<std::int64_t>(shared_.realtime().value()) + step_us_ + ahead_ns() / 1000;
+    return TimestampUs{static_cast<std::uint64_t>(std::max<std::int64_t>(0, us))};
+  }
+
+  void step(std::int64_t us) { step_us_ += us; }
+  void drift(std::int64_t ppm) {
+    KIMBERLITE_ASSERT(ppm > -1'000'000 && ppm < 1'000'000);
+    before_ns_ = ahead_ns();
+    since_ns_ = shared_.now_ns();
+    ppm_ = ppm;
+  }
+
+ private:
+  // Negative if behind. It falls more slowly than the shared clock runs, so their sum never does.
+  [[nodiscard]] std::int64_t ahead_ns() const {
+    const auto passed = static_cast<std::int64_t>(shared_.now_ns() - since_ns_);
+    return before_ns_ + passed * ppm_ / 1'000'000;
+  }
+
+  SimClock& shared_;
+  std::int64_t step_us_ = 0;
+  std::int64_t ppm_ = 0;
+  std::uint64_t since_ns_ = 0;
+  std::int64_t before_ns_ = 0;
+};
+
 SimGroup::Machine::Machine(std::uint64_t seed) : random(seed) {}
 SimGroup::Machine::~Machine() = default;
 
@@ -53,6 +88,7 @@ SimGroup::SimGroup(std::uint64_t seed, std::uint8_t machines)
     : seed_(seed), choices_(seed, 2), frames_choices_(seed, 3) {
   for (std::uint8_t i = 0; i < machines; ++i) {
     machines_.push_back(std::make_unique<Machine>(seed * 1000 + i));
+    machines_[i]->clock = std::make_unique<Clock>(clock_);
     boot(i, {});
   }
 }
@@ -74,7 +110,7 @@ void SimGroup::boot(std::uint8_t index, Faults faults) {
 
 env::Env SimGroup::env(std::uint8_t index) {
   Machine& machine = *machines_[index];
-  return {*machine.storage, *machine.network, clock_, machine.random, *machine.executor};
+  return {*machine.storage, *machine.network, *machine.clock, machine.random, *machine.executor};
 }
 
 void SimGroup::on_turn(std::uint8_t machine, std::function<void()> turn) {
@@ -87,6 +123,12 @@ void SimGroup::note(std::uint64_t what) {
 
 void SimGroup::send(std::uint8_t from, std::uint8_t to, Bytes frame) {
   KIMBERLITE_ASSERT(to < machines_.size());
+  // The power went at a call of the turn that is still running.
+  if (machines_[from]->storage->frozen()) {
+    ++lost_;
+    return;
+  }
+  if (filter_ && filter_(from, to, frame)) return;
   if (cuts_.contains({from, to}) || frames_choices_.one_in_million(network_.lost)) {
     ++lost_;
     return;
@@ -98,6 +140,39 @@ void SimGroup::send(std::uint8_t from, std::uint8_t to, Bytes frame) {
     frames_.emplace(std::pair{arrival, frames_sent_++},
                     Frame{.from = from, .to = to, .bytes = {frame.begin(), frame.end()}});
   }
+}
+
+void SimGroup::inject(std::uint8_t from, std::uint8_t to, Bytes frame, std::uint64_t later_ns) {
+  frames_.emplace(std::pair{clock_.now_ns() + network_.delay_min_ns + later_ns, frames_sent_++},
+                  Frame{.from = from, .to = to, .bytes = {frame.begin(), frame.end()}});
+}
+
+void SimGroup::deliver(Frame frame) {
+  Machine& to = *machines_[frame.to];
+  if (!to.on || to.turn == nullptr || cuts_.contains({frame.from, frame.to})) {
+    ++lost_;
+  } else if (to.paused) {
+    to.waiting.push_back(std::move(frame));
+  } else {
+    note(1000 + frame.to);
+    to.network->deliver(frame.from, frame.bytes);
+  }
+}
+
+void SimGroup::resume(std::uint8_t index) {
+  machines_[index]->paused = false;
+  for (Frame& frame : std::exchange(machines_[index]->waiting, {})) deliver(std::move(frame));
+}
+
+DiskImage& SimGroup::disk(std::uint8_t index) {
+  KIMBERLITE_ASSERT(!machines_[index]->on);
+  return machines_[index]->image;
+}
+
+void SimGroup::step_clock(std::uint8_t index, std::int64_t us) { machines_[index]->clock->step(us); }
+
+void SimGroup::drift_clock(std::uint8_t index, std::int64_t ppm) {
+  machines_[index]->clock->drift(ppm);
 }
 
 bool SimGroup::step(std::uint64_t wait_ns) { return step_beside(wait_ns, nullptr); }
@@ -120,7 +195,7 @@ bool SimGroup::step_beside(std::uint64_t wait_ns, const Machine* waiting) {
   std::vector<std::uint8_t> ready;
   for (std::uint8_t i = 0; i < size(); ++i) {
     Machine& machine = *machines_[i];
-    if (!machine.on || machine.turn == nullptr || &machine == waiting) continue;
+    if (!machine.on || machine.turn == nullptr || machine.paused || &machine == waiting) continue;
     const bool tasks = by(machine.tasks->next_ns());
     const bool disk = by(machine.storage->next_done_ns());
     if (tasks || disk) ready.push_back(i);
@@ -128,15 +203,9 @@ bool SimGroup::step_beside(std::uint64_t wait_ns, const Machine* waiting) {
   const bool frame = !frames_.empty() && by(frames_.begin()->first.first);
   if (waiting != nullptr) by(waiting->tasks->next_ns());
   if (frame && (ready.empty() || choices_.below(ready.size() + 1) == 0)) {
-    const Frame arrived = std::move(frames_.begin()->second);
+    Frame arrived = std::move(frames_.begin()->second);
     frames_.erase(frames_.begin());
-    Machine& to = *machines_[arrived.to];
-    if (to.on && to.turn != nullptr && !cuts_.contains({arrived.from, arrived.to})) {
-      note(1000 + arrived.to);
-      to.network->deliver(arrived.from, arrived.bytes);
-    } else {
-      ++lost_;
-    }
+    deliver(std::move(arrived));
     return true;
   }
   if (!ready.empty()) {
@@ -162,6 +231,8 @@ void SimGroup::power_off(std::uint8_t index) {
   machine.network->disconnect();
   machine.turn = nullptr;
   machine.on = false;
+  machine.paused = false;
+  machine.waiting.clear();
 }
 
 void SimGroup::power_on(std::uint8_t index, Faults faults) {

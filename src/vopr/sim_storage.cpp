@@ -51,6 +51,8 @@ struct SimStorage::Node {
     Buffer bytes;  // of a write
     MutBytes to;   // of a read
     std::optional<Failure> failure;
+    bool lost = false;
+    bool astray = false;
   };
 
   FileBytes live;
@@ -63,10 +65,17 @@ struct SimStorage::Node {
 
 // ---- what survives ------------------------------------------------------------------------------
 
-SimStorage::Verdict SimStorage::begin(CallKind kind) {
+SimStorage::Verdict SimStorage::begin(CallKind kind, std::string_view path) {
   kinds_.push_back(kind);
   Verdict verdict;
   const std::uint64_t number = kinds_.size();
+  if (strikes_ && !frozen_) {
+    const Strike strike = strikes_(kind, path);
+    if (strike.crash) faults_.crash_at = number;
+    verdict.failure = strike.failure;
+    verdict.lost = strike.lost;
+    verdict.astray = strike.astray;
+  }
   verdict.crash = (number == faults_.crash_at && !frozen_) || photographed_.contains(number);
   if (verdict.crash) fate_ = fate_at(number);
   const bool reads = kind == CallKind::read || kind == CallKind::device_read;
@@ -229,7 +238,7 @@ std::uint64_t SimStorage::used_bytes() const {
 
 Status SimStorage::write_file(Node& node, const std::string& path, std::uint64_t offset,
                               Bytes from) {
-  const Verdict verdict = begin(CallKind::write);
+  const Verdict verdict = begin(CallKind::write, path);
   clock_.advance(file_io_ns);
   KIMBERLITE_ASSERT(!node.device);
   std::optional<Failure> failure = verdict.failure;
@@ -242,7 +251,7 @@ Status SimStorage::write_file(Node& node, const std::string& path, std::uint64_t
   const std::size_t written =
       failure ? static_cast<std::size_t>(choices_.below(from.size() + 1)) : from.size();
   const Bytes part = from.first(written);
-  if (!part.empty()) {
+  if (!part.empty() && !verdict.lost) {
     node.unsynced.push_back(
         {.offset = offset, .bytes = Buffer{part.begin(), part.end()}, .truncated_to = {}});
     node.live.write(offset, part);
@@ -260,7 +269,7 @@ class SimFileHandle final : public env::File {
       : storage_(storage), node_(std::move(node)), path_(std::move(path)), writable_(writable) {}
 
   Result<std::size_t> read_at(std::uint64_t offset, MutBytes to) override {
-    const auto verdict = storage_.begin(CallKind::read);
+    const auto verdict = storage_.begin(CallKind::read, path_);
     storage_.clock_.advance(file_io_ns);
     if (verdict.crash) storage_.freeze();
     if (verdict.failure) return failed(*verdict.failure, "read", path_, offset);
@@ -274,17 +283,17 @@ class SimFileHandle final : public env::File {
   }
 
   Status sync() override {
-    const auto verdict = storage_.begin(CallKind::sync);
+    const auto verdict = storage_.begin(CallKind::sync, path_);
     storage_.clock_.advance(sync_ns);
     if (verdict.crash) storage_.freeze();
     if (verdict.failure) return failed(*verdict.failure, "sync", path_, 0);
-    storage_.make_durable(*node_);
+    if (!verdict.lost) storage_.make_durable(*node_);
     return {};
   }
 
   Status truncate(std::uint64_t size) override {
     KIMBERLITE_ASSERT(writable_ && !node_->device);
-    const auto verdict = storage_.begin(CallKind::truncate);
+    const auto verdict = storage_.begin(CallKind::truncate, path_);
     if (!verdict.failure) {
       node_->unsynced.push_back({.offset = 0, .bytes = {}, .truncated_to = size});
       node_->live.resize(size);
@@ -321,25 +330,29 @@ class SimDeviceHandle final : public env::SectorDevice {
 
   void write(std::uint64_t tag, std::uint64_t offset, Bytes sectors) override {
     check(offset, sectors);
-    const auto verdict = storage_.begin(CallKind::device_write);
+    const auto verdict = storage_.begin(CallKind::device_write, path_);
     node_->in_flight.push_back({.tag = tag,
                                 .done_ns = done_ns(),
                                 .offset = offset,
                                 .bytes = Buffer{sectors.begin(), sectors.end()},
                                 .to = {},
-                                .failure = verdict.failure});
+                                .failure = verdict.failure,
+                                .lost = verdict.lost,
+                                .astray = verdict.astray});
     if (verdict.crash) storage_.freeze();
   }
 
   void read(std::uint64_t tag, std::uint64_t offset, MutBytes sectors) override {
     check(offset, sectors);
-    const auto verdict = storage_.begin(CallKind::device_read);
+    const auto verdict = storage_.begin(CallKind::device_read, path_);
     node_->in_flight.push_back({.tag = tag,
                                 .done_ns = done_ns(),
                                 .offset = offset,
                                 .bytes = {},
                                 .to = sectors,
-                                .failure = verdict.failure});
+                                .failure = verdict.failure,
+                                .lost = verdict.lost,
+                                .astray = verdict.astray});
     if (verdict.crash) storage_.freeze();
   }
 
@@ -376,7 +389,8 @@ class SimDeviceHandle final : public env::SectorDevice {
   }
 
   std::uint64_t done_ns() {
-    return storage_.clock_.now_ns() + device_ns_min + storage_.choices_.below(device_ns_spread);
+    return storage_.clock_.now_ns() + storage_.faults_.device_slow_ns + device_ns_min +
+           storage_.choices_.below(device_ns_spread);
   }
 
   // Another place of the device, where `size` bytes fit.
@@ -391,7 +405,8 @@ class SimDeviceHandle final : public env::SectorDevice {
 
   Status complete_read(const InFlight& operation) {
     std::uint64_t from = operation.offset;
-    if (storage_.failures_.one_in_million(storage_.faults_.misdirected_reads)) {
+    if (operation.astray ||
+        storage_.failures_.one_in_million(storage_.faults_.misdirected_reads)) {
       from = elsewhere(operation.to.size());
     }
     if (operation.failure) return failed(*operation.failure, "read", path_, operation.offset);
@@ -408,13 +423,15 @@ class SimDeviceHandle final : public env::SectorDevice {
           node_->live.write(operation.offset + at, Bytes{operation.bytes}.subspan(at, sector_size));
         }
       }
-    } else if (!storage_.failures_.one_in_million(storage_.faults_.lost_writes)) {
-      const bool astray = storage_.failures_.one_in_million(storage_.faults_.misdirected_writes);
+    } else if (!storage_.failures_.one_in_million(storage_.faults_.lost_writes) &&
+               !operation.lost) {
+      const bool astray = storage_.failures_.one_in_million(storage_.faults_.misdirected_writes) ||
+                          operation.astray;
       const std::uint64_t to = astray ? elsewhere(size) : operation.offset;
       node_->live.write(to, operation.bytes);
       storage_.after_write(*node_, to, size);
     }
-    if (storage_.begin(CallKind::device_done).crash) storage_.freeze();
+    if (storage_.begin(CallKind::device_done, path_).crash) storage_.freeze();
     if (operation.failure) return failed(*operation.failure, "write", path_, operation.offset);
     return {};
   }
@@ -466,7 +483,7 @@ void SimStorage::change_names(const Verdict& verdict, Change change) {
 
 Result<std::unique_ptr<env::Lock>> SimStorage::lock(std::string_view path,
                                                     std::string_view holder) {
-  const Verdict verdict = begin(CallKind::lock);
+  const Verdict verdict = begin(CallKind::lock, path);
   const auto held = locks_.find(path);
   if (held != locks_.end()) {
     if (verdict.crash) freeze();
@@ -491,7 +508,7 @@ Result<std::unique_ptr<env::File>> SimStorage::open(std::string_view path, env::
   auto found = nodes_.find(path);
   if (found == nodes_.end()) {
     if (mode != env::Open::create && mode != env::Open::create_new) return no_file(path);
-    const Verdict verdict = begin(CallKind::create);
+    const Verdict verdict = begin(CallKind::create, path);
     clock_.advance(sync_ns);
     if (verdict.failure) {
       if (verdict.crash) freeze();
@@ -513,7 +530,7 @@ Result<std::unique_ptr<env::SectorDevice>> SimStorage::open_device(std::string_v
   auto found = nodes_.find(path);
   if (found == nodes_.end()) {
     if (size == 0) return no_file(path);
-    const Verdict verdict = begin(CallKind::create);
+    const Verdict verdict = begin(CallKind::create, path);
     clock_.advance(sync_ns);
     std::optional<Failure> failure = verdict.failure;
     if (!failure && used_bytes() + size > faults_.capacity) failure = Failure::disk_full;
@@ -549,7 +566,7 @@ Result<std::unique_ptr<env::SectorDevice>> SimStorage::open_device(std::string_v
 }
 
 Status SimStorage::rename(std::string_view from, std::string_view to) {
-  const Verdict verdict = begin(CallKind::rename);
+  const Verdict verdict = begin(CallKind::rename, from);
   clock_.advance(sync_ns);
   const auto found = nodes_.find(from);
   if (found == nodes_.end()) {
@@ -569,7 +586,7 @@ Status SimStorage::rename(std::string_view from, std::string_view to) {
 }
 
 Status SimStorage::remove(std::string_view path) {
-  const Verdict verdict = begin(CallKind::remove);
+  const Verdict verdict = begin(CallKind::remove, path);
   clock_.advance(sync_ns);
   const auto found = nodes_.find(path);
   if (found == nodes_.end()) {
@@ -601,7 +618,7 @@ Result<std::vector<std::string>> SimStorage::list(std::string_view directory) {
 }
 
 Status SimStorage::sync_all() {
-  const Verdict verdict = begin(CallKind::sync_all);
+  const Verdict verdict = begin(CallKind::sync_all, "");
   clock_.advance(sync_ns);
   if (verdict.crash) freeze();
   if (verdict.failure) return failed(*verdict.failure, "sync", "", 0);

@@ -25,6 +25,7 @@ struct GroupPlan {
   std::uint8_t voters = 3;
   std::uint64_t ring_size = std::uint64_t{64} << 20;
   std::uint64_t checkpoint_commands = 1'000'000;
+  std::uint64_t quorum_timeout_ns = 10'000'000'000;
 };
 
 class Group {
@@ -38,12 +39,14 @@ class Group {
 
   [[nodiscard]] SimGroup& world() { return world_; }
   [[nodiscard]] engine::Database& database(std::uint8_t replica) { return *databases_[replica]; }
+  [[nodiscard]] keystore::MasterKey& master() { return *master_; }
   [[nodiscard]] bool is_up(std::uint8_t replica) const { return world_.is_on(replica); }
   [[nodiscard]] std::uint8_t size() const { return world_.size(); }
 
   // Its power goes. If a call is under way there, the caller hears nothing any more, and the
   // replica can be started again when the call has returned.
   void kill(std::uint8_t replica);
+  // Left off if its database refuses to open.
   [[nodiscard]] Status start(std::uint8_t replica);
   // The one a call is under way at.
   [[nodiscard]] std::optional<std::uint8_t> busy() const { return busy_; }
@@ -64,7 +67,7 @@ class Group {
 
   // Everyone is up and has applied the same; false after `ns`.
   [[nodiscard]] bool converge(std::uint64_t ns);
-  // What differs between the replicas: state digests, log heads, projection dumps. Empty is good.
+  // What differs between the replicas that are up: state digests, log heads, projection dumps. Empty is good.
   [[nodiscard]] std::string differences(std::string_view tenant);
   [[nodiscard]] std::string picture();
 

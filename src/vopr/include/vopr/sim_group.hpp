@@ -1,5 +1,5 @@
-// Several simulated machines under one seed: each has a disk, a scheduler and randomness of its
-// own; they share time and a network that loses, delays, doubles and reorders frames and can be cut
+// Several simulated machines under one seed: each has a disk, a scheduler, randomness and a clock of
+// its own (which shows the time all share, unless it is set or drifts); they share a network that loses, delays, doubles and reorders frames and can be cut
 // one way.
 //
 // One thread: `step` lets one thing happen on one machine. A call into a machine that waits (for a
@@ -63,6 +63,25 @@ class SimGroup {
   void power_on(std::uint8_t machine, Faults faults = {});
   [[nodiscard]] bool is_on(std::uint8_t machine) const { return machines_[machine]->on; }
 
+  // A machine that is paused does nothing; what is sent to it waits. Not one that a call is under
+  // way at.
+  void pause(std::uint8_t machine) { machines_[machine]->paused = true; }
+  void resume(std::uint8_t machine);
+  [[nodiscard]] bool is_paused(std::uint8_t machine) const { return machines_[machine]->paused; }
+  // What is on the disk of a machine that is off, to be damaged or replaced.
+  [[nodiscard]] DiskImage& disk(std::uint8_t machine);
+  // Only the realtime clock of one machine jumps, as when it is set.
+  void step_clock(std::uint8_t machine, std::int64_t us);
+  // Both clocks of one machine run fast (or slow) from now on, by so many parts in a million.
+  void drift_clock(std::uint8_t machine, std::int64_t ppm);
+
+  // Asked for each frame before anything else happens to it; true: the filter has taken it, to drop
+  // it or to `inject` it, changed or not, later or as from another.
+  using Filter = std::function<bool(std::uint8_t from, std::uint8_t to, Bytes frame)>;
+  void filter(Filter filter) { filter_ = std::move(filter); }
+  // Past the filter, and not doubled or lost.
+  void inject(std::uint8_t from, std::uint8_t to, Bytes frame, std::uint64_t later_ns = 0);
+
   void set_network(const NetworkFaults& faults) { network_ = faults; }
   void cut(std::uint8_t from, std::uint8_t to) { cuts_.emplace(from, to); }
   void join(std::uint8_t from, std::uint8_t to) { cuts_.erase({from, to}); }
@@ -79,8 +98,15 @@ class SimGroup {
  private:
   class Executor;
   class Network;
+  class Clock;
+  struct Frame {
+    std::uint8_t from = 0;
+    std::uint8_t to = 0;
+    Buffer bytes;
+  };
   struct Machine {
     DiskImage image;
+    std::unique_ptr<Clock> clock;
     SimRandom random;
     std::unique_ptr<SimStorage> storage;
     std::unique_ptr<SimExecutor> tasks;
@@ -88,6 +114,8 @@ class SimGroup {
     std::unique_ptr<Network> network;
     std::function<void()> turn;
     bool on = true;
+    bool paused = false;
+    std::vector<Frame> waiting;  // that came while it was paused
     std::uint64_t lives = 0;
 
     explicit Machine(std::uint64_t seed);
@@ -95,15 +123,11 @@ class SimGroup {
     Machine(const Machine&) = delete;
     Machine& operator=(const Machine&) = delete;
   };
-  struct Frame {
-    std::uint8_t from = 0;
-    std::uint8_t to = 0;
-    Buffer bytes;
-  };
 
   void boot(std::uint8_t machine, Faults faults);
   void send(std::uint8_t from, std::uint8_t to, Bytes frame);
   bool step_beside(std::uint64_t wait_ns, const Machine* waiting);
+  void deliver(Frame frame);
   void note(std::uint64_t what);
 
   std::uint64_t seed_;
@@ -116,6 +140,7 @@ class SimGroup {
   std::uint64_t frames_sent_ = 0;
   std::set<std::pair<std::uint8_t, std::uint8_t>> cuts_;
   NetworkFaults network_;
+  Filter filter_;
   std::function<void()> between_;
   bool inside_ = false;
   std::uint64_t lost_ = 0;

@@ -77,6 +77,15 @@ struct Faults {
   std::uint32_t lost_writes = 0;         // a device acknowledges a write it did not make
   std::uint32_t misdirected_writes = 0;  // a device writes to another place of the same file
   std::uint32_t misdirected_reads = 0;   // a device reads from another place
+  std::uint64_t device_slow_ns = 0;      // a device takes so much longer for each operation
+};
+
+// What becomes of one call, for whoever chooses call by call (`SimStorage::on_call`).
+struct Strike {
+  bool crash = false;   // the power goes, as at `Faults::crash_at`
+  bool lost = false;    // a write is acknowledged and not made; a file's sync does nothing
+  bool astray = false;  // a device reads or writes at another place of the same file
+  std::optional<Failure> failure;
 };
 
 class SimStorage final : public env::Storage {
@@ -112,6 +121,10 @@ class SimStorage final : public env::Storage {
   using Take = std::function<void(std::uint64_t call, DiskImage image)>;
   void photograph(std::set<std::uint64_t> calls, Take take);
 
+  // Asked at every call, with its kind and the path it is made on. `strikes` must not call back.
+  using Strikes = std::function<Strike(CallKind kind, std::string_view path)>;
+  void on_call(Strikes strikes) { strikes_ = std::move(strikes); }
+
   // When the first device operation in flight completes.
   [[nodiscard]] std::optional<std::uint64_t> next_done_ns() const;
 
@@ -130,8 +143,10 @@ class SimStorage final : public env::Storage {
   struct Verdict {
     bool crash = false;  // the power goes during this call, or a photograph is taken as if it did
     std::optional<Failure> failure;
+    bool lost = false;
+    bool astray = false;
   };
-  Verdict begin(CallKind kind);
+  Verdict begin(CallKind kind, std::string_view path);
   // Runs `change`, a change of names, with the power going before or after it if `crash` says so.
   template <class Change>
   void change_names(const Verdict& verdict, Change change);
@@ -158,6 +173,7 @@ class SimStorage final : public env::Storage {
   std::optional<DiskImage> frozen_;
   std::set<std::uint64_t> photographed_;  // calls still to come
   Take take_;
+  Strikes strikes_;
 };
 
 }  // namespace kimberlite::vopr

@@ -395,6 +395,7 @@ void Core::end_wait() {
 
 // From whatever thread the network has.
 void Core::received(std::uint8_t from, Bytes frame) {
+  if (frame.size() > consensus::message_size_max) return;  // of no kind of ours
   if (inbound_bytes_.fetch_add(frame.size()) > inbound_bytes_max) {
     inbound_bytes_.fetch_sub(frame.size());
     return;

@@ -256,7 +256,7 @@ void Core::status(StatusReport& into) const {
   into.replica = replica_->index();
   into.primary = replica_->primary();
   into.voters = replica_->voters();
-  into.state = consensus::name(replica_->status());
+  into.state = consensus::name(failed_ ? consensus::ReplicaStatus::failed : replica_->status());
   into.state_digest = kernel::digest(*state_);
   into.view = replica_->view().value();
   into.incarnation = replica_->incarnation();

@@ -645,6 +645,7 @@ Result<Reply> LocalSession::run(const Statement& statement, const Why& why,
 
 Result<std::vector<StoredEvent>> LocalSession::read(std::string_view stream, Sequence from,
                                                     std::size_t limit) {
+  KIMBERLITE_CHECK(core_.confirm_read());
   KIMBERLITE_TRY(auto reader, tenant_.take_reader());
   const auto places =
       [&]() -> Result<std::pair<StreamId, std::vector<projection::Reader::StreamPlace>>> {
@@ -682,6 +683,7 @@ Result<std::vector<StoredEvent>> LocalSession::read(std::string_view stream, Seq
 }
 
 Result<std::vector<RecordInfo>> LocalSession::records(Position from, std::size_t limit) {
+  KIMBERLITE_CHECK(core_.confirm_read());
   KIMBERLITE_TRY(const Position head, this->head());
   KIMBERLITE_TRY(const auto catalog, this->catalog());
   std::vector<RecordInfo> records;
@@ -698,6 +700,7 @@ Result<std::optional<Outcome>> LocalSession::outcome_under(std::string_view idem
   Why why;
   why.idempotency_key = idempotency_key;
   KIMBERLITE_CHECK(fill(asked, why, {}));
+  KIMBERLITE_CHECK(core_.confirm_read());
   return tenant_.outcome_under(asked.request_id);
 }
 

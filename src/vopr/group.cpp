@@ -89,12 +89,10 @@ Status Group::start(std::uint8_t replica) {
     const Busy busy{busy_, replica};
     return Database::open(world_.env(replica), *master_, options);
   }();
-  if (!world_.is_on(replica)) {
-    return Error{Code::unavailable_io, "the power of replica {} failed while it opened", replica};
-  }
-  if (!opened) {
+  if (!opened || !world_.is_on(replica) || world_.storage(replica).frozen()) {
     world_.power_off(replica);
-    return opened.error();
+    if (!opened) return opened.error();
+    return Error{Code::unavailable_io, "the power of replica {} failed while it opened", replica};
   }
   databases_[replica] = *std::move(opened);
   world_.on_turn(replica, [this, replica] { databases_[replica]->turn(0); });
@@ -111,13 +109,28 @@ void Group::bury(std::uint8_t replica) {
   databases_[replica].reset();
 }
 
+template <class Call>
+std::invoke_result_t<Call> Group::at(std::uint8_t replica, Call call) {
+  auto answer = [&] {
+    const Busy busy{busy_, replica};
+    return call();
+  }();
+  if (is_up(replica) && !world_.storage(replica).frozen()) return answer;
+  world_.power_off(replica);
+  bury(replica);
+  return Error{Code::unavailable_outcome_unknown, "the replica died"};
+}
+
+Result<StatusReport> Group::status(std::uint8_t replica) {
+  return at(replica, [&] { return databases_[replica]->status(); });
+}
+
 std::optional<std::uint8_t> Group::primary() {
   std::optional<std::uint8_t> found;
   std::uint64_t newest = 0;
   for (std::uint8_t i = 0; i < size(); ++i) {
     if (!is_up(i) || world_.is_paused(i)) continue;
-    const Busy busy{busy_, i};
-    const auto status = databases_[i]->status();
+    const auto status = this->status(i);
     if (!status || status->state != "normal" || status->primary != i) continue;
     if (!found || status->view > newest) {
       found = i;
@@ -146,15 +159,11 @@ Result<Session*> Group::session(std::uint8_t replica, std::string_view tenant) {
 
 Result<Outcome> Group::execute_at(std::uint8_t replica, std::string_view tenant,
                                   std::string_view sql, const Why& why) {
-  Result<Outcome> outcome = [&]() -> Result<Outcome> {
-    const Busy busy{busy_, replica};
+  return at(replica, [&]() -> Result<Outcome> {
     KIMBERLITE_TRY(Session * session, session(replica, tenant));
     const Statement statement{.sql = sql, .parameters = {}};
     return session->execute({&statement, 1}, why);
-  }();
-  if (is_up(replica)) return outcome;
-  bury(replica);
-  return Error{Code::unavailable_outcome_unknown, "the replica died"};
+  });
 }
 
 Result<Outcome> Group::execute(std::string_view tenant, std::string_view sql,
@@ -176,12 +185,32 @@ Result<Outcome> Group::execute(std::string_view tenant, std::string_view sql,
 }
 
 Result<Value> Group::ask_at(std::uint8_t replica, std::string_view tenant, std::string_view sql) {
-  const Busy busy{busy_, replica};
-  KIMBERLITE_TRY(Session * session, session(replica, tenant));
-  KIMBERLITE_TRY(auto cursor, session->query({.sql = sql, .parameters = {}}, {}, {}));
-  KIMBERLITE_TRY(const bool found, cursor->next());
-  if (!found) return Error{Code::not_found_object, "no row"};
-  return own(cursor->row()[0]);
+  return at(replica, [&]() -> Result<Value> {
+    KIMBERLITE_TRY(Session * session, session(replica, tenant));
+    KIMBERLITE_TRY(auto cursor, session->query({.sql = sql, .parameters = {}}, {}, {}));
+    KIMBERLITE_TRY(const bool found, cursor->next());
+    if (!found) return Error{Code::not_found_object, "no row"};
+    return own(cursor->row()[0]);
+  });
+}
+
+Result<Outcome> Group::append_at(std::uint8_t replica, std::string_view tenant,
+                                 std::string_view stream, std::string_view payload,
+                                 const Why& why) {
+  return at(replica, [&]() -> Result<Outcome> {
+    KIMBERLITE_TRY(Session * session, session(replica, tenant));
+    const engine::Event event{.kind = "event", .payload = bytes_of(payload)};
+    return session->append(stream, {}, {&event, 1}, why);
+  });
+}
+
+Result<std::size_t> Group::events_at(std::uint8_t replica, std::string_view tenant,
+                                     std::string_view stream) {
+  return at(replica, [&]() -> Result<std::size_t> {
+    KIMBERLITE_TRY(Session * session, session(replica, tenant));
+    KIMBERLITE_TRY(const auto events, session->read(stream, Sequence{0}, 10'000));
+    return events.size();
+  });
 }
 
 Status Group::create_tenant(std::string_view name, std::uint64_t ns) {
@@ -190,8 +219,7 @@ Status Group::create_tenant(std::string_view name, std::uint64_t ns) {
   while (world_.clock().now_ns() < end) {
     for (std::uint8_t i = 0; i < size(); ++i) {
       if (!is_up(i)) continue;
-      const Busy busy{busy_, i};
-      const auto made = databases_[i]->create_tenant(name, {});
+      const auto made = at(i, [&] { return databases_[i]->create_tenant(name, {}); });
       if (made || made.error().code() == Code::constraint_exists) return {};
       last = made.error();
     }
@@ -208,8 +236,7 @@ bool Group::converge(std::uint64_t ns) {
     bool equal = true;
     for (std::uint8_t i = 0; i < size() && equal; ++i) {
       if (!is_up(i)) return false;
-      const Busy busy{busy_, i};
-      const auto status = databases_[i]->status();
+      const auto status = this->status(i);
       if (!status || status->state != "normal") {
         equal = false;
         break;
@@ -229,7 +256,7 @@ std::string Group::differences(std::string_view tenant) {
   std::string first_dump;
   for (std::uint8_t i = 0; i < size(); ++i) {
     if (!is_up(i)) continue;
-    const auto status = databases_[i]->status();
+    const auto status = this->status(i);
     if (!status) return to_string(status.error());
     Position head;
     for (const TenantInfo& one : status->tenants) {
@@ -264,7 +291,7 @@ std::string Group::picture() {
       all += fmt::format("\n  {} is {}", i, world_.is_paused(i) ? "paused" : "down");
       continue;
     }
-    const auto status = databases_[i]->status();
+    const auto status = this->status(i);
     all += status ? fmt::format("\n  {} {} view {} primary {} commit {} checkpoint {}", i,
                                 status->state, status->view, status->primary,
                                 status->committed.value(), status->checkpoint.value())

@@ -169,7 +169,9 @@ DiskImage& SimGroup::disk(std::uint8_t index) {
   return machines_[index]->image;
 }
 
-void SimGroup::step_clock(std::uint8_t index, std::int64_t us) { machines_[index]->clock->step(us); }
+void SimGroup::step_clock(std::uint8_t index, std::int64_t us) {
+  machines_[index]->clock->step(us);
+}
 
 void SimGroup::drift_clock(std::uint8_t index, std::int64_t ppm) {
   machines_[index]->clock->drift(ppm);

@@ -405,8 +405,7 @@ class SimDeviceHandle final : public env::SectorDevice {
 
   Status complete_read(const InFlight& operation) {
     std::uint64_t from = operation.offset;
-    if (operation.astray ||
-        storage_.failures_.one_in_million(storage_.faults_.misdirected_reads)) {
+    if (operation.astray || storage_.failures_.one_in_million(storage_.faults_.misdirected_reads)) {
       from = elsewhere(operation.to.size());
     }
     if (operation.failure) return failed(*operation.failure, "read", path_, operation.offset);

@@ -1,10 +1,12 @@
 #include "vopr/sim_env.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -357,6 +359,49 @@ TEST(SimRandom, FollowsFromTheSeed) {
   other.env().random.fill(drawn[2]);
   EXPECT_EQ(drawn[0], drawn[1]);
   EXPECT_NE(drawn[0], drawn[2]);
+}
+
+TEST(SimStorage, CallsAreStruckOneByOne) {
+  SimEnv world{1};
+  std::string seen;
+  std::map<std::uint64_t, Strike> strikes;
+  std::uint64_t calls = 0;
+  world.storage().on_call([&](CallKind kind, std::string_view path) {
+    if (kind != CallKind::write && kind != CallKind::sync) return Strike{};
+    seen += fmt::format("{} {} ", kind == CallKind::write ? "write" : "sync", path);
+    const auto found = strikes.find(++calls);
+    return found == strikes.end() ? Strike{} : found->second;
+  });
+  auto file = world.env().storage.open("a/b", env::Open::create);
+  ASSERT_TRUE(file);
+  const auto write = [&](char what, std::uint64_t at) {
+    const auto byte = static_cast<std::byte>(what);
+    return (*file)->write_at(at, {&byte, 1});
+  };
+  strikes[2] = {.lost = true};
+  strikes[3] = {.failure = Failure::io};
+  ASSERT_TRUE(write('1', 0));
+  ASSERT_TRUE(write('2', 0));
+  EXPECT_EQ(world.storage().image().at("a/b", 0), std::byte{'1'}) << "acknowledged and not made";
+  const Status failed = write('3', 0);
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().code(), Code::unavailable_io);
+  // A sync that is lost keeps nothing: at a crash only some of what was written is there.
+  strikes[4] = {.lost = true};
+  ASSERT_TRUE((*file)->sync());
+  EXPECT_EQ(seen, "write a/b write a/b write a/b sync a/b ");
+  bool lost = false;
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    SimEnv again{seed};
+    again.storage().on_call(
+        [](CallKind kind, std::string_view) { return Strike{.lost = kind == CallKind::sync}; });
+    const auto other = again.env().storage.open("f", env::Open::create);
+    const std::byte one{1};
+    ASSERT_TRUE((*other)->write_at(0, {&one, 1}));
+    ASSERT_TRUE((*other)->sync());
+    lost = lost || again.storage().crash().size("f") == 0;
+  }
+  EXPECT_TRUE(lost);
 }
 
 }  // namespace

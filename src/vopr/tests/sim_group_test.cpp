@@ -110,6 +110,104 @@ TEST(SimGroup, WhoeverWaitsLetsTheOthersGoOn) {
   EXPECT_TRUE(ran);
 }
 
+TEST(SimGroup, AFilterTakesFramesAndPutsThemBack) {
+  Listeners all(8, 3);
+  Buffer taken;
+  all.group.filter([&](std::uint8_t from, std::uint8_t to, Bytes frame) {
+    if (from != 0 || to != 1) return false;
+    taken.assign(frame.begin(), frame.end());
+    return true;
+  });
+  all.send(0, 1, 5);
+  all.send(0, 2, 6);
+  all.group.run_for(10 * ms);
+  EXPECT_EQ(all.heard, "0>2:6 ");
+  all.group.inject(2, 1, taken, 5 * ms);
+  all.group.run_for(4 * ms);
+  EXPECT_EQ(all.heard, "0>2:6 ");
+  all.group.run_for(2 * ms);
+  EXPECT_EQ(all.heard, "0>2:6 2>1:5 ");
+  // Nothing passes a cut.
+  all.group.cut(2, 1);
+  all.group.inject(2, 1, taken);
+  all.group.run_for(10 * ms);
+  EXPECT_EQ(all.heard, "0>2:6 2>1:5 ");
+}
+
+TEST(SimGroup, APausedMachineHearsLaterAndDoesNothing) {
+  Listeners all(9, 2);
+  bool ran = false;
+  all.group.pause(1);
+  all.group.env(1).executor.post(1, [&] { ran = true; });
+  all.send(0, 1, 1);
+  all.send(0, 1, 2);
+  all.group.run_for(50 * ms);
+  EXPECT_FALSE(ran);
+  EXPECT_EQ(all.heard, "");
+  all.group.resume(1);
+  all.group.run_for(ms);
+  EXPECT_TRUE(ran);
+  EXPECT_EQ(std::ranges::count(all.heard, ' '), 2);
+}
+
+TEST(SimGroup, ClocksAreSetAndDriftOneByOne) {
+  SimGroup group(10, 2);
+  const auto ahead_us = [&] {
+    return static_cast<std::int64_t>(group.env(1).clock.realtime().value()) -
+           static_cast<std::int64_t>(group.env(0).clock.realtime().value());
+  };
+  EXPECT_NEAR(static_cast<double>(ahead_us()), 0, 2);
+  group.step_clock(1, -3'600'000'000);
+  EXPECT_NEAR(static_cast<double>(ahead_us()), -3.6e9, 2);
+  group.step_clock(1, 3'600'000'000);
+  group.drift_clock(1, -100'000);
+  const std::uint64_t before = group.env(1).clock.monotonic_ns();
+  group.run_for(1000 * ms);
+  EXPECT_NEAR(static_cast<double>(ahead_us()), -1e5, 2);
+  EXPECT_NEAR(static_cast<double>(group.env(1).clock.monotonic_ns() - before), 0.9e9, 1e4);
+  // What it is behind it stays.
+  group.drift_clock(1, 0);
+  group.run_for(1000 * ms);
+  EXPECT_NEAR(static_cast<double>(ahead_us()), -1e5, 2);
+  std::uint64_t last = 0;
+  group.drift_clock(1, -999'999);
+  for (int i = 0; i < 1000; ++i) {
+    const std::uint64_t now = group.env(1).clock.monotonic_ns();
+    ASSERT_GE(now, last);
+    last = now;
+  }
+}
+
+TEST(SimGroup, ADiskIsDamagedWhileItsMachineIsOff) {
+  SimGroup group(11, 1);
+  const std::byte content{42};
+  {
+    const auto file = group.env(0).storage.open("f", env::Open::create);
+    ASSERT_TRUE(file);
+    ASSERT_TRUE((*file)->write_at(0, {&content, 1}));
+    ASSERT_TRUE((*file)->sync());
+  }
+  group.power_off(0);
+  group.disk(0).flip("f", 0);
+  group.power_on(0);
+  std::byte found{};
+  const auto file = group.env(0).storage.open("f", env::Open::read);
+  ASSERT_TRUE(file);
+  ASSERT_EQ(*(*file)->read_at(0, {&found, 1}), 1U);
+  EXPECT_EQ(found, std::byte{43});
+}
+
+TEST(SimGroup, AfterItsPowerWentAMachineSaysNothingMore) {
+  Listeners all(12, 2);
+  all.group.storage(0).on_call([](CallKind, std::string_view) { return Strike{.crash = true}; });
+  all.send(0, 1, 1);
+  ASSERT_TRUE(all.group.env(0).storage.open("f", env::Open::create));
+  EXPECT_TRUE(all.group.storage(0).frozen());
+  all.send(0, 1, 2);
+  all.group.run_for(10 * ms);
+  EXPECT_EQ(all.heard, "0>1:1 ");
+}
+
 TEST(SimGroup, EqualSeedsAreEqualWorlds) {
   const auto run = [](std::uint64_t seed) {
     Listeners all(seed, 3);

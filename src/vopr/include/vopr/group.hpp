@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "engine/database.hpp"
@@ -54,6 +55,8 @@ class Group {
   [[nodiscard]] std::optional<std::uint8_t> primary();
   [[nodiscard]] bool wait_for_primary(std::uint64_t ns);
 
+  // What one replica says of itself.
+  [[nodiscard]] Result<engine::StatusReport> status(std::uint8_t replica);
   // What one try at one replica answered.
   [[nodiscard]] Result<engine::Outcome> execute_at(std::uint8_t replica, std::string_view tenant,
                                                    std::string_view sql, const engine::Why& why);
@@ -63,11 +66,18 @@ class Group {
   // The first value of the first row.
   [[nodiscard]] Result<Value> ask_at(std::uint8_t replica, std::string_view tenant,
                                      std::string_view sql);
+  // One event; and how many a stream has.
+  [[nodiscard]] Result<engine::Outcome> append_at(std::uint8_t replica, std::string_view tenant,
+                                                  std::string_view stream, std::string_view payload,
+                                                  const engine::Why& why);
+  [[nodiscard]] Result<std::size_t> events_at(std::uint8_t replica, std::string_view tenant,
+                                              std::string_view stream);
   [[nodiscard]] Status create_tenant(std::string_view name, std::uint64_t ns);
 
   // Everyone is up and has applied the same; false after `ns`.
   [[nodiscard]] bool converge(std::uint64_t ns);
-  // What differs between the replicas that are up: state digests, log heads, projection dumps. Empty is good.
+  // What differs between the replicas that are up: state digests, log heads, projection dumps.
+  // Empty is good.
   [[nodiscard]] std::string differences(std::string_view tenant);
   [[nodiscard]] std::string picture();
 
@@ -76,6 +86,9 @@ class Group {
   [[nodiscard]] Status found();
   [[nodiscard]] engine::GroupOptions options_of(std::uint8_t replica) const;
   void bury(std::uint8_t replica);
+  // One call at one replica; if its power goes meanwhile, nobody hears the answer.
+  template <class Call>
+  [[nodiscard]] std::invoke_result_t<Call> at(std::uint8_t replica, Call call);
   [[nodiscard]] Result<engine::Session*> session(std::uint8_t replica, std::string_view tenant);
 
   GroupPlan plan_;

@@ -1,6 +1,6 @@
-// Several simulated machines under one seed: each has a disk, a scheduler, randomness and a clock of
-// its own (which shows the time all share, unless it is set or drifts); they share a network that loses, delays, doubles and reorders frames and can be cut
-// one way.
+// Several simulated machines under one seed: each has a disk, a scheduler, randomness and a clock
+// of its own (which shows the time all share, unless it is set or drifts); they share a network
+// that loses, delays, doubles and reorders frames and can be cut one way.
 //
 // One thread: `step` lets one thing happen on one machine. A call into a machine that waits (for a
 // quorum, say) lets the others go on meanwhile, so a client's call needs no thread of its own. What

@@ -1,0 +1,27 @@
+// Words of the scenarios' language that parser and runner share.
+#pragma once
+
+#include <array>
+#include <string_view>
+#include <vector>
+
+namespace kimberlite::vopr {
+
+inline constexpr std::array<std::string_view, 8> header_words{
+    "name", "story", "about", "replicas", "seed", "checkpoint", "ring", "peace"};
+
+// Kinds of calls; a device's `done` is a write that has ended and was not yet seen.
+inline constexpr std::array<std::string_view, 8> call_words{
+    "write", "done", "read", "sync", "create", "rename", "truncate", "remove"};
+inline constexpr std::array<std::string_view, 8> file_words{
+    "journal", "superblock", "snapshot", "keystore", "segment", "offsets", "tiles", "projection"};
+inline constexpr std::array<std::string_view, 5> state_words{
+    "normal", "view_change", "recovering_head", "syncing", "failed"};
+
+inline constexpr std::string_view state_frames = "state";  // of a state taken from a peer
+inline constexpr std::string_view every_frame = "frames";
+
+// The names of the kinds of frames: those of consensus, by their number from 1, then the two above.
+[[nodiscard]] const std::vector<std::string_view>& frame_kinds();
+
+}  // namespace kimberlite::vopr

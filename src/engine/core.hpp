@@ -126,6 +126,7 @@ class Core {
   // Everything acknowledged anywhere before this call is applied here; `unavailable.not_primary`,
   // `.quorum`. Free for a group of one.
   [[nodiscard]] Status confirm_read();
+  [[nodiscard]] Glance glance() const;
   // Runs `task` on the strand, later.
   void run_on_strand(std::move_only_function<void(Core&)> task);
   // Once nobody asks for anything any more; waits for the disk.
@@ -202,6 +203,7 @@ class Core {
   void completed();
   void received(std::uint8_t from, Bytes frame);
   void after_step();
+  void show();
   void refuse_queue(const Error& error);
   void expire(std::uint64_t now_ns);
   void end_read(std::uint64_t ticket, bool ready);
@@ -234,6 +236,16 @@ class Core {
   std::optional<Error> failed_;
   bool is_group_ = false;
   std::atomic<bool> is_primary_ = true;
+  // What `glance` gives.
+  struct Shown {
+    std::atomic<consensus::ReplicaStatus> status = consensus::ReplicaStatus::view_change;
+    std::atomic<std::uint64_t> view = 0;
+    std::atomic<std::uint64_t> head = 0;
+    std::atomic<std::uint64_t> committed = 0;
+    std::atomic<std::uint64_t> checkpoint = 0;
+    std::atomic<std::uint64_t> waiting = 0;
+  };
+  Shown shown_;
   bool listening_ = false;
   std::atomic<std::uint64_t> foreign_commits_ = 0;
   std::atomic<std::uint64_t> inbound_bytes_ = 0;  // received, not looked at yet

@@ -32,6 +32,7 @@ class LocalDatabase final : public Database {
   Result<TenantInfo> create_tenant(std::string_view name, const Why& why) override;
   Result<Outcome> rotate_data_key(std::string_view name, const Why& why) override;
   Result<StatusReport> status() override;
+  Glance glance() const override { return core_->glance(); }
   Status add_proofs(StatusReport& report) override;
   Result<BackupReport> back_up(env::Storage& repository) override;
   Result<Buffer> escrow() override;

@@ -84,6 +84,8 @@ Status Group::start(std::uint8_t replica) {
   options.free_bytes_reserve = 0;
   options.simulated = true;
   options.checkpoint_commands = plan_.checkpoint_commands;
+  options.quorum_timeout_ns = plan_.quorum_timeout_ns;
+  options.strict_journal = plan_.strict;
   KIMBERLITE_TRY(databases_[replica], Database::open(world_.env(replica), *master_, options));
   world_.on_turn(replica, [this, replica] { databases_[replica]->turn(0); });
   return {};
@@ -99,20 +101,42 @@ void Group::bury(std::uint8_t replica) {
   databases_[replica].reset();
 }
 
+template <class Call>
+auto Group::call_at(std::uint8_t replica, Call call) -> decltype(call()) {
+  auto answer = [&]() -> decltype(call()) {
+    const Busy busy{busy_, replica};
+    return call();
+  }();
+  if (is_up(replica)) return answer;
+  bury(replica);
+  return Error{Code::unavailable_outcome_unknown, "the replica died"};
+}
+
 std::optional<std::uint8_t> Group::primary() {
   std::optional<std::uint8_t> found;
   std::uint64_t newest = 0;
   for (std::uint8_t i = 0; i < size(); ++i) {
-    if (!is_up(i)) continue;
-    const Busy busy{busy_, i};
-    const auto status = databases_[i]->status();
-    if (!status || status->state != "normal" || status->primary != i) continue;
+    const auto status = glance(i);
+    if (!status || !status->primary) continue;
     if (!found || status->view > newest) {
       found = i;
       newest = status->view;
     }
   }
   return found;
+}
+
+std::optional<engine::Glance> Group::glance(std::uint8_t replica) const {
+  if (!is_up(replica) || databases_[replica] == nullptr) return std::nullopt;
+  return databases_[replica]->glance();
+}
+
+Status Group::close(std::uint8_t replica) {
+  world_.on_turn(replica, nullptr);
+  sessions_[replica].clear();
+  Status closed = call_at(replica, [&] { return databases_[replica]->close(); });
+  databases_[replica].reset();
+  return closed;
 }
 
 bool Group::wait_for_primary(std::uint64_t ns) {
@@ -132,27 +156,20 @@ Result<Session*> Group::session(std::uint8_t replica, std::string_view tenant) {
   return open.emplace(std::string{tenant}, std::move(session)).first->second.get();
 }
 
-Result<Outcome> Group::execute_at(std::uint8_t replica, std::string_view tenant,
-                                  std::string_view sql, const Why& why) {
-  Result<Outcome> outcome = [&]() -> Result<Outcome> {
-    const Busy busy{busy_, replica};
+Result<Outcome> Group::perform_at(std::uint8_t replica, std::string_view tenant, const Ask& ask) {
+  return call_at(replica, [&]() -> Result<Outcome> {
     KIMBERLITE_TRY(Session * session, session(replica, tenant));
-    const Statement statement{.sql = sql, .parameters = {}};
-    return session->execute({&statement, 1}, why);
-  }();
-  if (is_up(replica)) return outcome;
-  bury(replica);
-  return Error{Code::unavailable_outcome_unknown, "the replica died"};
+    return ask(*session);
+  });
 }
 
-Result<Outcome> Group::execute(std::string_view tenant, std::string_view sql,
-                               const Id128& request_id, std::uint64_t ns) {
+Result<Outcome> Group::perform(std::string_view tenant, const Ask& ask, std::uint64_t ns) {
   const std::uint64_t end = world_.clock().now_ns() + ns;
   Result<Outcome> last = Error{Code::unavailable_quorum, "nobody was asked"};
   while (world_.clock().now_ns() < end) {
     for (std::uint8_t i = 0; i < size(); ++i) {
-      if (!is_up(i)) continue;
-      last = execute_at(i, tenant, sql, {.request_id = request_id});
+      if (!glance(i)) continue;
+      last = perform_at(i, tenant, ask);
       if (last || class_of(last.error().code()) != ErrorClass::unavailable) {
         const bool not_there = !last && last.error().code() == Code::not_found_tenant;
         if (!not_there) return last;
@@ -163,13 +180,33 @@ Result<Outcome> Group::execute(std::string_view tenant, std::string_view sql,
   return last;
 }
 
+Result<Outcome> Group::execute_at(std::uint8_t replica, std::string_view tenant,
+                                  std::string_view sql, const Why& why) {
+  return perform_at(replica, tenant, [&](Session& session) {
+    const Statement statement{.sql = sql, .parameters = {}};
+    return session.execute({&statement, 1}, why);
+  });
+}
+
+Result<Outcome> Group::execute(std::string_view tenant, std::string_view sql,
+                               const Id128& request_id, std::uint64_t ns) {
+  return perform(
+      tenant,
+      [&](Session& session) {
+        const Statement statement{.sql = sql, .parameters = {}};
+        return session.execute({&statement, 1}, {.request_id = request_id});
+      },
+      ns);
+}
+
 Result<Value> Group::ask_at(std::uint8_t replica, std::string_view tenant, std::string_view sql) {
-  const Busy busy{busy_, replica};
-  KIMBERLITE_TRY(Session * session, session(replica, tenant));
-  KIMBERLITE_TRY(auto cursor, session->query({.sql = sql, .parameters = {}}, {}, {}));
-  KIMBERLITE_TRY(const bool found, cursor->next());
-  if (!found) return Error{Code::not_found_object, "no row"};
-  return own(cursor->row()[0]);
+  return call_at(replica, [&]() -> Result<Value> {
+    KIMBERLITE_TRY(Session * session, session(replica, tenant));
+    KIMBERLITE_TRY(auto cursor, session->query({.sql = sql, .parameters = {}}, {}, {}));
+    KIMBERLITE_TRY(const bool found, cursor->next());
+    if (!found) return Error{Code::not_found_object, "no row"};
+    return own(cursor->row()[0]);
+  });
 }
 
 Status Group::create_tenant(std::string_view name, std::uint64_t ns) {
@@ -177,9 +214,12 @@ Status Group::create_tenant(std::string_view name, std::uint64_t ns) {
   Error last{Code::unavailable_quorum, "nobody was asked"};
   while (world_.clock().now_ns() < end) {
     for (std::uint8_t i = 0; i < size(); ++i) {
-      if (!is_up(i)) continue;
-      const Busy busy{busy_, i};
-      const auto made = databases_[i]->create_tenant(name, {});
+      if (!glance(i)) continue;
+      const Status made = call_at(i, [&]() -> Status {
+        KIMBERLITE_TRY(const TenantInfo info, databases_[i]->create_tenant(name, {}));
+        static_cast<void>(info);
+        return {};
+      });
       if (made || made.error().code() == Code::constraint_exists) return {};
       last = made.error();
     }
@@ -195,9 +235,8 @@ bool Group::converge(std::uint64_t ns) {
     std::optional<std::pair<OpNumber, Hash>> common;
     bool equal = true;
     for (std::uint8_t i = 0; i < size() && equal; ++i) {
-      if (!is_up(i)) return false;
-      const Busy busy{busy_, i};
-      const auto status = databases_[i]->status();
+      if (!glance(i)) return false;
+      const auto status = call_at(i, [&] { return databases_[i]->status(); });
       if (!status || status->state != "normal") {
         equal = false;
         break;
@@ -211,51 +250,62 @@ bool Group::converge(std::uint64_t ns) {
   return false;
 }
 
-std::string Group::differences(std::string_view tenant) {
-  std::string all;
+std::vector<Difference> Group::compare(std::string_view tenant) {
+  std::vector<Difference> all;
+  const auto differ = [&all](Unlike what, std::string text) {
+    all.push_back({what, std::move(text)});
+  };
   std::optional<StatusReport> first;
   std::string first_dump;
   for (std::uint8_t i = 0; i < size(); ++i) {
-    const auto status = databases_[i]->status();
-    if (!status) return to_string(status.error());
+    const auto status = call_at(i, [&] { return databases_[i]->status(); });
+    if (!status) {
+      differ(Unlike::nothing_read, fmt::format("replica {}: {}", i, to_string(status.error())));
+      continue;
+    }
     Position head;
     for (const TenantInfo& one : status->tenants) {
       if (one.name == tenant) head = one.logs[0].position;
     }
-    const auto dump = databases_[i]->dump(tenant, head);
-    if (!dump) return fmt::format("replica {}: {}", i, to_string(dump.error()));
+    const auto dump = call_at(i, [&] { return databases_[i]->dump(tenant, head); });
+    if (!dump) {
+      differ(Unlike::nothing_read, fmt::format("replica {}: {}", i, to_string(dump.error())));
+      continue;
+    }
     if (!first) {
       first = *status;
       first_dump = *dump;
       continue;
     }
     if (status->state_digest != first->state_digest) {
-      all += fmt::format("replica {} has another state digest\n", i);
+      differ(Unlike::state, fmt::format("replica {} has another state digest", i));
     }
     for (std::size_t t = 0; t < status->tenants.size() && t < first->tenants.size(); ++t) {
       for (std::size_t lane = 0; lane < status->tenants[t].logs.size(); ++lane) {
-        if (status->tenants[t].logs[lane].root != first->tenants[t].logs[lane].root) {
-          all += fmt::format("replica {}: tenant {}: another root\n", i, t);
-        }
+        if (status->tenants[t].logs[lane].root == first->tenants[t].logs[lane].root) continue;
+        differ(Unlike::heads, fmt::format("replica {}: tenant {}: another root", i, t));
       }
     }
-    if (*dump != first_dump) all += fmt::format("replica {} has another dump\n", i);
+    if (*dump != first_dump) differ(Unlike::rows, fmt::format("replica {} has another dump", i));
   }
+  return all;
+}
+
+std::string Group::differences(std::string_view tenant) {
+  std::string all;
+  for (const Difference& one : compare(tenant)) all += one.text + "\n";
   return all;
 }
 
 std::string Group::picture() {
   std::string all;
   for (std::uint8_t i = 0; i < size(); ++i) {
-    if (!is_up(i)) {
-      all += fmt::format("\n  {} is down", i);
-      continue;
-    }
-    const auto status = databases_[i]->status();
-    all += status ? fmt::format("\n  {} {} view {} primary {} commit {} checkpoint {}", i,
-                                status->state, status->view, status->primary,
-                                status->committed.value(), status->checkpoint.value())
-                  : fmt::format("\n  {} {}", i, to_string(status.error()));
+    const auto seen = glance(i);
+    all += seen ? fmt::format("\n  {} {}{} view {} head {} commit {} checkpoint {} waiting {}", i,
+                              seen->state, seen->primary ? ", primary," : "", seen->view,
+                              seen->head.value(), seen->committed.value(), seen->checkpoint.value(),
+                              seen->waiting)
+                : fmt::format("\n  {} is down", i);
   }
   return all;
 }

@@ -3,8 +3,14 @@
 #include <algorithm>
 
 #include "base/assert.hpp"
+#include "base/limits.hpp"
 
 namespace kimberlite::vopr {
+namespace {
+
+constexpr std::size_t sent_max = 64;
+
+}  // namespace
 
 // A machine's own tasks first; whoever has none and waits lets the other machines go on.
 class SimGroup::Executor final : public env::Executor {
@@ -17,8 +23,13 @@ class SimGroup::Executor final : public env::Executor {
     machine_.tasks->post_after(delay_ns, strand, std::move(task));
   }
   bool run_one(std::uint64_t wait_ns) override {
-    if (machine_.tasks->run_one(0)) return true;
-    return wait_ns > 0 && group_.step_beside(wait_ns, &machine_);
+    const bool paused = machine_.paused_until_ns > group_.clock_.now_ns();
+    if (!paused && machine_.tasks->run_one(0)) return true;
+    if (wait_ns == 0) return false;
+    ++machine_.waiting;
+    const bool any = group_.step_beside(wait_ns, &machine_);
+    --machine_.waiting;
+    return any;
   }
 
  private:
@@ -46,13 +57,28 @@ class SimGroup::Network final : public env::Network {
   Receiver receiver_;
 };
 
-SimGroup::Machine::Machine(std::uint64_t seed) : random(seed) {}
+TimestampUs SimGroup::WallClock::realtime() {
+  const std::int64_t right = static_cast<std::int64_t>(clock_.realtime().value());
+  return TimestampUs{static_cast<std::uint64_t>(right + offset_us_ + drifted_us())};
+}
+
+void SimGroup::WallClock::drift(std::int64_t millionths) {
+  offset_us_ += drifted_us();
+  millionths_ = millionths;
+  since_ns_ = clock_.now_ns();
+}
+
+std::int64_t SimGroup::WallClock::drifted_us() const {
+  return static_cast<std::int64_t>((clock_.now_ns() - since_ns_) / 1000) * millionths_ / 1'000'000;
+}
+
+SimGroup::Machine::Machine(std::uint64_t seed, SimClock& time) : random(seed), clock(time) {}
 SimGroup::Machine::~Machine() = default;
 
 SimGroup::SimGroup(std::uint64_t seed, std::uint8_t machines)
     : seed_(seed), choices_(seed, 2), frames_choices_(seed, 3) {
   for (std::uint8_t i = 0; i < machines; ++i) {
-    machines_.push_back(std::make_unique<Machine>(seed * 1000 + i));
+    machines_.push_back(std::make_unique<Machine>(seed * 1000 + i, clock_));
     boot(i, {});
   }
 }
@@ -69,12 +95,13 @@ void SimGroup::boot(std::uint8_t index, Faults faults) {
   machine.executor = std::make_unique<Executor>(*this, machine);
   machine.network = std::make_unique<Network>(*this, index);
   machine.turn = nullptr;
+  machine.paused_until_ns = 0;
   machine.on = true;
 }
 
 env::Env SimGroup::env(std::uint8_t index) {
   Machine& machine = *machines_[index];
-  return {*machine.storage, *machine.network, clock_, machine.random, *machine.executor};
+  return {*machine.storage, *machine.network, machine.clock, machine.random, *machine.executor};
 }
 
 void SimGroup::on_turn(std::uint8_t machine, std::function<void()> turn) {
@@ -82,6 +109,7 @@ void SimGroup::on_turn(std::uint8_t machine, std::function<void()> turn) {
 }
 
 void SimGroup::note(std::uint64_t what) {
+  ++events_;
   digest_ = Prng(digest_ ^ (what * 0x9E3779B97F4A7C15U), clock_.now_ns()).next();
 }
 
@@ -91,12 +119,49 @@ void SimGroup::send(std::uint8_t from, std::uint8_t to, Bytes frame) {
     ++lost_;
     return;
   }
+  const auto on_its_way = [this](Frame one) {
+    std::uint64_t arrival = clock_.now_ns() + network_.delay_min_ns +
+                            frames_choices_.below(network_.delay_spread_ns + 1);
+    const auto clog = clogs_.find({one.from, one.to});
+    if (clog != clogs_.end()) arrival = std::max(arrival, clog->second);
+    frames_.emplace(std::pair{arrival, frames_sent_++}, std::move(one));
+  };
   const int copies = frames_choices_.one_in_million(network_.doubled) ? 2 : 1;
   for (int i = 0; i < copies; ++i) {
-    const std::uint64_t arrival = clock_.now_ns() + network_.delay_min_ns +
-                                  frames_choices_.below(network_.delay_spread_ns + 1);
-    frames_.emplace(std::pair{arrival, frames_sent_++},
-                    Frame{.from = from, .to = to, .bytes = {frame.begin(), frame.end()}});
+    Frame one{.from = from, .to = to, .bytes = {frame.begin(), frame.end()}};
+    if (network_.replayed > 0 && i == 0) {
+      sent_.push_back(one);
+      if (sent_.size() > sent_max) sent_.pop_front();
+    }
+    if (frames_choices_.one_in_million(network_.spoilt)) spoil(one.bytes);
+    on_its_way(std::move(one));
+  }
+  if (frames_choices_.one_in_million(network_.replayed)) {
+    on_its_way(sent_[frames_choices_.below(sent_.size())]);
+  }
+}
+
+// As no machine would send it.
+void SimGroup::spoil(Buffer& frame) {
+  ++spoilt_;
+  switch (frames_choices_.below(5)) {
+    case 0:
+    case 1:
+      frame[frames_choices_.below(frame.size())] ^=
+          static_cast<std::byte>(1U << frames_choices_.below(8));
+      return;
+    case 2:
+      frame.resize(frames_choices_.below(frame.size()));
+      return;
+    case 3:
+      frame.resize(frame.size() + 1 + frames_choices_.below(8000));
+      return;
+    default:
+      // Longer than anything that may be sent, rarely: it costs as much as it is long.
+      frame.resize(frames_choices_.below(16) == 0 ? base::prepare_size_max + sector_size : 70'000);
+      for (std::size_t i = 0; i < frame.size(); i += 97) {
+        frame[i] = static_cast<std::byte>(frames_choices_.next());
+      }
   }
 }
 
@@ -121,12 +186,19 @@ bool SimGroup::step_beside(std::uint64_t wait_ns, const Machine* waiting) {
   for (std::uint8_t i = 0; i < size(); ++i) {
     Machine& machine = *machines_[i];
     if (!machine.on || machine.turn == nullptr || &machine == waiting) continue;
+    if (machine.paused_until_ns > now) {
+      by(machine.paused_until_ns);
+      continue;
+    }
     const bool tasks = by(machine.tasks->next_ns());
-    const bool disk = by(machine.storage->next_done_ns());
+    // Whoever waits there looks at the disk when this returns to him, and nobody before.
+    const bool disk = machine.waiting == 0 && by(machine.storage->next_done_ns());
     if (tasks || disk) ready.push_back(i);
   }
   const bool frame = !frames_.empty() && by(frames_.begin()->first.first);
-  if (waiting != nullptr) by(waiting->tasks->next_ns());
+  if (waiting != nullptr) {
+    if (const auto due = waiting->tasks->next_ns()) by(std::max(*due, waiting->paused_until_ns));
+  }
   if (frame && (ready.empty() || choices_.below(ready.size() + 1) == 0)) {
     const Frame arrived = std::move(frames_.begin()->second);
     frames_.erase(frames_.begin());

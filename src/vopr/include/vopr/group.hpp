@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -25,7 +26,19 @@ struct GroupPlan {
   std::uint8_t voters = 3;
   std::uint64_t ring_size = std::uint64_t{64} << 20;
   std::uint64_t checkpoint_commands = 1'000'000;
+  std::uint64_t quorum_timeout_ns = 10'000'000'000;
+  bool strict = false;  // acknowledge only what a mark names
 };
+
+// How two replicas that ought to be alike are not.
+enum class Unlike : std::uint8_t { state, heads, rows, nothing_read };
+struct Difference {
+  Unlike what = Unlike::nothing_read;
+  std::string text;
+};
+
+// What is asked of a session: a write, or a read that says in `Outcome::returning` what it saw.
+using Ask = std::function<Result<engine::Outcome>(engine::Session&)>;
 
 class Group {
  public:
@@ -51,10 +64,22 @@ class Group {
   [[nodiscard]] std::optional<std::uint8_t> primary();
   [[nodiscard]] bool wait_for_primary(std::uint64_t ns);
 
+  // Where consensus stands there; nothing of a replica that is down.
+  [[nodiscard]] std::optional<engine::Glance> glance(std::uint8_t replica) const;
+  // The database there ends in good order; the machine stays on, with nobody on it.
+  [[nodiscard]] Status close(std::uint8_t replica);
+  [[nodiscard]] keystore::MasterKey& master() { return *master_; }
+
   // What one try at one replica answered.
+  [[nodiscard]] Result<engine::Outcome> perform_at(std::uint8_t replica, std::string_view tenant,
+                                                   const Ask& ask);
+  // Tries every replica until one takes it, so it must be what may be asked twice; the last error
+  // after `ns`.
+  [[nodiscard]] Result<engine::Outcome> perform(std::string_view tenant, const Ask& ask,
+                                                std::uint64_t ns);
+  // The same of one statement, under one request id.
   [[nodiscard]] Result<engine::Outcome> execute_at(std::uint8_t replica, std::string_view tenant,
                                                    std::string_view sql, const engine::Why& why);
-  // Tries every replica until one takes it, under the same request id; the last error after `ns`.
   [[nodiscard]] Result<engine::Outcome> execute(std::string_view tenant, std::string_view sql,
                                                 const Id128& request_id, std::uint64_t ns);
   // The first value of the first row.
@@ -65,6 +90,7 @@ class Group {
   // Everyone is up and has applied the same; false after `ns`.
   [[nodiscard]] bool converge(std::uint64_t ns);
   // What differs between the replicas: state digests, log heads, projection dumps. Empty is good.
+  [[nodiscard]] std::vector<Difference> compare(std::string_view tenant);
   [[nodiscard]] std::string differences(std::string_view tenant);
   [[nodiscard]] std::string picture();
 
@@ -74,6 +100,9 @@ class Group {
   [[nodiscard]] engine::GroupOptions options_of(std::uint8_t replica) const;
   void bury(std::uint8_t replica);
   [[nodiscard]] Result<engine::Session*> session(std::uint8_t replica, std::string_view tenant);
+  // What `call` answers, a call into the database of that replica; an error if it died meanwhile.
+  template <class Call>
+  [[nodiscard]] auto call_at(std::uint8_t replica, Call call) -> decltype(call());
 
   GroupPlan plan_;
   SimEnv key_world_;  // where the master key is kept, and its randomness

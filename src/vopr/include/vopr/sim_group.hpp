@@ -1,6 +1,6 @@
 // Several simulated machines under one seed: each has a disk, a scheduler and randomness of its
-// own; they share time and a network that loses, delays, doubles and reorders frames and can be cut
-// one way.
+// own; they share time, but for wall clocks that may be wrong, and a network that loses, delays,
+// doubles, reorders, replays and spoils frames and can be cut or clogged one way.
 //
 // One thread: `step` lets one thing happen on one machine. A call into a machine that waits (for a
 // quorum, say) lets the others go on meanwhile, so a client's call needs no thread of its own. What
@@ -19,6 +19,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -32,8 +33,10 @@
 namespace kimberlite::vopr {
 
 struct NetworkFaults {
-  std::uint32_t lost = 0;     // chances in a million, of each frame
-  std::uint32_t doubled = 0;  //
+  std::uint32_t lost = 0;      // chances in a million, of each frame
+  std::uint32_t doubled = 0;   //
+  std::uint32_t replayed = 0;  // that some earlier frame of anyone comes once more
+  std::uint32_t spoilt = 0;  // it comes damaged, cut, too long, or as nothing a machine would send
   std::uint64_t delay_min_ns = 100'000;
   std::uint64_t delay_spread_ns = 1'000'000;
 };
@@ -66,11 +69,36 @@ class SimGroup {
   void set_network(const NetworkFaults& faults) { network_ = faults; }
   void cut(std::uint8_t from, std::uint8_t to) { cuts_.emplace(from, to); }
   void join(std::uint8_t from, std::uint8_t to) { cuts_.erase({from, to}); }
-  void join_all() { cuts_.clear(); }
+  void join_all() {
+    cuts_.clear();
+    clogs_.clear();
+  }
+  // What is sent from one to the other arrives no sooner than `until_ns`, all at once.
+  void clog(std::uint8_t from, std::uint8_t to, std::uint64_t until_ns) {
+    clogs_[{from, to}] = until_ns;
+  }
+  // The machine stands still; what arrives meanwhile waits for it.
+  void pause(std::uint8_t machine, std::uint64_t until_ns) {
+    machines_[machine]->paused_until_ns = until_ns;
+  }
+  // The wall clock of one machine jumps, or goes wrong by so many millionths from now on.
+  void step_clock(std::uint8_t machine, std::int64_t us) { machines_[machine]->clock.step(us); }
+  void drift_clock(std::uint8_t machine, std::int64_t millionths) {
+    machines_[machine]->clock.drift(millionths);
+  }
 
   [[nodiscard]] SimClock& clock() { return clock_; }
   [[nodiscard]] SimStorage& storage(std::uint8_t machine) { return *machines_[machine]->storage; }
+  // The disk of a machine that is off: what it will find.
+  [[nodiscard]] DiskImage& image(std::uint8_t machine) { return machines_[machine]->image; }
+  // Somebody waits for something on that machine.
+  [[nodiscard]] bool is_waiting(std::uint8_t machine) const {
+    return machines_[machine]->waiting > 0;
+  }
   [[nodiscard]] std::uint8_t size() const { return static_cast<std::uint8_t>(machines_.size()); }
+  // Things that happened.
+  [[nodiscard]] std::uint64_t events() const { return events_; }
+  [[nodiscard]] std::uint64_t spoilt() const { return spoilt_; }
   // Frames lost or cut off.
   [[nodiscard]] std::uint64_t lost() const { return lost_; }
   // Of everything that happened so far: equal for equal seeds and calls.
@@ -79,6 +107,23 @@ class SimGroup {
  private:
   class Executor;
   class Network;
+  // The machines' monotonic clocks go alike; their wall clocks need not.
+  class WallClock final : public env::Clock {
+   public:
+    explicit WallClock(SimClock& clock) : clock_(clock) {}
+    std::uint64_t monotonic_ns() override { return clock_.monotonic_ns(); }
+    TimestampUs realtime() override;
+    void step(std::int64_t us) { offset_us_ += us; }
+    void drift(std::int64_t millionths);
+
+   private:
+    [[nodiscard]] std::int64_t drifted_us() const;
+
+    SimClock& clock_;
+    std::int64_t offset_us_ = 0;
+    std::int64_t millionths_ = 0;
+    std::uint64_t since_ns_ = 0;
+  };
   struct Machine {
     DiskImage image;
     SimRandom random;
@@ -87,10 +132,13 @@ class SimGroup {
     std::unique_ptr<Executor> executor;
     std::unique_ptr<Network> network;
     std::function<void()> turn;
+    WallClock clock;
+    std::uint64_t paused_until_ns = 0;
+    int waiting = 0;
     bool on = true;
     std::uint64_t lives = 0;
 
-    explicit Machine(std::uint64_t seed);
+    Machine(std::uint64_t seed, SimClock& time);
     ~Machine();
     Machine(const Machine&) = delete;
     Machine& operator=(const Machine&) = delete;
@@ -103,6 +151,7 @@ class SimGroup {
 
   void boot(std::uint8_t machine, Faults faults);
   void send(std::uint8_t from, std::uint8_t to, Bytes frame);
+  void spoil(Buffer& frame);
   bool step_beside(std::uint64_t wait_ns, const Machine* waiting);
   void note(std::uint64_t what);
 
@@ -114,10 +163,14 @@ class SimGroup {
   // By arrival, then in the order sent.
   std::map<std::pair<std::uint64_t, std::uint64_t>, Frame> frames_;
   std::uint64_t frames_sent_ = 0;
+  std::deque<Frame> sent_;  // the last ones, to be replayed
   std::set<std::pair<std::uint8_t, std::uint8_t>> cuts_;
+  std::map<std::pair<std::uint8_t, std::uint8_t>, std::uint64_t> clogs_;
   NetworkFaults network_;
   std::function<void()> between_;
   bool inside_ = false;
+  std::uint64_t events_ = 0;
+  std::uint64_t spoilt_ = 0;
   std::uint64_t lost_ = 0;
   std::uint64_t digest_ = 0;
 };

@@ -388,6 +388,25 @@ void Core::after_step() {
   end_wait();
 }
 
+void Core::committed_at(TimestampUs time) {
+  last_commit_ = time;
+  shown_.last_commit_us.store(time.value(), std::memory_order_release);
+}
+
+TimestampUs Core::wall_time() {
+  return std::max(env_.clock.realtime(),
+                  TimestampUs{shown_.last_commit_us.load(std::memory_order_acquire)});
+}
+
+void Core::stop_in_group(const Error& error) {
+  if (!is_group_ || class_of(error.code()) != ErrorClass::unavailable) return;
+  run_on_strand([error](Core& core) {
+    probe<"engine.core.stopped_by_tenant">();
+    core.fail(error);
+    core.show();
+  });
+}
+
 void Core::show() {
   constexpr auto relaxed = std::memory_order_relaxed;
   shown_.status.store(failed_ ? consensus::ReplicaStatus::failed : replica_->status(), relaxed);
@@ -426,6 +445,10 @@ void Core::end_wait() {
 
 // From whatever thread the network has.
 void Core::received(std::uint8_t from, Bytes frame) {
+  if (frame.size() > prepare_size_max) {
+    probe<"engine.inbound.too_long">();
+    return;
+  }
   if (inbound_bytes_.fetch_add(frame.size()) > inbound_bytes_max) {
     probe<"engine.inbound.full">();
     inbound_bytes_.fetch_sub(frame.size());
@@ -487,8 +510,8 @@ void Core::commit(const consensus::Commit& action) {
   if (Status flushed = logs_.flush_if_large(); !flushed) {
     return fail(flushed.error(), action.ticket);
   }
-  last_commit_ =
-      TimestampUs{action.timestamp.value() + std::max<std::uint32_t>(1, action.commands) - 1};
+  committed_at(
+      TimestampUs{action.timestamp.value() + std::max<std::uint32_t>(1, action.commands) - 1});
   if (!action.ticket) {
     probe<"engine.commit.foreign">();
     foreign_commits_.fetch_add(1, std::memory_order_release);

@@ -127,6 +127,12 @@ class Core {
   // `.quorum`. Free for a group of one.
   [[nodiscard]] Status confirm_read();
   [[nodiscard]] Glance glance() const;
+  // Now, by this machine's clock, and never before a record that is applied here: in a group it may
+  // have been stamped by a clock that was ahead.
+  [[nodiscard]] TimestampUs wall_time();
+  // A tenant of this replica can do no more for want of its disk: in a group all of the replica
+  // stops, so that another becomes primary, and is to be opened again.
+  void stop_in_group(const Error& error);
   // Runs `task` on the strand, later.
   void run_on_strand(std::move_only_function<void(Core&)> task);
   // Once nobody asks for anything any more; waits for the disk.
@@ -204,6 +210,7 @@ class Core {
   void received(std::uint8_t from, Bytes frame);
   void after_step();
   void show();
+  void committed_at(TimestampUs time);
   void refuse_queue(const Error& error);
   void expire(std::uint64_t now_ns);
   void end_read(std::uint64_t ticket, bool ready);
@@ -244,6 +251,7 @@ class Core {
     std::atomic<std::uint64_t> committed = 0;
     std::atomic<std::uint64_t> checkpoint = 0;
     std::atomic<std::uint64_t> waiting = 0;
+    std::atomic<std::uint64_t> last_commit_us = 0;
   };
   Shown shown_;
   bool listening_ = false;

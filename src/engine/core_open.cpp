@@ -45,8 +45,8 @@ Status Core::recover() {
   checkpoint_op_ = checkpoint.op;
   KIMBERLITE_CHECK(load_keys(checkpoint));
   KIMBERLITE_CHECK(load_state(checkpoint));
-  last_commit_ = TimestampUs{
-      checkpoint.next_timestamp.value() == 0 ? 0 : checkpoint.next_timestamp.value() - 1};
+  committed_at(TimestampUs{
+      checkpoint.next_timestamp.value() == 0 ? 0 : checkpoint.next_timestamp.value() - 1});
 
   std::vector<consensus::Action> actions;
   const consensus::ReplicaOptions replica_options{
@@ -206,8 +206,8 @@ void Core::install_state(const consensus::Checkpoint& of_peer, keystore::Keystor
   state_.emplace(std::move(state));
   know_logs();
   foreign_commits_.fetch_add(1, std::memory_order_release);
-  last_commit_ =
-      TimestampUs{of_peer.next_timestamp.value() == 0 ? 0 : of_peer.next_timestamp.value() - 1};
+  committed_at(
+      TimestampUs{of_peer.next_timestamp.value() == 0 ? 0 : of_peer.next_timestamp.value() - 1});
   const Result<consensus::CheckpointDone> done = write_checkpoint(of_peer.op);
   if (!done) return fail(done.error());
   end_sync({consensus::Checkpoint{.op = of_peer.op,

@@ -424,7 +424,7 @@ projection::Budget LocalSession::budget(const ReadLimits& limits) {
 
 // The last record stamped at or before `time`, which is over: no other can come to stand there.
 Result<Position> LocalSession::position_of(projection::Reader& reader, TimestampUs time) {
-  if (time > core_.env().clock.realtime()) {
+  if (time > core_.wall_time()) {
     return Error{Code::not_found_time, "this time is after now"}.next("AS OF reads the past");
   }
   KIMBERLITE_TRY(const projection::At head, reader.head());
@@ -496,7 +496,7 @@ Result<std::unique_ptr<Cursor>> LocalSession::query_rows(const ParsedPtr& parsed
   }
   KIMBERLITE_TRY(auto reader, tenant_.take_reader());
   projection::ReadContext context;
-  context.now = core_.env().clock.realtime();
+  context.now = core_.wall_time();
   context.budget = budget(limits);
   Status placed;
   if (const auto* position = std::get_if<Position>(&as_of)) context.as_of = *position;
@@ -548,7 +548,7 @@ Result<Position> LocalSession::resolve(projection::Reader& reader, const sql::St
   sql::Context context;
   context.catalog = catalog.get();
   context.head = head.position;
-  context.now = core_.env().clock.realtime();
+  context.now = core_.wall_time();
   context.times = &times;
   context.parameters = parameters;
   return sql::resolve_as_of(statement.text, statement.tokens, context);
@@ -562,6 +562,7 @@ Result<Reply> LocalSession::set_as_of(const Parsed& parsed, const Statement& sta
     reply.message = "reading the latest state";
     return reply;
   }
+  KIMBERLITE_CHECK(core_.confirm_read());
   if (parsed.reads_time) {
     KIMBERLITE_TRY(const TimestampUs settled, core_.settle_time());
     static_cast<void>(settled);
@@ -587,7 +588,7 @@ Status LocalSession::set_as_of(const AsOf& as_of) {
     }
   }
   if (const auto* time = std::get_if<TimestampUs>(&as_of)) {
-    if (*time > core_.env().clock.realtime()) {
+    if (*time > core_.wall_time()) {
       return Error{Code::not_found_time, "this time is after now"}.next("AS OF reads the past");
     }
   }
@@ -645,6 +646,7 @@ Result<Reply> LocalSession::run(const Statement& statement, const Why& why,
 
 Result<std::vector<StoredEvent>> LocalSession::read(std::string_view stream, Sequence from,
                                                     std::size_t limit) {
+  KIMBERLITE_CHECK(core_.confirm_read());
   KIMBERLITE_TRY(auto reader, tenant_.take_reader());
   const auto places =
       [&]() -> Result<std::pair<StreamId, std::vector<projection::Reader::StreamPlace>>> {
@@ -698,10 +700,12 @@ Result<std::optional<Outcome>> LocalSession::outcome_under(std::string_view idem
   Why why;
   why.idempotency_key = idempotency_key;
   KIMBERLITE_CHECK(fill(asked, why, {}));
+  KIMBERLITE_CHECK(core_.confirm_read());
   return tenant_.outcome_under(asked.request_id);
 }
 
 Result<Position> LocalSession::head() {
+  KIMBERLITE_CHECK(core_.confirm_read());
   KIMBERLITE_TRY(auto reader, tenant_.take_reader());
   Result<projection::At> at = reader->head();
   tenant_.give_reader(std::move(reader));
@@ -710,6 +714,7 @@ Result<Position> LocalSession::head() {
 }
 
 Result<std::shared_ptr<const catalog::Catalog>> LocalSession::catalog() {
+  KIMBERLITE_CHECK(core_.confirm_read());
   KIMBERLITE_TRY(auto reader, tenant_.take_reader());
   auto catalog = reader->catalog();
   tenant_.give_reader(std::move(reader));

@@ -164,12 +164,28 @@ Result<Outcome> Group::perform_at(std::uint8_t replica, std::string_view tenant,
 }
 
 Result<Outcome> Group::perform(std::string_view tenant, const Ask& ask, std::uint64_t ns) {
+  return follow([&](std::uint8_t replica) { return perform_at(replica, tenant, ask); }, ns);
+}
+
+Result<Outcome> Group::rotate_data_key(std::string_view tenant, const Id128& request_id,
+                                       std::uint64_t ns) {
+  return follow(
+      [&](std::uint8_t replica) {
+        return call_at(replica, [&] {
+          return databases_[replica]->rotate_data_key(tenant, {.request_id = request_id});
+        });
+      },
+      ns);
+}
+
+Result<Outcome> Group::follow(const std::function<Result<Outcome>(std::uint8_t replica)>& ask,
+                              std::uint64_t ns) {
   const std::uint64_t end = world_.clock().now_ns() + ns;
   Result<Outcome> last = Error{Code::unavailable_quorum, "nobody was asked"};
   while (world_.clock().now_ns() < end) {
     for (std::uint8_t i = 0; i < size(); ++i) {
       if (!glance(i)) continue;
-      last = perform_at(i, tenant, ask);
+      last = ask(i);
       if (last || class_of(last.error().code()) != ErrorClass::unavailable) {
         const bool not_there = !last && last.error().code() == Code::not_found_tenant;
         if (!not_there) return last;

@@ -77,7 +77,9 @@ class Group {
   // after `ns`.
   [[nodiscard]] Result<engine::Outcome> perform(std::string_view tenant, const Ask& ask,
                                                 std::uint64_t ns);
-  // The same of one statement, under one request id.
+  [[nodiscard]] Result<engine::Outcome> rotate_data_key(std::string_view tenant,
+                                                        const Id128& request_id, std::uint64_t ns);
+  // `perform` of one statement, under one request id.
   [[nodiscard]] Result<engine::Outcome> execute_at(std::uint8_t replica, std::string_view tenant,
                                                    std::string_view sql, const engine::Why& why);
   [[nodiscard]] Result<engine::Outcome> execute(std::string_view tenant, std::string_view sql,
@@ -100,6 +102,8 @@ class Group {
   [[nodiscard]] engine::GroupOptions options_of(std::uint8_t replica) const;
   void bury(std::uint8_t replica);
   [[nodiscard]] Result<engine::Session*> session(std::uint8_t replica, std::string_view tenant);
+  [[nodiscard]] Result<engine::Outcome> follow(
+      const std::function<Result<engine::Outcome>(std::uint8_t replica)>& ask, std::uint64_t ns);
   // What `call` answers, a call into the database of that replica; an error if it died meanwhile.
   template <class Call>
   [[nodiscard]] auto call_at(std::uint8_t replica, Call call) -> decltype(call());

@@ -409,6 +409,7 @@ void Tenant::resync(const TenantView& view) {
   view_ = view;
   head_ = view.head;
   key_proposed_ = false;
+  streams_.clear();  // others may have appended
   unapplied_.clear();
   unapplied_ids_.clear();
   unapplied_count_.store(0, std::memory_order_release);

@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <iostream>
+#include <iterator>
 
 namespace kimberlite::vopr {
 namespace {
@@ -44,6 +46,55 @@ TEST(Life, TheSameSeedIsTheSameLife) {
   EXPECT_EQ(first.digest, again.digest);
   EXPECT_EQ(first.events, again.events);
   EXPECT_EQ(first.images, again.images);
+}
+
+TEST(Life, BeyondItsRedundancyNobodyGuesses) {
+  std::uint64_t refused = 0;
+  for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+    const Plan plan = make_plan(seed, {.replicas = 3, .beyond = true});
+    const LifeReport report = live(plan);
+    EXPECT_FALSE(report.finding) << repro_command(plan) << "\n"
+                                 << last_of_story(report, 30) << name(report.finding->invariant)
+                                 << ": " << report.finding->text;
+    refused += report.refused ? 1 : 0;
+  }
+  EXPECT_GT(refused, 0U);
+}
+
+TEST(Life, APartOfAPlanIsALife) {
+  const Plan whole = make_plan(1, {});
+  const Plan part = part_of(whole, {0, 1, 2, 3}, {});
+  EXPECT_EQ(part.steps.size(), 4U);
+  EXPECT_TRUE(part.incidents.empty());
+  const LifeReport report = live(part);
+  EXPECT_FALSE(report.finding);
+  EXPECT_EQ(report.incidents_total(), 0U);
+  const std::string picture = timeline_svg(report);
+  EXPECT_TRUE(picture.starts_with("<svg ") && picture.ends_with("</svg>\n"));
+  EXPECT_TRUE(repro_command(part).ends_with(" --steps 0-3 --incidents none"))
+      << repro_command(part);
+}
+
+TEST(Plan, RangesAreReadAsWritten) {
+  const std::vector<std::uint32_t> numbers{0, 1, 2, 5, 7, 8};
+  EXPECT_EQ(ranges_text(numbers), "0-2,5,7-8");
+  EXPECT_EQ(*parse_ranges("0-2,5,7-8"), numbers);
+  EXPECT_TRUE(parse_ranges("none")->empty());
+  for (const std::string_view wrong : {"", "1-", "2-1", "1,", "x", "1 2", "-1", "99999999"}) {
+    const auto parsed = parse_ranges(wrong);
+    ASSERT_FALSE(parsed) << wrong;
+    EXPECT_EQ(parsed.error().code(), Code::usage_option);
+  }
+}
+
+// What readers are told is checked is what is.
+TEST(Invariants, StandInTheManual) {
+  std::ifstream page{std::string{KIMBERLITE_SOURCE_DIR} + "/docs/internals-simulator.md"};
+  const std::string text{std::istreambuf_iterator<char>{page}, {}};
+  for (const InvariantInfo& one : invariants) {
+    EXPECT_NE(text.find(fmt::format("| {} | {} |\n", one.name, one.what)), std::string::npos)
+        << one.name;
+  }
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/limits.hpp"
+#include "base/probe.hpp"
 #include "request_id.hpp"
 #include "sql/rewrite.hpp"
 
@@ -220,6 +221,34 @@ Status LocalSession::take_reason(Request& request, const Parsed& parsed,
   return {};
 }
 
+// What a replica refuses by the state it has is refused by the group only if that is its newest:
+// one that was deposed and does not know it would say that a key is taken which is free again.
+Result<Outcome> LocalSession::submit(Request& request) {
+  tenant_.submit(request);
+  Result<Outcome>& first = *request.result;
+  if (first || !core_.is_group()) return std::move(first);
+  const ErrorClass kind = class_of(first.error().code());
+  if (kind > ErrorClass::erased && kind != ErrorClass::conflict) return std::move(first);
+  probe<"engine.write.refused_twice">();
+  KIMBERLITE_CHECK(core_.confirm_read());
+  Request again;
+  again.kind = request.kind;
+  again.principal = request.principal;
+  again.statements = std::move(request.statements);
+  again.stream = request.stream;
+  again.expected_sequence = request.expected_sequence;
+  again.events = request.events;
+  again.reason = std::move(request.reason);
+  again.correlation_text = std::move(request.correlation_text);
+  again.correlation = request.correlation;
+  again.request_id = request.request_id;
+  again.digest = request.digest;
+  again.expected_position = request.expected_position;
+  again.budget = request.budget;
+  tenant_.submit(again);
+  return *std::move(again.result);
+}
+
 Result<Outcome> LocalSession::execute(std::span<const Statement> statements, const Why& why) {
   return execute(statements, why, {});
 }
@@ -278,8 +307,7 @@ Result<Outcome> LocalSession::write(std::span<const ParsedPtr> parsed,
   }
   const std::array<Bytes, 1> parts{digest.buffer()};
   KIMBERLITE_CHECK(fill(request, why, parts));
-  tenant_.submit(request);
-  return *std::move(request.result);
+  return submit(request);
 }
 
 Result<Outcome> LocalSession::append(std::string_view stream, std::optional<Sequence> expected,
@@ -319,8 +347,7 @@ Result<Outcome> LocalSession::append(std::string_view stream, std::optional<Sequ
   request.events = events;
   const std::array<Bytes, 1> parts{digest.buffer()};
   KIMBERLITE_CHECK(fill(request, why, parts));
-  tenant_.submit(request);
-  return *std::move(request.result);
+  return submit(request);
 }
 
 // ---- transactions
@@ -338,6 +365,7 @@ Status LocalSession::begin(const Why& why) {
   Request opening;
   opening.kind = RequestKind::begin;
   KIMBERLITE_CHECK(fill(opening, why, {}));
+  KIMBERLITE_CHECK(core_.confirm_read());
   tenant_.submit(opening);
   if (!*opening.result) return opening.result->error();
   transaction_.emplace();

@@ -70,7 +70,8 @@ bool Atlas::is_sick(std::uint8_t machine) {
   if (sick.losing) return true;
   if (!sick.until) return false;
   const auto found = look(machine);
-  if (!found) return true;
+  const auto glance = group_.glance(machine);
+  if (!found || found->journal.lost || (glance && glance->state == "recovering_head")) return true;
   bool whole = found->superblock.checkpoint.op >= *sick.until;
   if (!whole) {
     const FileBytes& bytes = *journal(machine);
@@ -115,7 +116,8 @@ std::optional<Atlas::Frame> Atlas::choose(std::uint8_t machine, std::uint64_t ch
   const std::uint32_t needed =
       claimed || strict_ ? 1 : consensus::core::replication_quorum(group_.size());
   if (!beyond_ && have < needed) return std::nullopt;
-  return Frame{frame.op, consensus::file_offset(frame.ring_offset), frame.size};
+  return Frame{frame.op, consensus::file_offset(frame.ring_offset), frame.size,
+               std::max(frames.back().op, here->journal.durable_seen)};
 }
 
 std::optional<std::string> Atlas::strike_prepare(std::uint8_t machine, std::uint64_t choice,
@@ -133,7 +135,7 @@ std::optional<std::string> Atlas::strike_prepare(std::uint8_t machine, std::uint
   } else {
     world.image(machine).flip(journal_file, at, one_bit(choices));
   }
-  sick_[machine].until = std::max(sick_[machine].until.value_or(OpNumber{}), frame->op);
+  sick_[machine].until = std::max(sick_[machine].until.value_or(OpNumber{}), frame->head);
   return fmt::format("{} prepare {} on the disk of replica {}",
                      unreadable ? "cannot read" : "rot in", frame->op.value(), machine);
 }

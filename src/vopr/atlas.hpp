@@ -54,6 +54,7 @@ class Atlas {
     OpNumber op;
     std::uint64_t offset = 0;  // in the file
     std::uint32_t size = 0;
+    OpNumber head;  // of that journal: with the frame all behind it may be lost to an open
   };
 
   [[nodiscard]] const FileBytes* journal(std::uint8_t machine) const;

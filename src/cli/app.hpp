@@ -198,5 +198,6 @@ class App {
 [[nodiscard]] Result<int> run_completion(App& app, const CompletionOptions& options);
 [[nodiscard]] Result<int> run_version(App& app, const VersionOptions& options);
 [[nodiscard]] Result<int> run_bench(App& app, const BenchOptions& options);
+[[nodiscard]] Result<int> run_vopr(App& app, const VoprOptions& options);
 
 }  // namespace kimberlite::cli

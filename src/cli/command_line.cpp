@@ -407,6 +407,50 @@ void CommandLine::add_operation() {
       .add_option("--seconds", bench.seconds, "for each measurement (default: 5)")
       ->check(CLI::Range(1, 600));
   examples("Works in a directory of its own below the target, removed afterwards.");
+
+  add_vopr();
+}
+
+void CommandLine::add_vopr() {
+  CLI::App* vopr = app_.add_subcommand("vopr", "groups of this database in a simulator");
+  vopr->require_subcommand(1);
+  const auto add_action = [&](const std::string& name, const std::string& summary,
+                              VoprAction action) -> VoprOptions& {
+    auto& options = add<VoprOptions>(*vopr, name, summary, {0, 0, "", ""});
+    options.action = action;
+    last().add_option("--seed", options.seed, "what all of a life follows from (default: 1)");
+    last()
+        .add_option("--replicas", options.replicas, "3 or 5 (default: the seed chooses)")
+        ->check(CLI::IsMember({3, 5}));
+    last().add_flag("--beyond", options.beyond,
+                    "damage more than the redundancy covers: it may refuse, and must not guess");
+    return options;
+  };
+  auto& run =
+      add_action("run", "lives of many seeds, each with faults of its own", VoprAction::run);
+  last().add_option("--count", run.count, "so many seeds (default: 20)");
+  last().add_option("--svg", run.svg, "where the timeline of a life with a finding goes");
+  last().add_flag("--require-probes", run.require_probes,
+                  "also fail if a rare branch of the code was never taken");
+  examples(
+      "Needs no database. Exits 3 when an invariant does not hold, and says how to see it again.\n"
+      "The same seeds give the same digest on every machine.\n\n"
+      "  kimberlite vopr run --count 100\n"
+      "  kimberlite vopr run --seed 5000 --count 1000 --replicas 5 --format jsonl");
+  auto& repro = add_action("repro", "the life of one seed, told event by event", VoprAction::repro);
+  last().add_option("--svg", repro.svg, "a picture of it: who was primary, down, cut off, when");
+  last().add_option("--steps", repro.steps, "only these steps of the clients: 0-4,7");
+  last().add_option("--incidents", repro.incidents, "only these incidents: 3,9-11, or none");
+  examples("  kimberlite vopr repro --seed 7 --replicas 3 --svg seed-7.svg");
+  auto& minimise = add_action("minimise", "the smallest part of a life that ends the same way",
+                              VoprAction::minimise);
+  last().add_option("--svg", minimise.svg, "a picture of what is left");
+  last().add_option("--lives", minimise.lives, "try at most so many (default: 2000)");
+  examples("  kimberlite vopr minimise --seed 7 --replicas 3");
+  auto& stats =
+      add_action("stats", "how often each rare branch of the code was taken", VoprAction::stats);
+  last().add_option("--count", stats.count, "in the lives of so many seeds (default: 20)");
+  examples("  kimberlite vopr stats --count 100 --format csv");
 }
 
 void CommandLine::add_backups() {

@@ -67,6 +67,7 @@ class CommandLine {
   void add_operation();
   void add_proofs();
   void add_backups();
+  void add_vopr();
 
   [[nodiscard]] const CLI::App* deepest() const;
   [[nodiscard]] const Leaf* leaf() const;

@@ -9,6 +9,7 @@
 #include "base/assert.hpp"
 #include "base/canary.hpp"
 #include "base/le.hpp"
+#include "base/probe.hpp"
 #include "consensus/core/marks.hpp"
 #include "consensus/core/quorum.hpp"
 #include "consensus/core/ring.hpp"
@@ -65,12 +66,14 @@ Result<std::unique_ptr<Replica>> Replica::open(Now now, const ReplicaOptions& op
       (resumes && !recovered.journal.lost && replica->primary() == replica->index())) {
     // A primary that was away may have been replaced. A single voter begins a view of its own:
     // what else is on disk is older, and beyond its head never counts again (J3).
+    probe<"consensus.open.primary_leaves">();
     replica->enter_view(now, ViewNumber{replica->view().value() + 1}, out);
   } else {
     const bool headless = replica->faulty_until_ == unknown_op;
     replica->phase_ = headless   ? Phase::recovering_head
                       : !resumes ? Phase::view_change
                                  : Phase::normal;
+    probe<"consensus.open.waits_for_group">();
     replica->heard_primary(now);
     replica->write_superblock(out);
   }
@@ -115,6 +118,8 @@ Replica::Replica(const ReplicaOptions& options, const Recovered& recovered, Bloc
   // In a view change the superblock has the headers of what was here; if not of all that is lost,
   // or not in one, this replica cannot say what there was: marks lag behind what it acknowledged.
   const bool headless = journal.lost && (adopted() || journal.durable_seen > known_);
+  if (journal.lost) probe<"consensus.open.lost_acknowledged">();
+  if (headless) probe<"consensus.open.lost_head">();
   if (journal.lost) faulty_until_ = headless ? unknown_op : known_;
   // Fresh for every life: what was said to an earlier one does not count.
   store_le(nonce_.data(), superblock_.incarnation + 1);
@@ -185,6 +190,7 @@ void Replica::on(Now, const CheckpointDone& event, std::vector<Action>& out) {
   if (phase_ == Phase::failed) return;
   checkpoint_started_ = false;
   if (!checkpointing_ || checkpointing_->op != event.op) {
+    probe<"consensus.checkpoint.overtaken">();
     // A peer's came first.
     maybe_checkpoint(out);
     return;
@@ -212,6 +218,7 @@ void Replica::on(Now, const RequestCheckpoint&, std::vector<Action>& out) {
 void Replica::on(Now now, const SyncDone& event, std::vector<Action>& out) {
   if (phase_ == Phase::failed || !syncing_ || sync_installed_) return;
   if (!event.checkpoint || event.checkpoint->op <= commit_) {
+    probe<"consensus.sync.in_vain">();
     syncing_ = false;
     request_missing(now, out);
     return;
@@ -264,6 +271,7 @@ void Replica::on(Now now, const SyncDone& event, std::vector<Action>& out) {
       superblock_.view_headers.empty() ? checkpoint.op : superblock_.view_headers.back().op;
   superblock_.view_durable = std::min(superblock_.view_durable, newest);
   if (is_other) disown(checkpoint.op);
+  probe<"consensus.sync.installed">();
   sync_installed_ = true;
   end_sync_range();
   write_superblock(out);
@@ -288,6 +296,7 @@ void Replica::gate_opened(Now now, std::vector<Action>& out) {
     send_prepare_ok(out);
     request_missing(now, out);
   } else if (phase_ == Phase::recovering_head) {
+    probe<"consensus.status.recovering_head">();
     ask_for_start_view(now, primary(), out);
   } else if (adopted()) {
     start_as_primary(now, out);
@@ -302,6 +311,7 @@ void Replica::gate_opened(Now now, std::vector<Action>& out) {
 
 void Replica::write_superblock(std::vector<Action>& out) {
   if (writing_.in_flight) {
+    probe<"consensus.superblock.again">();
     writing_.again = true;
     return;
   }
@@ -335,6 +345,7 @@ void Replica::maybe_checkpoint(std::vector<Action>& out) {
                    committed_.commands - checkpoint_commands_ >= options_.checkpoint_commands;
   if (!checkpoint_requested_ && (!due || closing_)) return;
   checkpoint_requested_ = false;
+  probe<"consensus.checkpoint.started">();
   checkpointing_ = committed_;
   checkpoint_started_ = true;
   out.emplace_back(StartCheckpoint{committed_.op});
@@ -416,16 +427,19 @@ void Replica::abandon_tickets(std::vector<Action>& out) {
   for (std::uint64_t op = commit_.value() + 1; op <= op_.value(); ++op) {
     Slot& given_up = slot(OpNumber{op});
     if (given_up.op != OpNumber{op} || !given_up.ticket) continue;
+    probe<"consensus.abandon.prepare">();
     out.emplace_back(Abandon{*given_up.ticket});
     given_up.ticket.reset();
   }
   for (const PendingRead& read : std::exchange(pending_reads_, {})) {
+    probe<"consensus.abandon.read">();
     out.emplace_back(Abandon{read.ticket});
   }
 }
 
 void Replica::fail(const Error& error, std::vector<Action>& out) {
   if (phase_ == Phase::failed) return;
+  probe<"consensus.status.failed">();
   phase_ = Phase::failed;
   failure_ = error;
   abandon_tickets(out);

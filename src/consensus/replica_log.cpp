@@ -5,6 +5,7 @@
 #include "base/assert.hpp"
 #include "base/canary.hpp"
 #include "base/checked.hpp"
+#include "base/probe.hpp"
 #include "consensus/core/quorum.hpp"
 #include "consensus/core/ring.hpp"
 #include "consensus/replica.hpp"
@@ -149,6 +150,7 @@ bool Replica::append_received(const PrepareHeader& prepare, const MutableBuffer&
 
 void Replica::on(Now now, const Propose& event, std::vector<Action>& out) {
   if (!may_propose()) {
+    probe<"consensus.propose.refused">();
     out.emplace_back(Abandon{event.ticket});
     return;
   }
@@ -208,11 +210,13 @@ void Replica::on(Now now, const PrepareWritten& event, std::vector<Action>& out)
     return;
   }
   if (!live) {
+    probe<"consensus.log.stale_write_ended">();
     if (stale_writes_ > 0) --stale_writes_;
     if (stale_writes_ == 0) request_missing(now, out);
     return;
   }
   if (event.op <= durable_) {
+    probe<"consensus.repair.rewritten">();
     rotted_.erase(event.op);
     rewriting_.erase(event.op);
     release(out);
@@ -235,6 +239,7 @@ void Replica::on(Now now, const PrepareWritten& event, std::vector<Action>& out)
 // Gives up what stands behind `last`: it is not in the log of the view.
 void Replica::truncate(OpNumber last, std::vector<Action>& out) {
   KIMBERLITE_ASSERT(last >= commit_ && last >= checkpoint_.op && last >= released_.op);  // (R3)
+  probe<"consensus.log.truncated">();
   while (op_ > last) {
     Slot& dropped = slot(op_);
     if (dropped.op == op_) {
@@ -296,6 +301,7 @@ void Replica::advance_commit(std::vector<Action>& out) {
     }
     const std::uint64_t last = std::min(until.value(), commit_.value() + pipeline_max);
     for (std::uint64_t op = next.value(); op <= last; ++op) {
+      probe<"consensus.commit.read_back">();
       if (slot(OpNumber{op}).op != OpNumber{op}) read(*frame_of(OpNumber{op}), true, 0, out);
     }
     break;
@@ -383,6 +389,7 @@ void Replica::on(Now now, const PrepareRead& event, std::vector<Action>& out) {
   }
   if (!whole) {
     if (voters() == 1) return fail(unreadable(event.op, whole.error()), out);
+    probe<"consensus.repair.unreadable">();
     rotted_.insert(event.op);
     request_missing(now, out);
     return;
@@ -412,6 +419,7 @@ bool Replica::rewrite(const PrepareHeader& prepare, const MutableBuffer& message
   if (!rotted_.contains(prepare.op)) return false;
   const LiveFrame* frame = frame_of(prepare.op);
   if (frame == nullptr || frame->checksum != prepare.checksum) return false;
+  probe<"consensus.repair.from_peer">();
   if (!rewriting_.insert(prepare.op).second) return true;
   const FrameHead head{.ring_offset = frame->ring_offset,
                        .durable = OpNumber{std::min(durable_.value(), prepare.op.value() - 1)},

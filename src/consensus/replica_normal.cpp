@@ -5,6 +5,7 @@
 
 #include "base/assert.hpp"
 #include "base/canary.hpp"
+#include "base/probe.hpp"
 #include "consensus/core/quorum.hpp"
 #include "consensus/core/ring.hpp"
 #include "consensus/replica.hpp"
@@ -67,6 +68,7 @@ void Replica::on(Now now, const Received& event, std::vector<Action>& out) {
   const auto decoded = decode_message(event.message->bytes(), superblock_.cluster);
   if (!decoded || decoded->from != event.from || event.from == index() ||
       event.from >= superblock_.members.size()) {
+    probe<"consensus.message.no_members">();
     ++dropped_;
     return;
   }
@@ -96,6 +98,7 @@ void Replica::receive(Now now, const Message& message, const Prepare& prepare,
   if (catching_up_from_ && message.view == catch_up_view_) {
     take_committed(now, message, prepare.header, bytes, out);
   } else if (message.view > view()) {
+    probe<"consensus.prepare.of_later_view">();
     ask_for_start_view(now, message.from, out);
   } else if (is_of_view && adopted() && !is_primary()) {
     learn_commit(message);
@@ -113,10 +116,12 @@ void Replica::receive(Now now, const Message& message, const Prepare& prepare,
 void Replica::take_prepare(Now now, const Message& message, const PrepareHeader& prepare,
                            const MutableBuffer& bytes, std::vector<Action>& out) {
   if (prepare.op <= op_) {
+    probe<"consensus.prepare.again">();
     if (message.from == primary()) send_prepare_ok(out);
     return;
   }
   if (prepare.op.value() != op_.value() + 1) {
+    probe<"consensus.prepare.gap">();
     if (message.from == primary()) wanted_ = std::max(wanted_, prepare.op);
     request_missing(now, out);
     return;
@@ -130,6 +135,7 @@ void Replica::take_prepare(Now now, const Message& message, const PrepareHeader&
     if (is_planted(Canary::truncate_at_break)) known_ = op_;
     return;
   }
+  probe<"consensus.prepare.appended">();
   if (!append_received(prepare, bytes, out)) return;
   canonical_ = op_;
   active_ns_ = now.monotonic_ns;
@@ -144,10 +150,12 @@ void Replica::take_committed(Now now, const Message& message, const PrepareHeade
     ++dropped_;
     return;
   }
+  probe<"consensus.catch_up.committed">();
   if (prepare.op <= op_ && frame_of(prepare.op)->checksum == prepare.checksum) {
     canonical_ = prepare.op;
   } else {
     if (prepare.op <= op_) {
+      probe<"consensus.catch_up.other_log">();
       truncate(canonical_, out);
       disown(canonical_);
       write_superblock(out);
@@ -164,6 +172,7 @@ void Replica::take_committed(Now now, const Message& message, const PrepareHeade
   if (canonical_ < catch_up_until_) {
     request_missing(now, out);
   } else if (primary_of(catch_up_view_) == index()) {
+    probe<"consensus.catch_up.primary">();
     decide_log(now, out);
   } else {
     ask_for_start_view(now, *catching_up_from_, out);
@@ -229,6 +238,7 @@ void Replica::request_missing(Now now, std::vector<Action>& out) {
   std::uint8_t whom = primary();
   ViewNumber in = view();
   if (catching_up_from_) {
+    probe<"consensus.repair.catching_up">();
     until = catch_up_until_;
     whom = *catching_up_from_;
     in = catch_up_view_;
@@ -242,6 +252,7 @@ void Replica::request_missing(Now now, std::vector<Action>& out) {
   if (until <= last && rotted_.empty()) return;
   repair_at_ = now.monotonic_ns + options_.repair_ns;
   if (until > last && stale_writes_ == 0 && (room > 0 || op_ > last)) {
+    probe<"consensus.repair.requested">();
     // What is here already is compared only, and takes no slot.
     const std::uint64_t to = std::min(
         {until.value(), last.value() + request_max, std::max(op_.value(), last.value()) + room});
@@ -249,6 +260,7 @@ void Replica::request_missing(Now now, std::vector<Action>& out) {
                  out);
   }
   if (!rotted_.empty()) {
+    probe<"consensus.repair.rotted_requested">();
     const OpNumber op = *rotted_.begin();
     send(next_member(), RequestPrepares{.from = op, .to = op}, out);
   }
@@ -261,6 +273,7 @@ void Replica::receive(Now now, const Message& message, const RequestPrepares& re
   // What rotted and is in the checkpoint is as good as released: nobody else may have it.
   if (request.from <= released_.op ||
       (request.from <= checkpoint_.op && rotted_.contains(request.from))) {
+    probe<"consensus.repair.gone">();
     send(message.from, Gone{.op = request.from, .checkpoint = checkpoint_.op}, out);
     return;
   }
@@ -283,6 +296,7 @@ void Replica::receive(Now now, const Message& message, const RequestPrepares& re
       KIMBERLITE_ASSERT(header.has_value());
       send_prepare(message.from, *header, here.bytes->bytes(), out);
     } else if (OpNumber{op} <= durable_) {
+      probe<"consensus.repair.served_from_disk">();
       read(frame, false, 1U << message.from, out);
     }
   }
@@ -296,6 +310,7 @@ void Replica::receive(Now, const Message& message, const Gone& gone, std::vector
   // Rotted, and nobody else has it: if it is committed here, a checkpoint makes up for it. Of the
   // primary's log nothing but what rotted can be missing.
   if (rotted_.contains(gone.op) && gone.op <= commit_) {
+    probe<"consensus.repair.checkpoint_instead">();
     checkpoint_requested_ = true;
     maybe_checkpoint(out);
     return;
@@ -304,6 +319,7 @@ void Replica::receive(Now, const Message& message, const Gone& gone, std::vector
   const bool missing = gone.op == needed && !is_primary();
   if (!(rotten || missing) || gone.checkpoint <= commit_ || gone.checkpoint < gone.op) return;
   if (is_planted(Canary::truncate_before_sync) && op_ > commit_) truncate(commit_, out);
+  probe<"consensus.sync.begun">();
   syncing_ = true;
   sync_due_ = StartSync{.from = message.from, .op = gone.checkpoint};
   superblock_.sync_from = commit_;
@@ -317,6 +333,7 @@ void Replica::receive(Now, const Message& message, const Gone& gone, std::vector
 // had begun when it was.
 void Replica::on(Now, const ReadIndex& event, std::vector<Action>& out) {
   if (!is_primary() || !gate_open() || closing_) {
+    probe<"consensus.read.refused">();
     out.emplace_back(Abandon{event.ticket});
     return;
   }
@@ -337,6 +354,7 @@ void Replica::finish_reads(std::vector<Action>& out) {
       return unconfirmed || read.op > commit_;
     });
     for (auto done = pending_reads_.begin(); done != waits; ++done) {
+      probe<"consensus.read.confirmed">();
       out.emplace_back(ReadReady{done->ticket});
     }
     pending_reads_.erase(pending_reads_.begin(), waits);
@@ -359,6 +377,7 @@ void Replica::on(Now now, const Tick&, std::vector<Action>& out) {
   if (now.monotonic_ns >= resend_at_) {
     resend_at_ = now.monotonic_ns + options_.resend_ns;
     if (phase_ == Phase::recovering_head) {
+      probe<"consensus.head.asked_for">();
       broadcast(RequestStartView{.nonce = nonce_}, out);
     } else if (catching_up_from_ && *catching_up_from_ != index()) {
       ask_for_start_view(now, *catching_up_from_, out);
@@ -368,6 +387,7 @@ void Replica::on(Now now, const Tick&, std::vector<Action>& out) {
   }
   request_missing(now, out);
   if (is_voter() && phase_ != Phase::recovering_head && now.monotonic_ns >= timeout_at_) {
+    probe<"consensus.view.timeout">();
     vote(now, out);
   }
 }

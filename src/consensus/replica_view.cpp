@@ -4,6 +4,7 @@
 
 #include "base/assert.hpp"
 #include "base/canary.hpp"
+#include "base/probe.hpp"
 #include "consensus/core/quorum.hpp"
 #include "consensus/replica.hpp"
 
@@ -61,6 +62,7 @@ void Replica::receive(Now now, const Message& message, const StartViewChange& as
                             .at_ns = now.monotonic_ns};
   }
   // It is in a later view already, which a quorum has asked for.
+  probe<"consensus.view.vote">();
   if (asked.current > view()) enter_view(now, asked.current, out);
   count_votes(now, out);
 }
@@ -78,6 +80,7 @@ void Replica::count_votes(Now now, std::vector<Action>& out) {
 
 void Replica::enter_view(Now now, ViewNumber view, std::vector<Action>& out) {
   KIMBERLITE_ASSERT(view > superblock_.view);
+  probe<"consensus.view.entered">();
   abandon_tickets(out);
   phase_ = Phase::view_change;
   // What this log holds beyond what is committed may not be in the log of the view to come.
@@ -129,6 +132,7 @@ void Replica::receive(Now now, const Message& message, const DoViewChange& dvc,
   const bool is_old = message.view < view() && !is_planted(Canary::count_old_vote);
   if (is_old || primary() != index()) return;
   if (is_primary()) {
+    probe<"consensus.view.start_repeated">();
     send_start_view(message.from, {}, out);
     return;
   }
@@ -176,10 +180,14 @@ std::optional<Suffix> Replica::canonical_log(std::uint8_t& source, OpNumber& com
       if (same && ((dvc.present >> at) & 1U) != 0) present = true;
     }
     if (nacks >= (is_planted(Canary::lose_nack) ? 1 : core::nack_quorum(voters()))) {
+      probe<"consensus.view.nacked">();
       log.headers.resize(i);
       break;
     }
-    if (!present) return std::nullopt;
+    if (!present) {
+      probe<"consensus.view.undecidable">();
+      return std::nullopt;
+    }
   }
   return log;
 }
@@ -194,6 +202,7 @@ void Replica::decide_log(Now now, std::vector<Action>& out) {
   const std::optional<Suffix> log = canonical_log(source, commit);
   if (!log) return;
   if (!connects(*log)) {
+    probe<"consensus.view.primary_behind">();
     catch_up(now, source, view(), log->base, out);
     return;
   }
@@ -222,6 +231,7 @@ void Replica::install(const Suffix& suffix, std::vector<Action>& out) {
     if (frame == nullptr || frame->checksum != header.checksum) break;
     same = header.op;
   }
+  probe<"consensus.view.log_installed">();
   if (op_ > same) truncate(same, out);
   for (const PrepareHeader& header : suffix.headers) {
     headers_[header.op.value() % headers_kept] = header;
@@ -249,9 +259,11 @@ void Replica::adopt(Now now, std::vector<Action>& out) {
 void Replica::start_as_primary(Now now, std::vector<Action>& out) {
   if (phase_ != Phase::view_change || !adopted() || primary() != index() || !gate_open()) return;
   if (op_ < known_ || durable_ < op_) {
+    probe<"consensus.view.primary_lacks_log">();
     request_missing(now, out);
     return;
   }
+  probe<"consensus.status.primary">();
   phase_ = Phase::normal;
   inherited_ = op_;
   collected_ = {};
@@ -296,6 +308,7 @@ void Replica::receive(Now now, const Message& message, const StartView& start,
   if (start.suffix.head() < commit_) return;
   if (!connects(start.suffix)) {
     if (phase_ == Phase::recovering_head) {
+      probe<"consensus.head.behind">();
       // No later than there ends what this replica acknowledged and was committed. It is to be
       // known in a next life too, before anything of that view is written (R2).
       if (message.view > view() || faulty_until_ > start.suffix.head()) {
@@ -310,6 +323,7 @@ void Replica::receive(Now now, const Message& message, const StartView& start,
       }
       if (writing_.in_flight) return;
     } else if (message.view > view()) {
+      probe<"consensus.view.behind">();
       enter_view(now, message.view, out);
     }
     catch_up(now, message.from, message.view, start.suffix.base, out);
@@ -322,6 +336,7 @@ void Replica::receive(Now now, const Message& message, const StartView& start,
     peer_rounds_ = {};
     collected_ = {};
   }
+  probe<"consensus.status.backup">();
   install(start.suffix, out);
   if (is_planted(Canary::lower_commit) && message.commit < commit_ &&
       message.commit >= released_.op) {

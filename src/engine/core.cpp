@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/assert.hpp"
+#include "base/probe.hpp"
 #include "consensus/command.hpp"
 #include "crypto/blake3.hpp"
 #include "files.hpp"
@@ -89,6 +90,7 @@ Status Core::confirm_read() {
   run([&](Core& core) {
     why = core.failed_ ? *core.failed_ : core.replica_->is_primary() ? why : core.not_primary();
   });
+  probe<"engine.read.refused">();
   return std::move(why).next("ask again, or ask the primary");
 }
 
@@ -99,6 +101,7 @@ Status Core::check_primary() {
     if (core.failed_) {
       error = *core.failed_;
     } else if (!core.replica_->is_primary()) {
+      probe<"engine.write.not_primary">();
       error = core.not_primary();
     }
   });
@@ -117,6 +120,7 @@ Status Core::caught_up() {
     if (core.failed_) {
       status = *core.failed_;
     } else if (!core.has_caught_up()) {
+      probe<"engine.read.catching_up">();
       status = Error{Code::unavailable_quorum, "this replica is catching up with its group"}
                    .where("replica {}, {}, view {}", core.replica_->index(),
                           consensus::name(core.replica_->status()), core.replica_->view().value())
@@ -271,6 +275,7 @@ void Core::expire(std::uint64_t now_ns) {
     return now_ns > since + options_.quorum_timeout_ns;
   };
   if (!queue_.empty() && is_late(queue_.front().submitted_ns)) {
+    probe<"engine.quorum.write_timeout">();
     refuse_queue(
         Error{Code::unavailable_quorum, "too few replicas answered; nothing was written"}.next(
             "ask again when a majority of the replicas is reachable"));
@@ -279,11 +284,13 @@ void Core::expire(std::uint64_t now_ns) {
   for (const auto& [ticket, in_flight] : in_flight_) {
     if (is_late(in_flight.submitted_ns)) late.push_back(ticket);
   }
+  if (!late.empty()) probe<"engine.quorum.outcome_timeout">();
   for (const std::uint64_t ticket : late) abandon(ticket);
   late.clear();
   for (const auto& [ticket, read] : reads_) {
     if (is_late(read.asked_ns)) late.push_back(ticket);
   }
+  if (!late.empty()) probe<"engine.quorum.read_timeout">();
   for (const std::uint64_t ticket : late) end_read(ticket, false);
 }
 
@@ -303,6 +310,7 @@ Status Core::check_disk() {
       2 * io_.ring_size() + 2 * snapshot_size_ + options_.free_bytes_reserve;
   disk_low_ = *free < wanted;
   if (!disk_low_) return {};
+  probe<"engine.disk.low">();
   return Error{Code::unavailable_disk_low, "the disk has {} bytes free; writes need {}", *free,
                wanted}
       .why("the next checkpoint must be sure of its room")
@@ -375,8 +383,50 @@ void Core::after_step() {
     if (Status swept = sweep(); !swept) fail(swept.error());
   }
   pump();
+  show();
   arm_tick();
   end_wait();
+}
+
+void Core::committed_at(TimestampUs time) {
+  last_commit_ = time;
+  shown_.last_commit_us.store(time.value(), std::memory_order_release);
+}
+
+TimestampUs Core::wall_time() {
+  return std::max(env_.clock.realtime(),
+                  TimestampUs{shown_.last_commit_us.load(std::memory_order_acquire)});
+}
+
+void Core::stop_in_group(const Error& error) {
+  if (!is_group_ || class_of(error.code()) != ErrorClass::unavailable) return;
+  run_on_strand([error](Core& core) {
+    probe<"engine.core.stopped_by_tenant">();
+    core.fail(error);
+    core.show();
+  });
+}
+
+void Core::show() {
+  constexpr auto relaxed = std::memory_order_relaxed;
+  shown_.status.store(failed_ ? consensus::ReplicaStatus::failed : replica_->status(), relaxed);
+  shown_.view.store(replica_->view().value(), relaxed);
+  shown_.head.store(replica_->head().value(), relaxed);
+  shown_.committed.store(replica_->commit().value(), relaxed);
+  shown_.checkpoint.store(replica_->checkpoint().op.value(), relaxed);
+  shown_.waiting.store(queue_.size() + in_flight_.size() + reads_.size(), relaxed);
+}
+
+Glance Core::glance() const {
+  constexpr auto relaxed = std::memory_order_relaxed;
+  const consensus::ReplicaStatus status = shown_.status.load(relaxed);
+  return {.state = consensus::name(status),
+          .view = shown_.view.load(relaxed),
+          .primary = status == consensus::ReplicaStatus::normal && is_primary_.load(relaxed),
+          .head = OpNumber{shown_.head.load(relaxed)},
+          .committed = OpNumber{shown_.committed.load(relaxed)},
+          .checkpoint = OpNumber{shown_.checkpoint.load(relaxed)},
+          .waiting = shown_.waiting.load(relaxed)};
 }
 
 void Core::wait_until(std::function<bool()> holds) {
@@ -395,8 +445,12 @@ void Core::end_wait() {
 
 // From whatever thread the network has.
 void Core::received(std::uint8_t from, Bytes frame) {
-  if (frame.size() > consensus::message_size_max) return;  // of no kind of ours
+  if (frame.size() > consensus::message_size_max) {
+    probe<"engine.inbound.too_long">();
+    return;
+  }
   if (inbound_bytes_.fetch_add(frame.size()) > inbound_bytes_max) {
+    probe<"engine.inbound.full">();
     inbound_bytes_.fetch_sub(frame.size());
     return;
   }
@@ -456,15 +510,17 @@ void Core::commit(const consensus::Commit& action) {
   if (Status flushed = logs_.flush_if_large(); !flushed) {
     return fail(flushed.error(), action.ticket);
   }
-  last_commit_ =
-      TimestampUs{action.timestamp.value() + std::max<std::uint32_t>(1, action.commands) - 1};
+  committed_at(
+      TimestampUs{action.timestamp.value() + std::max<std::uint32_t>(1, action.commands) - 1});
   if (!action.ticket) {
+    probe<"engine.commit.foreign">();
     foreign_commits_.fetch_add(1, std::memory_order_release);
     return;
   }
 
   const auto found = in_flight_.find(*action.ticket);
   if (found == in_flight_.end()) {
+    probe<"engine.commit.given_up_and_kept">();
     // Given up for lost, and committed after all.
     KIMBERLITE_ASSERT(is_group_);
     foreign_commits_.fetch_add(1, std::memory_order_release);
@@ -563,6 +619,7 @@ Result<std::optional<kernel::Control>> Core::open_control(
 void Core::abandon(std::uint64_t ticket) {
   const auto found = in_flight_.find(ticket);
   if (found == in_flight_.end()) return;
+  probe<"engine.write.outcome_unknown">();
   InFlight in_flight = std::move(found->second);
   in_flight_.erase(found);
   const Error unknown =
@@ -577,6 +634,7 @@ void Core::abandon(std::uint64_t ticket) {
 }
 
 void Core::fail(Error error, std::optional<std::uint64_t> ticket) {
+  probe<"engine.core.failed">();
   if (!failed_) failed_ = std::move(error);
   if (ticket) abandon(*ticket);
   while (!in_flight_.empty()) abandon(in_flight_.begin()->first);

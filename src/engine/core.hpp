@@ -126,6 +126,13 @@ class Core {
   // Everything acknowledged anywhere before this call is applied here; `unavailable.not_primary`,
   // `.quorum`. Free for a group of one.
   [[nodiscard]] Status confirm_read();
+  [[nodiscard]] Glance glance() const;
+  // Now, by this machine's clock, and never before a record that is applied here: in a group it may
+  // have been stamped by a clock that was ahead.
+  [[nodiscard]] TimestampUs wall_time();
+  // A tenant of this replica can do no more for want of its disk: in a group all of the replica
+  // stops, so that another becomes primary, and is to be opened again.
+  void stop_in_group(const Error& error);
   // Runs `task` on the strand, later.
   void run_on_strand(std::move_only_function<void(Core&)> task);
   // Once nobody asks for anything any more; waits for the disk.
@@ -202,6 +209,8 @@ class Core {
   void completed();
   void received(std::uint8_t from, Bytes frame);
   void after_step();
+  void show();
+  void committed_at(TimestampUs time);
   void refuse_queue(const Error& error);
   void expire(std::uint64_t now_ns);
   void end_read(std::uint64_t ticket, bool ready);
@@ -234,6 +243,17 @@ class Core {
   std::optional<Error> failed_;
   bool is_group_ = false;
   std::atomic<bool> is_primary_ = true;
+  // What `glance` gives.
+  struct Shown {
+    std::atomic<consensus::ReplicaStatus> status = consensus::ReplicaStatus::view_change;
+    std::atomic<std::uint64_t> view = 0;
+    std::atomic<std::uint64_t> head = 0;
+    std::atomic<std::uint64_t> committed = 0;
+    std::atomic<std::uint64_t> checkpoint = 0;
+    std::atomic<std::uint64_t> waiting = 0;
+    std::atomic<std::uint64_t> last_commit_us = 0;
+  };
+  Shown shown_;
   bool listening_ = false;
   std::atomic<std::uint64_t> foreign_commits_ = 0;
   std::atomic<std::uint64_t> inbound_bytes_ = 0;  // received, not looked at yet

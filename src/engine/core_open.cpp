@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/assert.hpp"
+#include "base/probe.hpp"
 #include "core.hpp"
 #include "crypto/blake3.hpp"
 #include "files.hpp"
@@ -30,10 +31,12 @@ Status Core::recover() {
   KIMBERLITE_TRY(const consensus::Recovered recovered, io_.open(env_.storage));
   const consensus::Checkpoint& checkpoint = recovered.superblock.superblock.checkpoint;
   for (const consensus::Finding& finding : recovered.superblock.findings) {
+    probe<"engine.open.superblock_copy">();
     notes_.push_back(fmt::format("{}, byte {}: {}", files::superblock, finding.offset,
                                  to_string(finding.error)));
   }
   if (recovered.journal.torn) {
+    probe<"engine.open.torn_tail">();
     notes_.push_back(fmt::format(
         "journal: prepare {} was being written when the process ended; it was never acknowledged",
         recovered.journal.torn->op.value()));
@@ -42,8 +45,8 @@ Status Core::recover() {
   checkpoint_op_ = checkpoint.op;
   KIMBERLITE_CHECK(load_keys(checkpoint));
   KIMBERLITE_CHECK(load_state(checkpoint));
-  last_commit_ = TimestampUs{
-      checkpoint.next_timestamp.value() == 0 ? 0 : checkpoint.next_timestamp.value() - 1};
+  committed_at(TimestampUs{
+      checkpoint.next_timestamp.value() == 0 ? 0 : checkpoint.next_timestamp.value() - 1});
 
   std::vector<consensus::Action> actions;
   const consensus::ReplicaOptions replica_options{
@@ -82,6 +85,7 @@ Status Core::recovered_alone() {
   KIMBERLITE_CHECK(logs_.settle());
   settled_ = true;
   know_logs();
+  show();
   return {};
 }
 
@@ -90,6 +94,7 @@ Status Core::recovered_in_group() {
   if (failed_) return *failed_;
   KIMBERLITE_CHECK(sweep());
   know_logs();
+  show();
   arm_tick();
   return {};
 }
@@ -166,6 +171,7 @@ Status Core::load_state(const consensus::Checkpoint& checkpoint) {
     }
   }
   if (!state_) {
+    probe<"engine.open.state_rebuilt">();
     snapshot_lost_ = true;
     notes_.push_back(fmt::format("{}: {}; the state was rebuilt from the logs", path, why));
     KIMBERLITE_TRY(kernel::State state,
@@ -196,11 +202,12 @@ void Core::install_state(const consensus::Checkpoint& of_peer, keystore::Keystor
     const std::scoped_lock lock{keys_mutex_};
     keystore_->take_over(std::move(keys));
   }
+  probe<"engine.sync.installed">();
   state_.emplace(std::move(state));
   know_logs();
   foreign_commits_.fetch_add(1, std::memory_order_release);
-  last_commit_ =
-      TimestampUs{of_peer.next_timestamp.value() == 0 ? 0 : of_peer.next_timestamp.value() - 1};
+  committed_at(
+      TimestampUs{of_peer.next_timestamp.value() == 0 ? 0 : of_peer.next_timestamp.value() - 1});
   const Result<consensus::CheckpointDone> done = write_checkpoint(of_peer.op);
   if (!done) return fail(done.error());
   end_sync({consensus::Checkpoint{.op = of_peer.op,
@@ -216,6 +223,7 @@ void Core::install_state(const consensus::Checkpoint& of_peer, keystore::Keystor
 
 // The replica asks for another one when it still has to.
 void Core::state_not_had(const std::string& why) {
+  probe<"engine.sync.not_had">();
   const std::string note = fmt::format("the state of a peer could not be taken: {}", why);
   if (std::ranges::find(notes_, note) == notes_.end()) notes_.push_back(note);
   end_sync({});

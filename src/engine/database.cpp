@@ -6,6 +6,7 @@
 
 #include "backup.hpp"
 #include "base/assert.hpp"
+#include "base/probe.hpp"
 #include "consensus/core/quorum.hpp"
 #include "core.hpp"
 #include "crypto/blake3.hpp"
@@ -32,6 +33,7 @@ class LocalDatabase final : public Database {
   Result<TenantInfo> create_tenant(std::string_view name, const Why& why) override;
   Result<Outcome> rotate_data_key(std::string_view name, const Why& why) override;
   Result<StatusReport> status() override;
+  Glance glance() const override { return core_->glance(); }
   Status add_proofs(StatusReport& report) override;
   Result<BackupReport> back_up(env::Storage& repository) override;
   Result<Buffer> escrow() override;
@@ -68,7 +70,16 @@ Result<Tenant*> LocalDatabase::tenant(TenantId id, std::string_view name) {
   auto& slot = tenants_[id];
   if (slot == nullptr) {
     auto opened = std::make_unique<Tenant>(*core_, id, std::string{name});
-    if (Status status = opened->open(); !status) {
+    Status status = opened->open();
+    if (!status && status.error().code() == Code::integrity_rollback && core_->is_group()) {
+      // It lost the end of its journal, and has not all of what it signed again yet.
+      probe<"engine.tenant.behind_its_heads">();
+      tenants_.erase(id);
+      KIMBERLITE_CHECK(core_->confirm_read());
+      opened = std::make_unique<Tenant>(*core_, id, std::string{name});
+      status = opened->open();
+    }
+    if (!status) {
       tenants_.erase(id);
       return status.error();
     }
@@ -80,12 +91,19 @@ Result<Tenant*> LocalDatabase::tenant(TenantId id, std::string_view name) {
 Result<Tenant*> LocalDatabase::find(std::string_view name) {
   std::optional<TenantId> id;
   std::string known;
-  core_->run([&](Core& core) {
+  const auto look = [&](Core& core) {
     id = core.state().find_tenant(name);
+    known.clear();
     for (std::uint64_t i = 1; i < core.state().tenant_count(); ++i) {
       known += (known.empty() ? "" : ", ") + core.state().tenant(TenantId{i})->name;
     }
-  });
+  };
+  core_->run(look);
+  if (!id && core_->is_group()) {
+    // This replica may only be behind.
+    KIMBERLITE_CHECK(core_->confirm_read());
+    core_->run(look);
+  }
   if (!id) {
     return Error{Code::not_found_tenant, "there is no tenant {}", name}.next(
         "{}", known.empty() ? "kimberlite tenant create makes one" : "those there are: " + known);

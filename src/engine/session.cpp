@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/limits.hpp"
+#include "base/probe.hpp"
 #include "request_id.hpp"
 #include "sql/rewrite.hpp"
 
@@ -220,6 +221,34 @@ Status LocalSession::take_reason(Request& request, const Parsed& parsed,
   return {};
 }
 
+// What a replica refuses by the state it has is refused by the group only if that is its newest:
+// one that was deposed and does not know it would say that a key is taken which is free again.
+Result<Outcome> LocalSession::submit(Request& request) {
+  tenant_.submit(request);
+  Result<Outcome>& first = *request.result;
+  if (first || !core_.is_group()) return std::move(first);
+  const ErrorClass kind = class_of(first.error().code());
+  if (kind > ErrorClass::erased && kind != ErrorClass::conflict) return std::move(first);
+  probe<"engine.write.refused_twice">();
+  KIMBERLITE_CHECK(core_.confirm_read());
+  Request again;
+  again.kind = request.kind;
+  again.principal = request.principal;
+  again.statements = std::move(request.statements);
+  again.stream = request.stream;
+  again.expected_sequence = request.expected_sequence;
+  again.events = request.events;
+  again.reason = std::move(request.reason);
+  again.correlation_text = std::move(request.correlation_text);
+  again.correlation = request.correlation;
+  again.request_id = request.request_id;
+  again.digest = request.digest;
+  again.expected_position = request.expected_position;
+  again.budget = request.budget;
+  tenant_.submit(again);
+  return *std::move(again.result);
+}
+
 Result<Outcome> LocalSession::execute(std::span<const Statement> statements, const Why& why) {
   return execute(statements, why, {});
 }
@@ -278,8 +307,7 @@ Result<Outcome> LocalSession::write(std::span<const ParsedPtr> parsed,
   }
   const std::array<Bytes, 1> parts{digest.buffer()};
   KIMBERLITE_CHECK(fill(request, why, parts));
-  tenant_.submit(request);
-  return *std::move(request.result);
+  return submit(request);
 }
 
 Result<Outcome> LocalSession::append(std::string_view stream, std::optional<Sequence> expected,
@@ -319,8 +347,7 @@ Result<Outcome> LocalSession::append(std::string_view stream, std::optional<Sequ
   request.events = events;
   const std::array<Bytes, 1> parts{digest.buffer()};
   KIMBERLITE_CHECK(fill(request, why, parts));
-  tenant_.submit(request);
-  return *std::move(request.result);
+  return submit(request);
 }
 
 // ---- transactions
@@ -338,6 +365,7 @@ Status LocalSession::begin(const Why& why) {
   Request opening;
   opening.kind = RequestKind::begin;
   KIMBERLITE_CHECK(fill(opening, why, {}));
+  KIMBERLITE_CHECK(core_.confirm_read());
   tenant_.submit(opening);
   if (!*opening.result) return opening.result->error();
   transaction_.emplace();
@@ -424,7 +452,7 @@ projection::Budget LocalSession::budget(const ReadLimits& limits) {
 
 // The last record stamped at or before `time`, which is over: no other can come to stand there.
 Result<Position> LocalSession::position_of(projection::Reader& reader, TimestampUs time) {
-  if (time > core_.env().clock.realtime()) {
+  if (time > core_.wall_time()) {
     return Error{Code::not_found_time, "this time is after now"}.next("AS OF reads the past");
   }
   KIMBERLITE_TRY(const projection::At head, reader.head());
@@ -496,7 +524,7 @@ Result<std::unique_ptr<Cursor>> LocalSession::query_rows(const ParsedPtr& parsed
   }
   KIMBERLITE_TRY(auto reader, tenant_.take_reader());
   projection::ReadContext context;
-  context.now = core_.env().clock.realtime();
+  context.now = core_.wall_time();
   context.budget = budget(limits);
   Status placed;
   if (const auto* position = std::get_if<Position>(&as_of)) context.as_of = *position;
@@ -548,7 +576,7 @@ Result<Position> LocalSession::resolve(projection::Reader& reader, const sql::St
   sql::Context context;
   context.catalog = catalog.get();
   context.head = head.position;
-  context.now = core_.env().clock.realtime();
+  context.now = core_.wall_time();
   context.times = &times;
   context.parameters = parameters;
   return sql::resolve_as_of(statement.text, statement.tokens, context);
@@ -562,6 +590,7 @@ Result<Reply> LocalSession::set_as_of(const Parsed& parsed, const Statement& sta
     reply.message = "reading the latest state";
     return reply;
   }
+  KIMBERLITE_CHECK(core_.confirm_read());
   if (parsed.reads_time) {
     KIMBERLITE_TRY(const TimestampUs settled, core_.settle_time());
     static_cast<void>(settled);
@@ -587,7 +616,7 @@ Status LocalSession::set_as_of(const AsOf& as_of) {
     }
   }
   if (const auto* time = std::get_if<TimestampUs>(&as_of)) {
-    if (*time > core_.env().clock.realtime()) {
+    if (*time > core_.wall_time()) {
       return Error{Code::not_found_time, "this time is after now"}.next("AS OF reads the past");
     }
   }
@@ -705,6 +734,7 @@ Result<std::optional<Outcome>> LocalSession::outcome_under(std::string_view idem
 }
 
 Result<Position> LocalSession::head() {
+  KIMBERLITE_CHECK(core_.confirm_read());
   KIMBERLITE_TRY(auto reader, tenant_.take_reader());
   Result<projection::At> at = reader->head();
   tenant_.give_reader(std::move(reader));
@@ -713,6 +743,7 @@ Result<Position> LocalSession::head() {
 }
 
 Result<std::shared_ptr<const catalog::Catalog>> LocalSession::catalog() {
+  KIMBERLITE_CHECK(core_.confirm_read());
   KIMBERLITE_TRY(auto reader, tenant_.take_reader());
   auto catalog = reader->catalog();
   tenant_.give_reader(std::move(reader));

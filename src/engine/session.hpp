@@ -75,6 +75,7 @@ class LocalSession final : public Session {
   using ParsedPtr = std::shared_ptr<const Parsed>;
 
   [[nodiscard]] Result<ParsedPtr> parse(std::string_view text);
+  [[nodiscard]] Result<Outcome> submit(Request& request);
   [[nodiscard]] Status fill(Request& request, const Why& why, std::span<const Bytes> digest_parts);
   [[nodiscard]] Status take_reason(Request& request, const Parsed& parsed,
                                    const Statement& statement) const;

@@ -108,6 +108,7 @@ Result<projection::Evaluated> LocalSession::verify_table(const Parsed& parsed,
                                                          const AsOf& as_of,
                                                          const ReadLimits& limits,
                                                          projection::At& answered) {
+  KIMBERLITE_CHECK(core_.confirm_read());
   if (parsed.reads_time) {
     KIMBERLITE_TRY(const TimestampUs settled, core_.settle_time());
     static_cast<void>(settled);

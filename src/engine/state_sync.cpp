@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/probe.hpp"
 #include "core.hpp"
 #include "crypto/blake3.hpp"
 #include "files.hpp"
@@ -63,6 +64,7 @@ Buffer StateSync::seal(std::uint8_t kind, std::uint64_t ticket, OpNumber op, Byt
 // ---- taking -------------------------------------------------------------------------------------
 
 void StateSync::start(std::uint8_t from, OpNumber op) {
+  probe<"engine.sync.begun">();
   taking_.emplace();
   taking_->from = from;
   taking_->op = op;
@@ -79,9 +81,11 @@ void StateSync::ask(std::uint8_t kind, const Writer& body) {
 
 void StateSync::tick(std::uint64_t now_ns) {
   if (!taking_) return;
+  if (now_ns > taking_->answered_ns + patience_ns) probe<"engine.sync.peer_silent">();
   if (now_ns > taking_->answered_ns + patience_ns) return give_up("the peer no longer answers");
   if (now_ns < taking_->asked_ns + ask_again_ns) return;
   taking_->asked_ns = now_ns;
+  probe<"engine.sync.asked_again">();
   core_.env().network.send(taking_->from, taking_->question);
 }
 
@@ -112,6 +116,7 @@ void StateSync::received(std::uint8_t from, Bytes frame) {
   }
   if (!taking_ || from != taking_->from || ticket != taking_->ticket || op != taking_->op) return;
   taking_->answered_ns = core_.env().clock.monotonic_ns();
+  if (kind == no) probe<"engine.sync.other_checkpoint">();
   if (kind == no) return give_up("the peer has made another checkpoint");
   if (Status taken = take(kind, reader); !taken) return give_up(to_string(taken.error()));
   next();
@@ -233,6 +238,7 @@ void StateSync::next_log() {
       Writer body;
       body.u64(taking_->tenant);
       body.u16(taking_->lane);
+      probe<"engine.sync.records">();
       body.u64(taking_->head.position.value() + 1);
       return ask(ask_records, body);
     }

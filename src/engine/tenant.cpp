@@ -132,6 +132,11 @@ void Tenant::enqueue(Request& request) {
   }
 }
 
+void Tenant::fail(const Error& error) {
+  failed_ = error;
+  core_.stop_in_group(error);
+}
+
 // Records came that this executor did not propose, or one of its own may stand there or not: the
 // projection is brought up to the log as it is.
 void Tenant::resync_later() {
@@ -172,7 +177,7 @@ void Tenant::drain() {
     }
     if (appends_in_flight_ > 0) return;
     if (Status applied = apply_appends(); !applied) {
-      failed_ = applied.error();
+      fail(applied.error());
       continue;
     }
     if (next.kind == RequestKind::settle) {
@@ -269,7 +274,7 @@ void Tenant::settled(std::uint64_t tag, Result<BatchResult> result) {
     if (is_passing(result.error())) {
       if (in_flight_.empty()) resync_later();
     } else {
-      failed_ = result.error();
+      fail(result.error());
     }
     if (batch.actor) return fail_first(result.error());
     return drain();
@@ -307,7 +312,7 @@ void Tenant::finish_sql(InFlight& batch, const BatchResult& result) {
     committed.push_back({&result.commands[*evaluation.command].entry, evaluation.request->digest});
   }
   if (Status status = projection_->commit_batch(committed); !status) {
-    if (Status again = catch_up(); !again) failed_ = again.error();
+    if (Status again = catch_up(); !again) fail(again.error());
   }
   complete(batch, result);
 }
@@ -349,14 +354,14 @@ void Tenant::finish_append(InFlight& batch, const BatchResult& result) {
   }
   unapplied_count_.store(unapplied_.size(), std::memory_order_release);
   if (unapplied_.size() >= unapplied_max) {
-    if (Status applied = apply_appends(); !applied) failed_ = applied.error();
+    if (Status applied = apply_appends(); !applied) fail(applied.error());
   }
   complete(batch, result);
 }
 
 void Tenant::finish_control(InFlight& batch, const BatchResult& result) {
   if (batch.actor) actors_added_.insert(*batch.actor);
-  if (Status applied = catch_up(); !applied) failed_ = applied.error();
+  if (Status applied = catch_up(); !applied) fail(applied.error());
   complete(batch, result);
 }
 
@@ -404,10 +409,11 @@ void Tenant::resync(const TenantView& view) {
   view_ = view;
   head_ = view.head;
   key_proposed_ = false;
+  streams_.clear();  // others may have appended
   unapplied_.clear();
   unapplied_ids_.clear();
   unapplied_count_.store(0, std::memory_order_release);
-  if (Status applied = catch_up(); !applied) failed_ = applied.error();
+  if (Status applied = catch_up(); !applied) fail(applied.error());
 }
 
 }  // namespace kimberlite::engine

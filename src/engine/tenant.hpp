@@ -174,6 +174,8 @@ class Tenant {
   [[nodiscard]] Status apply_appends();
   void resync(const TenantView& view);
   void resync_later();
+  // Nothing is done for this tenant any more until it is opened again.
+  void fail(const Error& error);
   void know_actors(const std::map<Id128, kernel::Actor>& actors);
   // Something was committed that did not pass through here. Thread-safe.
   [[nodiscard]] bool is_behind() const {

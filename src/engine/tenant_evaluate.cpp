@@ -98,7 +98,7 @@ Result<std::optional<SealedCommand>> Tenant::evaluate(Request& request, Position
     return std::optional<SealedCommand>{};
   }
   KIMBERLITE_CHECK(check_expected(request.expected_position, base));
-  const projection::At at{Position{base.value() + 1}, core_.env().clock.realtime()};
+  const projection::At at{Position{base.value() + 1}, core_.wall_time()};
   KIMBERLITE_CHECK(projection_->begin_request(at, request.statements.size() > 1));
   Result<projection::Evaluated> evaluated = evaluate_all(request);
   if (!evaluated) {
@@ -271,7 +271,7 @@ Result<std::optional<SealedCommand>> Tenant::evaluate_ddl(Request& request,
   if (!resolved.change) return std::optional<SealedCommand>{};
 
   KIMBERLITE_CHECK(projection_->begin_batch(head_));
-  const projection::At at{Position{head_.value() + 1}, core_.env().clock.realtime()};
+  const projection::At at{Position{head_.value() + 1}, core_.wall_time()};
   Status done = projection_->begin_request(at, false);
   if (done) done = projection_->evaluate_ddl(*resolved.change);
   Result<SealedCommand> command =

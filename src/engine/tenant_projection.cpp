@@ -1,5 +1,6 @@
 // The derived view of a tenant: opening it, bringing it up to the log, making it again.
 #include "base/assert.hpp"
+#include "base/probe.hpp"
 #include "tenant.hpp"
 #include "tenant_files.hpp"
 
@@ -59,6 +60,7 @@ Status Tenant::attach(bool fresh) {
 }
 
 Status Tenant::rebuild() {
+  probe<"engine.projection.rebuilt">();
   {
     const std::scoped_lock lock{mutex_};
     readers_.clear();

@@ -29,7 +29,7 @@ void Tenant::begin_transaction(Request& request) {
     return answer(request, checked.error());
   }
   if (Status begun = projection_->begin_batch(head_); !begun) return answer(request, begun.error());
-  const projection::At at{Position{head_.value() + 1}, core_.env().clock.realtime()};
+  const projection::At at{Position{head_.value() + 1}, core_.wall_time()};
   if (Status begun = projection_->begin_request(at, true); !begun) {
     projection_->rollback_batch();
     return answer(request, begun.error());

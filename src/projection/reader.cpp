@@ -181,8 +181,9 @@ Status SqliteReader::open_snapshot() {
   if (catalog_ != nullptr && version == schema_version_) return {};
   by_text_.clear();
   by_door_.clear();
-  schema_version_ = version;
-  return load_catalog();
+  KIMBERLITE_CHECK(load_catalog());
+  schema_version_ = version;  // not before: one that could not be read is read again
+  return {};
 }
 
 void SqliteReader::close_snapshot() {

@@ -85,6 +85,7 @@ Status Group::start(std::uint8_t replica) {
   options.simulated = true;
   options.checkpoint_commands = plan_.checkpoint_commands;
   options.quorum_timeout_ns = plan_.quorum_timeout_ns;
+  options.strict_journal = plan_.strict;
   auto opened = [&] {
     const Busy busy{busy_, replica};
     return Database::open(world_.env(replica), *master_, options);
@@ -110,8 +111,8 @@ void Group::bury(std::uint8_t replica) {
 }
 
 template <class Call>
-std::invoke_result_t<Call> Group::at(std::uint8_t replica, Call call) {
-  auto answer = [&] {
+auto Group::call_at(std::uint8_t replica, Call call) -> decltype(call()) {
+  auto answer = [&]() -> decltype(call()) {
     const Busy busy{busy_, replica};
     return call();
   }();
@@ -122,22 +123,34 @@ std::invoke_result_t<Call> Group::at(std::uint8_t replica, Call call) {
 }
 
 Result<StatusReport> Group::status(std::uint8_t replica) {
-  return at(replica, [&] { return databases_[replica]->status(); });
+  return call_at(replica, [&] { return databases_[replica]->status(); });
 }
 
 std::optional<std::uint8_t> Group::primary() {
   std::optional<std::uint8_t> found;
   std::uint64_t newest = 0;
   for (std::uint8_t i = 0; i < size(); ++i) {
-    if (!is_up(i) || world_.is_paused(i)) continue;
-    const auto status = this->status(i);
-    if (!status || status->state != "normal" || status->primary != i) continue;
+    const auto status = glance(i);
+    if (!status || !status->primary || world_.is_paused(i)) continue;
     if (!found || status->view > newest) {
       found = i;
       newest = status->view;
     }
   }
   return found;
+}
+
+std::optional<engine::Glance> Group::glance(std::uint8_t replica) const {
+  if (!is_up(replica) || databases_[replica] == nullptr) return std::nullopt;
+  return databases_[replica]->glance();
+}
+
+Status Group::close(std::uint8_t replica) {
+  world_.on_turn(replica, nullptr);
+  sessions_[replica].clear();
+  Status closed = call_at(replica, [&] { return databases_[replica]->close(); });
+  databases_[replica].reset();
+  return closed;
 }
 
 bool Group::wait_for_primary(std::uint64_t ns) {
@@ -157,23 +170,36 @@ Result<Session*> Group::session(std::uint8_t replica, std::string_view tenant) {
   return open.emplace(std::string{tenant}, std::move(session)).first->second.get();
 }
 
-Result<Outcome> Group::execute_at(std::uint8_t replica, std::string_view tenant,
-                                  std::string_view sql, const Why& why) {
-  return at(replica, [&]() -> Result<Outcome> {
+Result<Outcome> Group::perform_at(std::uint8_t replica, std::string_view tenant, const Ask& ask) {
+  return call_at(replica, [&]() -> Result<Outcome> {
     KIMBERLITE_TRY(Session * session, session(replica, tenant));
-    const Statement statement{.sql = sql, .parameters = {}};
-    return session->execute({&statement, 1}, why);
+    return ask(*session);
   });
 }
 
-Result<Outcome> Group::execute(std::string_view tenant, std::string_view sql,
-                               const Id128& request_id, std::uint64_t ns) {
+Result<Outcome> Group::perform(std::string_view tenant, const Ask& ask, std::uint64_t ns) {
+  return follow([&](std::uint8_t replica) { return perform_at(replica, tenant, ask); }, ns);
+}
+
+Result<Outcome> Group::rotate_data_key(std::string_view tenant, const Id128& request_id,
+                                       std::uint64_t ns) {
+  return follow(
+      [&](std::uint8_t replica) {
+        return call_at(replica, [&] {
+          return databases_[replica]->rotate_data_key(tenant, {.request_id = request_id});
+        });
+      },
+      ns);
+}
+
+Result<Outcome> Group::follow(const std::function<Result<Outcome>(std::uint8_t replica)>& ask,
+                              std::uint64_t ns) {
   const std::uint64_t end = world_.clock().now_ns() + ns;
   Result<Outcome> last = Error{Code::unavailable_quorum, "nobody was asked"};
   while (world_.clock().now_ns() < end) {
     for (std::uint8_t i = 0; i < size(); ++i) {
-      if (!is_up(i)) continue;
-      last = execute_at(i, tenant, sql, {.request_id = request_id});
+      if (!glance(i)) continue;
+      last = ask(i);
       if (last || class_of(last.error().code()) != ErrorClass::unavailable) {
         const bool not_there = !last && last.error().code() == Code::not_found_tenant;
         if (!not_there) return last;
@@ -184,8 +210,27 @@ Result<Outcome> Group::execute(std::string_view tenant, std::string_view sql,
   return last;
 }
 
+Result<Outcome> Group::execute_at(std::uint8_t replica, std::string_view tenant,
+                                  std::string_view sql, const Why& why) {
+  return perform_at(replica, tenant, [&](Session& session) {
+    const Statement statement{.sql = sql, .parameters = {}};
+    return session.execute({&statement, 1}, why);
+  });
+}
+
+Result<Outcome> Group::execute(std::string_view tenant, std::string_view sql,
+                               const Id128& request_id, std::uint64_t ns) {
+  return perform(
+      tenant,
+      [&](Session& session) {
+        const Statement statement{.sql = sql, .parameters = {}};
+        return session.execute({&statement, 1}, {.request_id = request_id});
+      },
+      ns);
+}
+
 Result<Value> Group::ask_at(std::uint8_t replica, std::string_view tenant, std::string_view sql) {
-  return at(replica, [&]() -> Result<Value> {
+  return call_at(replica, [&]() -> Result<Value> {
     KIMBERLITE_TRY(Session * session, session(replica, tenant));
     KIMBERLITE_TRY(auto cursor, session->query({.sql = sql, .parameters = {}}, {}, {}));
     KIMBERLITE_TRY(const bool found, cursor->next());
@@ -197,7 +242,7 @@ Result<Value> Group::ask_at(std::uint8_t replica, std::string_view tenant, std::
 Result<Outcome> Group::append_at(std::uint8_t replica, std::string_view tenant,
                                  std::string_view stream, std::string_view payload,
                                  const Why& why) {
-  return at(replica, [&]() -> Result<Outcome> {
+  return call_at(replica, [&]() -> Result<Outcome> {
     KIMBERLITE_TRY(Session * session, session(replica, tenant));
     const engine::Event event{.kind = "event", .payload = bytes_of(payload)};
     return session->append(stream, {}, {&event, 1}, why);
@@ -206,7 +251,7 @@ Result<Outcome> Group::append_at(std::uint8_t replica, std::string_view tenant,
 
 Result<std::size_t> Group::events_at(std::uint8_t replica, std::string_view tenant,
                                      std::string_view stream) {
-  return at(replica, [&]() -> Result<std::size_t> {
+  return call_at(replica, [&]() -> Result<std::size_t> {
     KIMBERLITE_TRY(Session * session, session(replica, tenant));
     KIMBERLITE_TRY(const auto events, session->read(stream, Sequence{0}, 10'000));
     return events.size();
@@ -218,8 +263,12 @@ Status Group::create_tenant(std::string_view name, std::uint64_t ns) {
   Error last{Code::unavailable_quorum, "nobody was asked"};
   while (world_.clock().now_ns() < end) {
     for (std::uint8_t i = 0; i < size(); ++i) {
-      if (!is_up(i)) continue;
-      const auto made = at(i, [&] { return databases_[i]->create_tenant(name, {}); });
+      if (!glance(i)) continue;
+      const Status made = call_at(i, [&]() -> Status {
+        KIMBERLITE_TRY(const TenantInfo info, databases_[i]->create_tenant(name, {}));
+        static_cast<void>(info);
+        return {};
+      });
       if (made || made.error().code() == Code::constraint_exists) return {};
       last = made.error();
     }
@@ -235,7 +284,7 @@ bool Group::converge(std::uint64_t ns) {
     std::optional<std::pair<OpNumber, Hash>> common;
     bool equal = true;
     for (std::uint8_t i = 0; i < size() && equal; ++i) {
-      if (!is_up(i)) return false;
+      if (!glance(i)) return false;
       const auto status = this->status(i);
       if (!status || status->state != "normal") {
         equal = false;
@@ -250,52 +299,64 @@ bool Group::converge(std::uint64_t ns) {
   return false;
 }
 
-std::string Group::differences(std::string_view tenant) {
-  std::string all;
+std::vector<Difference> Group::compare(std::string_view tenant) {
+  std::vector<Difference> all;
+  const auto differ = [&all](Unlike what, std::string text) {
+    all.push_back({what, std::move(text)});
+  };
   std::optional<StatusReport> first;
   std::string first_dump;
   for (std::uint8_t i = 0; i < size(); ++i) {
     if (!is_up(i)) continue;
     const auto status = this->status(i);
-    if (!status) return to_string(status.error());
+    if (!status) {
+      differ(Unlike::nothing_read, fmt::format("replica {}: {}", i, to_string(status.error())));
+      continue;
+    }
     Position head;
     for (const TenantInfo& one : status->tenants) {
       if (one.name == tenant) head = one.logs[0].position;
     }
-    const auto dump = databases_[i]->dump(tenant, head);
-    if (!dump) return fmt::format("replica {}: {}", i, to_string(dump.error()));
+    const auto dump = call_at(i, [&] { return databases_[i]->dump(tenant, head); });
+    if (!dump) {
+      differ(Unlike::nothing_read, fmt::format("replica {}: {}", i, to_string(dump.error())));
+      continue;
+    }
     if (!first) {
       first = *status;
       first_dump = *dump;
       continue;
     }
     if (status->state_digest != first->state_digest) {
-      all += fmt::format("replica {} has another state digest\n", i);
+      differ(Unlike::state, fmt::format("replica {} has another state digest", i));
     }
     for (std::size_t t = 0; t < status->tenants.size() && t < first->tenants.size(); ++t) {
       for (std::size_t lane = 0; lane < status->tenants[t].logs.size(); ++lane) {
-        if (status->tenants[t].logs[lane].root != first->tenants[t].logs[lane].root) {
-          all += fmt::format("replica {}: tenant {}: another root\n", i, t);
-        }
+        if (status->tenants[t].logs[lane].root == first->tenants[t].logs[lane].root) continue;
+        differ(Unlike::heads, fmt::format("replica {}: tenant {}: another root", i, t));
       }
     }
-    if (*dump != first_dump) all += fmt::format("replica {} has another dump\n", i);
+    if (*dump != first_dump) differ(Unlike::rows, fmt::format("replica {} has another dump", i));
   }
+  return all;
+}
+
+std::string Group::differences(std::string_view tenant) {
+  std::string all;
+  for (const Difference& one : compare(tenant)) all += one.text + "\n";
   return all;
 }
 
 std::string Group::picture() {
   std::string all;
   for (std::uint8_t i = 0; i < size(); ++i) {
-    if (!is_up(i) || world_.is_paused(i)) {
-      all += fmt::format("\n  {} is {}", i, world_.is_paused(i) ? "paused" : "down");
-      continue;
-    }
-    const auto status = this->status(i);
-    all += status ? fmt::format("\n  {} {} view {} primary {} commit {} checkpoint {}", i,
-                                status->state, status->view, status->primary,
-                                status->committed.value(), status->checkpoint.value())
-                  : fmt::format("\n  {} {}", i, to_string(status.error()));
+    const auto seen = glance(i);
+    all += seen ? fmt::format("\n  {} {}{} view {} head {} commit {} checkpoint {} waiting {}", i,
+                              seen->state, seen->primary ? ", primary," : "", seen->view,
+                              seen->head.value(), seen->committed.value(), seen->checkpoint.value(),
+                              seen->waiting)
+                : fmt::format("\n  {} is down", i);
+    if (world_.is_paused(i)) all += ", paused";
   }
   return all;
 }

@@ -321,7 +321,7 @@ class Runner {
   // ---- disks ------------------------------------------------------------------------------------
 
   Status slow_disk(Args args) {
-    world().storage(replica(args[0])).set_faults({.device_slow_ns = unsigned_of(args[1])});
+    world().storage(replica(args[0])).slow_down(unsigned_of(args[1]));
     return {};
   }
   template <StrikeAction action>
@@ -666,6 +666,7 @@ class Runner {
       if (world().is_paused(i)) world().resume(i);
       if (group_->is_up(i)) {
         world().storage(i).set_faults({});
+        world().storage(i).slow_down(0);
         const auto status = group_->status(i);
         if (!status || status->state == "failed") group_->kill(i);
       }

@@ -3,8 +3,14 @@
 #include <algorithm>
 
 #include "base/assert.hpp"
+#include "base/limits.hpp"
 
 namespace kimberlite::vopr {
+namespace {
+
+constexpr std::size_t sent_max = 64;
+
+}  // namespace
 
 // A machine's own tasks first; whoever has none and waits lets the other machines go on.
 class SimGroup::Executor final : public env::Executor {
@@ -17,8 +23,13 @@ class SimGroup::Executor final : public env::Executor {
     machine_.tasks->post_after(delay_ns, strand, std::move(task));
   }
   bool run_one(std::uint64_t wait_ns) override {
-    if (machine_.tasks->run_one(0)) return true;
-    return wait_ns > 0 && group_.step_beside(wait_ns, &machine_);
+    const bool paused = machine_.paused_until_ns > group_.clock_.now_ns();
+    if (!paused && machine_.tasks->run_one(0)) return true;
+    if (wait_ns == 0) return false;
+    ++machine_.waiting;
+    const bool any = group_.step_beside(wait_ns, &machine_);
+    --machine_.waiting;
+    return any;
   }
 
  private:
@@ -105,6 +116,7 @@ void SimGroup::boot(std::uint8_t index, Faults faults) {
   machine.executor = std::make_unique<Executor>(*this, machine);
   machine.network = std::make_unique<Network>(*this, index);
   machine.turn = nullptr;
+  machine.paused_until_ns = 0;
   machine.on = true;
 }
 
@@ -118,6 +130,7 @@ void SimGroup::on_turn(std::uint8_t machine, std::function<void()> turn) {
 }
 
 void SimGroup::note(std::uint64_t what) {
+  ++events_;
   digest_ = Prng(digest_ ^ (what * 0x9E3779B97F4A7C15U), clock_.now_ns()).next();
 }
 
@@ -133,12 +146,49 @@ void SimGroup::send(std::uint8_t from, std::uint8_t to, Bytes frame) {
     ++lost_;
     return;
   }
+  const auto on_its_way = [this](Frame one) {
+    std::uint64_t arrival = clock_.now_ns() + network_.delay_min_ns +
+                            frames_choices_.below(network_.delay_spread_ns + 1);
+    const auto clog = clogs_.find({one.from, one.to});
+    if (clog != clogs_.end()) arrival = std::max(arrival, clog->second);
+    frames_.emplace(std::pair{arrival, frames_sent_++}, std::move(one));
+  };
   const int copies = frames_choices_.one_in_million(network_.doubled) ? 2 : 1;
   for (int i = 0; i < copies; ++i) {
-    const std::uint64_t arrival = clock_.now_ns() + network_.delay_min_ns +
-                                  frames_choices_.below(network_.delay_spread_ns + 1);
-    frames_.emplace(std::pair{arrival, frames_sent_++},
-                    Frame{.from = from, .to = to, .bytes = {frame.begin(), frame.end()}});
+    Frame one{.from = from, .to = to, .bytes = {frame.begin(), frame.end()}};
+    if (network_.replayed > 0 && i == 0) {
+      sent_.push_back(one);
+      if (sent_.size() > sent_max) sent_.pop_front();
+    }
+    if (frames_choices_.one_in_million(network_.spoilt)) spoil(one.bytes);
+    on_its_way(std::move(one));
+  }
+  if (frames_choices_.one_in_million(network_.replayed)) {
+    on_its_way(sent_[frames_choices_.below(sent_.size())]);
+  }
+}
+
+// As no machine would send it.
+void SimGroup::spoil(Buffer& frame) {
+  ++spoilt_;
+  switch (frames_choices_.below(5)) {
+    case 0:
+    case 1:
+      frame[frames_choices_.below(frame.size())] ^=
+          static_cast<std::byte>(1U << frames_choices_.below(8));
+      return;
+    case 2:
+      frame.resize(frames_choices_.below(frame.size()));
+      return;
+    case 3:
+      frame.resize(frame.size() + 1 + frames_choices_.below(8000));
+      return;
+    default:
+      // Longer than anything that may be sent, rarely: it costs as much as it is long.
+      frame.resize(frames_choices_.below(16) == 0 ? base::prepare_size_max + sector_size : 70'000);
+      for (std::size_t i = 0; i < frame.size(); i += 97) {
+        frame[i] = static_cast<std::byte>(frames_choices_.next());
+      }
   }
 }
 
@@ -151,8 +201,8 @@ void SimGroup::deliver(Frame frame) {
   Machine& to = *machines_[frame.to];
   if (!to.on || to.turn == nullptr || cuts_.contains({frame.from, frame.to})) {
     ++lost_;
-  } else if (to.paused) {
-    to.waiting.push_back(std::move(frame));
+  } else if (to.paused_until_ns > 0) {
+    to.held.push_back(std::move(frame));
   } else {
     note(1000 + frame.to);
     to.network->deliver(frame.from, frame.bytes);
@@ -160,8 +210,8 @@ void SimGroup::deliver(Frame frame) {
 }
 
 void SimGroup::resume(std::uint8_t index) {
-  machines_[index]->paused = false;
-  for (Frame& frame : std::exchange(machines_[index]->waiting, {})) deliver(std::move(frame));
+  machines_[index]->paused_until_ns = 0;
+  for (Frame& frame : std::exchange(machines_[index]->held, {})) deliver(std::move(frame));
 }
 
 DiskImage& SimGroup::disk(std::uint8_t index) {
@@ -186,6 +236,10 @@ bool SimGroup::step_beside(std::uint64_t wait_ns, const Machine* waiting) {
     inside_ = false;
   }
   const std::uint64_t now = clock_.now_ns();
+  for (std::uint8_t i = 0; i < size(); ++i) {
+    const std::uint64_t until = machines_[i]->paused_until_ns;
+    if (until > 0 && until <= now) resume(i);
+  }
   std::uint64_t next = now + wait_ns;
   bool any = false;
   const auto by = [&](std::optional<std::uint64_t> at) {
@@ -197,13 +251,21 @@ bool SimGroup::step_beside(std::uint64_t wait_ns, const Machine* waiting) {
   std::vector<std::uint8_t> ready;
   for (std::uint8_t i = 0; i < size(); ++i) {
     Machine& machine = *machines_[i];
-    if (!machine.on || machine.turn == nullptr || machine.paused || &machine == waiting) continue;
+    if (!machine.on || machine.turn == nullptr || &machine == waiting) continue;
+    if (machine.paused_until_ns > now) {
+      if (machine.paused_until_ns < UINT64_MAX) by(machine.paused_until_ns);
+      continue;
+    }
     const bool tasks = by(machine.tasks->next_ns());
-    const bool disk = by(machine.storage->next_done_ns());
+    // Whoever waits there looks at the disk when this returns to him, and nobody before.
+    const bool disk = machine.waiting == 0 && by(machine.storage->next_done_ns());
     if (tasks || disk) ready.push_back(i);
   }
   const bool frame = !frames_.empty() && by(frames_.begin()->first.first);
-  if (waiting != nullptr) by(waiting->tasks->next_ns());
+  if (waiting != nullptr) {
+    const auto due = waiting->tasks->next_ns();
+    if (due && waiting->paused_until_ns < UINT64_MAX) by(std::max(*due, waiting->paused_until_ns));
+  }
   if (frame && (ready.empty() || choices_.below(ready.size() + 1) == 0)) {
     Frame arrived = std::move(frames_.begin()->second);
     frames_.erase(frames_.begin());
@@ -233,8 +295,8 @@ void SimGroup::power_off(std::uint8_t index) {
   machine.network->disconnect();
   machine.turn = nullptr;
   machine.on = false;
-  machine.paused = false;
-  machine.waiting.clear();
+  machine.paused_until_ns = 0;
+  machine.held.clear();
 }
 
 void SimGroup::power_on(std::uint8_t index, Faults faults) {

@@ -203,6 +203,29 @@ void SimStorage::fail_sector(std::string_view path, std::uint64_t offset) {
   found->second->unreadable.insert(offset / sector_size);
 }
 
+const FileBytes& SimStorage::bytes(std::string_view path) const {
+  const auto found = nodes_.find(path);
+  KIMBERLITE_ASSERT(found != nodes_.end());
+  return found->second->live;
+}
+
+void SimStorage::flip(std::string_view path, std::uint64_t offset, std::byte mask) {
+  const auto found = nodes_.find(path);
+  KIMBERLITE_ASSERT(found != nodes_.end() && offset < found->second->live.size());
+  for (FileBytes* bytes : {&found->second->live, &found->second->durable}) {
+    if (offset >= bytes->size()) continue;
+    std::byte byte{};
+    bytes->read(offset, {&byte, 1});
+    byte ^= mask;
+    bytes->write(offset, {&byte, 1});
+  }
+}
+
+void SimStorage::lose_write(std::string_view path, std::uint64_t offset) {
+  to_lose_ = {std::string{path}, offset};
+  write_lost_ = false;
+}
+
 Status SimStorage::read_sectors(const Node& node, const std::string& path, std::uint64_t offset,
                                 std::size_t size) {
   if (node.unreadable.empty() || size == 0) return {};
@@ -389,7 +412,7 @@ class SimDeviceHandle final : public env::SectorDevice {
   }
 
   std::uint64_t done_ns() {
-    return storage_.clock_.now_ns() + storage_.faults_.device_slow_ns + device_ns_min +
+    return storage_.clock_.now_ns() + storage_.slow_ns_ + device_ns_min +
            storage_.choices_.below(device_ns_spread);
   }
 
@@ -422,6 +445,10 @@ class SimDeviceHandle final : public env::SectorDevice {
           node_->live.write(operation.offset + at, Bytes{operation.bytes}.subspan(at, sector_size));
         }
       }
+    } else if (storage_.to_lose_ && storage_.to_lose_->first == path_ &&
+               storage_.to_lose_->second <= operation.offset) {
+      storage_.to_lose_.reset();
+      storage_.write_lost_ = true;
     } else if (!storage_.failures_.one_in_million(storage_.faults_.lost_writes) &&
                !operation.lost) {
       const bool astray = storage_.failures_.one_in_million(storage_.faults_.misdirected_writes) ||

@@ -76,6 +76,7 @@ struct Dispatch {
   Result<int> operator()(const CompletionOptions& options) { return run_completion(app, options); }
   Result<int> operator()(const VersionOptions& options) { return run_version(app, options); }
   Result<int> operator()(const BenchOptions& options) { return run_bench(app, options); }
+  Result<int> operator()(const VoprOptions& options) { return run_vopr(app, options); }
 };
 
 // An error of the command as a whole, in the form that was asked for.

@@ -157,12 +157,26 @@ struct BenchOptions {
   std::uint64_t seconds = 5;  // a measurement
 };
 
+enum class VoprAction : std::uint8_t { run, repro, minimise, stats };
+struct VoprOptions {
+  VoprAction action = VoprAction::run;
+  std::uint64_t seed = 1;
+  std::uint64_t count = 20;               // run, stats: seeds from `seed` on
+  std::optional<std::uint32_t> replicas;  // else each seed chooses
+  bool beyond = false;                    // more is damaged than the redundancy covers
+  bool require_probes = false;            // run
+  std::optional<std::string> svg;         // run, repro, minimise: the timeline's file
+  std::optional<std::string> steps;       // repro: only these of the plan, "0-4,7"
+  std::optional<std::string> incidents;   // the same
+  std::uint64_t lives = 2000;             // minimise: tried at most
+};
+
 using CommandOptions =
     std::variant<InitOptions, SqlOptions, ImportOptions, ExportOptions, LogOptions, HistoryOptions,
                  VerifyOptions, AuditOptions, HeadOptions, AnchorOptions, InspectOptions,
                  ReceiptOptions, TenantOptions, BackupOptions, RestoreOptions, KeyOptions,
                  StatusOptions, DoctorOptions, ConfigOptions, CompletionOptions, VersionOptions,
-                 BenchOptions>;
+                 BenchOptions, VoprOptions>;
 
 struct Invocation {
   std::string command;  // "sql", "head show"

@@ -310,6 +310,18 @@ struct StatusReport {
   std::vector<TenantInfo> tenants;
 };
 
+// Where consensus stands here, without waiting for anything: what a monitor looks at. Each value is
+// true by itself; together they may be of two moments.
+struct Glance {
+  std::string_view state;  // as in StatusReport
+  std::uint64_t view = 0;
+  bool primary = false;
+  OpNumber head;
+  OpNumber committed;
+  OpNumber checkpoint;
+  std::uint64_t waiting = 0;  // batches of writes, and reads, that are not answered yet
+};
+
 struct ProjectionSum {
   std::string table;
   std::uint64_t rows = 0;
@@ -345,6 +357,7 @@ class Database {
   [[nodiscard]] virtual Result<Outcome> rotate_data_key(std::string_view tenant,
                                                         const Why& why) = 0;
   [[nodiscard]] virtual Result<StatusReport> status() = 0;
+  [[nodiscard]] virtual Glance glance() const = 0;
   // The newest signed head and anchor of every log, which stand in files of theirs, into a status.
   [[nodiscard]] virtual Status add_proofs(StatusReport& report) = 0;
   // The rows of every table as of a position, in canonical text: equal states have equal dumps,

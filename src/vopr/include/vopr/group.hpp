@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -27,7 +28,18 @@ struct GroupPlan {
   std::uint64_t ring_size = std::uint64_t{64} << 20;
   std::uint64_t checkpoint_commands = 1'000'000;
   std::uint64_t quorum_timeout_ns = 10'000'000'000;
+  bool strict = false;  // acknowledge only what a mark names
 };
+
+// How two replicas that ought to be alike are not.
+enum class Unlike : std::uint8_t { state, heads, rows, nothing_read };
+struct Difference {
+  Unlike what = Unlike::nothing_read;
+  std::string text;
+};
+
+// What is asked of a session: a write, or a read that says in `Outcome::returning` what it saw.
+using Ask = std::function<Result<engine::Outcome>(engine::Session&)>;
 
 class Group {
  public:
@@ -57,10 +69,24 @@ class Group {
 
   // What one replica says of itself.
   [[nodiscard]] Result<engine::StatusReport> status(std::uint8_t replica);
+  // Where consensus stands there; nothing of a replica that is down.
+  [[nodiscard]] std::optional<engine::Glance> glance(std::uint8_t replica) const;
+  // The database there ends in good order; the machine stays on, with nobody on it.
+  [[nodiscard]] Status close(std::uint8_t replica);
+  [[nodiscard]] keystore::MasterKey& master() { return *master_; }
+
   // What one try at one replica answered.
+  [[nodiscard]] Result<engine::Outcome> perform_at(std::uint8_t replica, std::string_view tenant,
+                                                   const Ask& ask);
+  // Tries every replica until one takes it, so it must be what may be asked twice; the last error
+  // after `ns`.
+  [[nodiscard]] Result<engine::Outcome> perform(std::string_view tenant, const Ask& ask,
+                                                std::uint64_t ns);
+  [[nodiscard]] Result<engine::Outcome> rotate_data_key(std::string_view tenant,
+                                                        const Id128& request_id, std::uint64_t ns);
+  // `perform` of one statement, under one request id.
   [[nodiscard]] Result<engine::Outcome> execute_at(std::uint8_t replica, std::string_view tenant,
                                                    std::string_view sql, const engine::Why& why);
-  // Tries every replica until one takes it, under the same request id; the last error after `ns`.
   [[nodiscard]] Result<engine::Outcome> execute(std::string_view tenant, std::string_view sql,
                                                 const Id128& request_id, std::uint64_t ns);
   // The first value of the first row.
@@ -78,6 +104,7 @@ class Group {
   [[nodiscard]] bool converge(std::uint64_t ns);
   // What differs between the replicas that are up: state digests, log heads, projection dumps.
   // Empty is good.
+  [[nodiscard]] std::vector<Difference> compare(std::string_view tenant);
   [[nodiscard]] std::string differences(std::string_view tenant);
   [[nodiscard]] std::string picture();
 
@@ -86,10 +113,12 @@ class Group {
   [[nodiscard]] Status found();
   [[nodiscard]] engine::GroupOptions options_of(std::uint8_t replica) const;
   void bury(std::uint8_t replica);
-  // One call at one replica; if its power goes meanwhile, nobody hears the answer.
-  template <class Call>
-  [[nodiscard]] std::invoke_result_t<Call> at(std::uint8_t replica, Call call);
   [[nodiscard]] Result<engine::Session*> session(std::uint8_t replica, std::string_view tenant);
+  [[nodiscard]] Result<engine::Outcome> follow(
+      const std::function<Result<engine::Outcome>(std::uint8_t replica)>& ask, std::uint64_t ns);
+  // What `call` answers, a call into the database of that replica; an error if it died meanwhile.
+  template <class Call>
+  [[nodiscard]] auto call_at(std::uint8_t replica, Call call) -> decltype(call());
 
   GroupPlan plan_;
   SimEnv key_world_;  // where the master key is kept, and its randomness

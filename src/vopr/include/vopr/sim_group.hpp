@@ -1,6 +1,7 @@
 // Several simulated machines under one seed: each has a disk, a scheduler, randomness and a clock
 // of its own (which shows the time all share, unless it is set or drifts); they share a network
-// that loses, delays, doubles and reorders frames and can be cut one way.
+// that loses, delays, doubles, reorders, replays and spoils frames and can be cut or clogged one
+// way.
 //
 // One thread: `step` lets one thing happen on one machine. A call into a machine that waits (for a
 // quorum, say) lets the others go on meanwhile, so a client's call needs no thread of its own. What
@@ -19,6 +20,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -32,8 +34,10 @@
 namespace kimberlite::vopr {
 
 struct NetworkFaults {
-  std::uint32_t lost = 0;     // chances in a million, of each frame
-  std::uint32_t doubled = 0;  //
+  std::uint32_t lost = 0;      // chances in a million, of each frame
+  std::uint32_t doubled = 0;   //
+  std::uint32_t replayed = 0;  // that some earlier frame of anyone comes once more
+  std::uint32_t spoilt = 0;  // it comes damaged, cut, too long, or as nothing a machine would send
   std::uint64_t delay_min_ns = 100'000;
   std::uint64_t delay_spread_ns = 1'000'000;
 };
@@ -63,11 +67,15 @@ class SimGroup {
   void power_on(std::uint8_t machine, Faults faults = {});
   [[nodiscard]] bool is_on(std::uint8_t machine) const { return machines_[machine]->on; }
 
-  // A machine that is paused does nothing; what is sent to it waits. Not one that a call is under
-  // way at.
-  void pause(std::uint8_t machine) { machines_[machine]->paused = true; }
+  // The machine stands still until then, or until it is resumed; what arrives meanwhile waits for
+  // it.
+  void pause(std::uint8_t machine, std::uint64_t until_ns = UINT64_MAX) {
+    machines_[machine]->paused_until_ns = until_ns;
+  }
   void resume(std::uint8_t machine);
-  [[nodiscard]] bool is_paused(std::uint8_t machine) const { return machines_[machine]->paused; }
+  [[nodiscard]] bool is_paused(std::uint8_t machine) const {
+    return machines_[machine]->paused_until_ns > 0;
+  }
   // What is on the disk of a machine that is off, to be damaged or replaced.
   [[nodiscard]] DiskImage& disk(std::uint8_t machine);
   // Only the realtime clock of one machine jumps, as when it is set.
@@ -85,11 +93,25 @@ class SimGroup {
   void set_network(const NetworkFaults& faults) { network_ = faults; }
   void cut(std::uint8_t from, std::uint8_t to) { cuts_.emplace(from, to); }
   void join(std::uint8_t from, std::uint8_t to) { cuts_.erase({from, to}); }
-  void join_all() { cuts_.clear(); }
+  void join_all() {
+    cuts_.clear();
+    clogs_.clear();
+  }
+  // What is sent from one to the other arrives no sooner than `until_ns`, all at once.
+  void clog(std::uint8_t from, std::uint8_t to, std::uint64_t until_ns) {
+    clogs_[{from, to}] = until_ns;
+  }
 
   [[nodiscard]] SimClock& clock() { return clock_; }
   [[nodiscard]] SimStorage& storage(std::uint8_t machine) { return *machines_[machine]->storage; }
+  // Somebody waits for something on that machine.
+  [[nodiscard]] bool is_waiting(std::uint8_t machine) const {
+    return machines_[machine]->waiting > 0;
+  }
   [[nodiscard]] std::uint8_t size() const { return static_cast<std::uint8_t>(machines_.size()); }
+  // Things that happened.
+  [[nodiscard]] std::uint64_t events() const { return events_; }
+  [[nodiscard]] std::uint64_t spoilt() const { return spoilt_; }
   // Frames lost or cut off.
   [[nodiscard]] std::uint64_t lost() const { return lost_; }
   // Of everything that happened so far: equal for equal seeds and calls.
@@ -113,9 +135,10 @@ class SimGroup {
     std::unique_ptr<Executor> executor;
     std::unique_ptr<Network> network;
     std::function<void()> turn;
+    std::uint64_t paused_until_ns = 0;  // 0: it is not
+    int waiting = 0;                    // calls that wait for something
     bool on = true;
-    bool paused = false;
-    std::vector<Frame> waiting;  // that came while it was paused
+    std::vector<Frame> held;  // that came while it was paused
     std::uint64_t lives = 0;
 
     explicit Machine(std::uint64_t seed);
@@ -126,6 +149,7 @@ class SimGroup {
 
   void boot(std::uint8_t machine, Faults faults);
   void send(std::uint8_t from, std::uint8_t to, Bytes frame);
+  void spoil(Buffer& frame);
   bool step_beside(std::uint64_t wait_ns, const Machine* waiting);
   void deliver(Frame frame);
   void note(std::uint64_t what);
@@ -138,11 +162,15 @@ class SimGroup {
   // By arrival, then in the order sent.
   std::map<std::pair<std::uint64_t, std::uint64_t>, Frame> frames_;
   std::uint64_t frames_sent_ = 0;
+  std::deque<Frame> sent_;  // the last ones, to be replayed
   std::set<std::pair<std::uint8_t, std::uint8_t>> cuts_;
+  std::map<std::pair<std::uint8_t, std::uint8_t>, std::uint64_t> clogs_;
   NetworkFaults network_;
   Filter filter_;
   std::function<void()> between_;
   bool inside_ = false;
+  std::uint64_t events_ = 0;
+  std::uint64_t spoilt_ = 0;
   std::uint64_t lost_ = 0;
   std::uint64_t digest_ = 0;
 };

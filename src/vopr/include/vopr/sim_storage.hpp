@@ -77,7 +77,6 @@ struct Faults {
   std::uint32_t lost_writes = 0;         // a device acknowledges a write it did not make
   std::uint32_t misdirected_writes = 0;  // a device writes to another place of the same file
   std::uint32_t misdirected_reads = 0;   // a device reads from another place
-  std::uint64_t device_slow_ns = 0;      // a device takes so much longer for each operation
 };
 
 // What becomes of one call, for whoever chooses call by call (`SimStorage::on_call`).
@@ -132,6 +131,18 @@ class SimStorage final : public env::Storage {
   void set_faults(Faults faults) { faults_ = std::move(faults); }
   // Reads of the 4 KiB sector at `offset` fail until it is written again.
   void fail_sector(std::string_view path, std::uint64_t offset);
+  // A byte of a file is another from now on, on the disk too.
+  void flip(std::string_view path, std::uint64_t offset, std::byte mask);
+  // The next write of the device at `offset` or behind is acknowledged and not made; true since it
+  // happened.
+  void lose_write(std::string_view path, std::uint64_t offset);
+  [[nodiscard]] bool has_lost_write() const { return write_lost_; }
+  // Device operations issued from now on take so much longer.
+  void slow_down(std::uint64_t ns) { slow_ns_ = ns; }
+  // The bytes of a file as they are now; it is there.
+  [[nodiscard]] const FileBytes& bytes(std::string_view path) const;
+  [[nodiscard]] bool contains(std::string_view path) const { return nodes_.contains(path); }
+  [[nodiscard]] std::uint64_t used_bytes() const;
 
  private:
   friend class SimFileHandle;
@@ -155,7 +166,6 @@ class SimStorage final : public env::Storage {
   [[nodiscard]] Prng fate_at(std::uint64_t call) const { return {seed_, 1000 + call}; }
   [[nodiscard]] FileBytes survivor(const Node& node);
   void make_durable(Node& node);
-  [[nodiscard]] std::uint64_t used_bytes() const;
   Status write_file(Node& node, const std::string& path, std::uint64_t offset, Bytes from);
   Status read_sectors(const Node& node, const std::string& path, std::uint64_t offset,
                       std::size_t size);
@@ -171,6 +181,9 @@ class SimStorage final : public env::Storage {
   std::map<std::string, std::string, std::less<>> locks_;
   std::vector<CallKind> kinds_;
   std::optional<DiskImage> frozen_;
+  std::optional<std::pair<std::string, std::uint64_t>> to_lose_;
+  bool write_lost_ = false;
+  std::uint64_t slow_ns_ = 0;
   std::set<std::uint64_t> photographed_;  // calls still to come
   Take take_;
   Strikes strikes_;

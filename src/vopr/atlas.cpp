@@ -1,0 +1,227 @@
+#include "atlas.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "consensus/core/quorum.hpp"
+
+namespace kimberlite::vopr {
+namespace {
+
+constexpr std::string_view journal_file = "journal";
+constexpr std::string_view superblock_file = "superblock";
+
+consensus::ReadAt reader_of(const FileBytes& bytes) {
+  return [&bytes](std::uint64_t offset, MutBytes to) -> Status {
+    if (bytes.read(offset, to) != to.size()) {
+      return Error{Code::unavailable_io, "the journal is shorter"};
+    }
+    return {};
+  };
+}
+
+consensus::JournalLimits limits_of(const FileBytes& bytes) {
+  return {.ring_size = bytes.size() - consensus::marks_size};
+}
+
+std::optional<consensus::Superblock> superblock_of(const FileBytes& bytes) {
+  std::array<std::byte, consensus::superblock_size> all{};
+  if (bytes.read(0, all) != all.size()) return std::nullopt;
+  auto read = consensus::read_superblock(all);
+  if (!read) return std::nullopt;
+  return read->superblock;
+}
+
+std::byte one_bit(Prng& choices) { return static_cast<std::byte>(1U << choices.below(8)); }
+
+}  // namespace
+
+const FileBytes* Atlas::journal(std::uint8_t machine) const {
+  SimGroup& world = group_.world();
+  if (world.is_on(machine)) {
+    return world.storage(machine).contains(journal_file)
+               ? &world.storage(machine).bytes(journal_file)
+               : nullptr;
+  }
+  const auto& files = world.disk(machine).files();
+  const auto found = files.find(journal_file);
+  return found == files.end() ? nullptr : &found->second.bytes;
+}
+
+std::optional<Atlas::Found> Atlas::look(std::uint8_t machine) const {
+  SimGroup& world = group_.world();
+  const FileBytes* bytes = journal(machine);
+  if (bytes == nullptr) return std::nullopt;
+  std::optional<consensus::Superblock> superblock;
+  if (world.is_on(machine)) {
+    superblock = superblock_of(world.storage(machine).bytes(superblock_file));
+  } else {
+    superblock = superblock_of(world.disk(machine).files().find(superblock_file)->second.bytes);
+  }
+  if (!superblock) return std::nullopt;
+  auto recovered = consensus::recover_journal(*superblock, limits_of(*bytes), reader_of(*bytes));
+  if (!recovered) return std::nullopt;
+  return Found{*std::move(superblock), *std::move(recovered)};
+}
+
+bool Atlas::is_sick(std::uint8_t machine) {
+  Sick& sick = sick_[machine];
+  if (sick.losing) return true;
+  if (!sick.until) return false;
+  const auto found = look(machine);
+  const auto glance = group_.glance(machine);
+  if (!found || found->journal.lost || (glance && glance->state == "recovering_head")) return true;
+  bool whole = found->superblock.checkpoint.op >= *sick.until;
+  if (!whole) {
+    const FileBytes& bytes = *journal(machine);
+    const auto audit =
+        consensus::audit_journal(found->superblock, limits_of(bytes), reader_of(bytes));
+    whole = audit && audit->findings.empty() && audit->head >= *sick.until;
+  }
+  if (whole) sick.until.reset();
+  return !whole;
+}
+
+bool Atlas::may_strike(std::uint8_t machine) {
+  if (beyond_) return true;
+  std::uint32_t others = 0;
+  for (std::uint8_t i = 0; i < group_.size(); ++i) others += i != machine && is_sick(i) ? 1U : 0U;
+  return others < (group_.size() - 1U) / 2;
+}
+
+std::optional<Atlas::Frame> Atlas::choose(std::uint8_t machine, std::uint64_t choice) {
+  Prng choices{choice, 9};
+  const auto here = look(machine);
+  if (!here || here->journal.frames.empty() || !may_strike(machine)) return std::nullopt;
+  const auto& frames = here->journal.frames;
+  // The newest ones are those that matter.
+  const std::uint64_t back =
+      choices.below(choices.coin() ? frames.size() : std::min<std::size_t>(frames.size(), 3));
+  const consensus::LiveFrame& frame = frames[frames.size() - 1 - back];
+  const bool claimed = here->journal.durable_seen >= frame.op;
+  if (beyond_ && !claimed) return std::nullopt;
+  std::uint32_t have = 0;
+  for (std::uint8_t i = 0; i < group_.size() && !beyond_; ++i) {
+    if (i == machine || is_sick(i)) continue;
+    const auto there = look(i);
+    if (!there) continue;
+    const bool has =
+        there->superblock.checkpoint.op >= frame.op ||
+        std::ranges::any_of(there->journal.frames, [&](const consensus::LiveFrame& other) {
+          return other.op == frame.op && other.checksum == frame.checksum;
+        });
+    have += has ? 1U : 0U;
+  }
+  const std::uint32_t needed =
+      claimed || strict_ ? 1 : consensus::core::replication_quorum(group_.size());
+  if (!beyond_ && have < needed) return std::nullopt;
+  return Frame{frame.op, consensus::file_offset(frame.ring_offset), frame.size,
+               std::max(frames.back().op, here->journal.durable_seen)};
+}
+
+std::optional<std::string> Atlas::strike_prepare(std::uint8_t machine, std::uint64_t choice,
+                                                 bool unreadable) {
+  SimGroup& world = group_.world();
+  if (unreadable && !world.is_on(machine)) return std::nullopt;
+  const auto frame = choose(machine, choice);
+  if (!frame) return std::nullopt;
+  Prng choices{choice, 10};
+  const std::uint64_t at = frame->offset + choices.below(frame->size);
+  if (unreadable) {
+    world.storage(machine).fail_sector(journal_file, at / sector_size * sector_size);
+  } else if (world.is_on(machine)) {
+    world.storage(machine).flip(journal_file, at, one_bit(choices));
+  } else {
+    world.disk(machine).flip(journal_file, at, one_bit(choices));
+  }
+  sick_[machine].until = std::max(sick_[machine].until.value_or(OpNumber{}), frame->head);
+  return fmt::format("{} prepare {} on the disk of replica {}",
+                     unreadable ? "cannot read" : "rot in", frame->op.value(), machine);
+}
+
+std::optional<std::string> Atlas::strike_superblock(std::uint8_t machine, std::uint64_t choice) {
+  Prng choices{choice, 11};
+  DiskImage& image = group_.world().disk(machine);
+  const auto file = image.files().find(superblock_file);
+  if (file == image.files().end()) return std::nullopt;
+  const auto before = superblock_of(file->second.bytes);
+  const std::uint64_t at = choices.below(consensus::superblock_size);
+  const std::byte mask = one_bit(choices);
+  image.flip(superblock_file, at, mask);
+  const auto after = superblock_of(image.files().find(superblock_file)->second.bytes);
+  if (!before || !after || *before != *after) {
+    image.flip(superblock_file, at, mask);
+    return std::nullopt;
+  }
+  return fmt::format("rot in copy {} of the superblock of replica {}", at / sector_size, machine);
+}
+
+std::optional<std::string> Atlas::strike_mark(std::uint8_t machine, std::uint64_t choice) {
+  Prng choices{choice, 12};
+  const auto before = look(machine);
+  if (!before || before->journal.mark_damaged) return std::nullopt;
+  DiskImage& image = group_.world().disk(machine);
+  const std::uint64_t at = choices.below(consensus::marks_size);
+  const std::byte mask = one_bit(choices);
+  image.flip(journal_file, at, mask);
+  const auto after = look(machine);
+  if (!after || after->journal.durable_seen != before->journal.durable_seen ||
+      after->journal.frames.size() != before->journal.frames.size() ||
+      after->journal.lost.has_value() != before->journal.lost.has_value()) {
+    image.flip(journal_file, at, mask);
+    return std::nullopt;
+  }
+  return fmt::format("rot in mark {} of the journal of replica {}", at / sector_size, machine);
+}
+
+namespace {
+
+std::optional<std::string> strike_file(DiskImage& image, const std::string& path,
+                                       std::uint8_t machine, Prng& choices) {
+  if (!image.contains(path) || image.size(path) == 0) return std::nullopt;
+  image.flip(path, choices.below(image.size(path)), one_bit(choices));
+  return fmt::format("rot in {} of replica {}", path, machine);
+}
+
+}  // namespace
+
+std::optional<std::string> Atlas::strike_snapshot(std::uint8_t machine, std::uint64_t choice) {
+  Prng choices{choice, 13};
+  const auto here = look(machine);
+  if (!here) return std::nullopt;
+  return strike_file(group_.world().disk(machine),
+                     fmt::format("snapshot-{}", here->superblock.checkpoint.op.value()), machine,
+                     choices);
+}
+
+std::optional<std::string> Atlas::strike_projection(std::uint8_t machine, std::uint64_t choice) {
+  Prng choices{choice, 14};
+  return strike_file(group_.world().disk(machine),
+                     fmt::format("tenants/{}/projection.db", 1 + choices.below(tenants_in_a_life)),
+                     machine, choices);
+}
+
+bool Atlas::lose_write(std::uint8_t machine) {
+  if (!strict_ || sick_[machine].losing || !may_strike(machine)) return false;
+  group_.world().storage(machine).lose_write(journal_file, consensus::marks_size);
+  sick_[machine].losing = true;
+  return true;
+}
+
+bool Atlas::has_lost(std::uint8_t machine) {
+  Sick& sick = sick_[machine];
+  if (!sick.losing) return false;
+  if (!group_.world().is_on(machine)) {
+    sick.losing = false;
+    return false;
+  }
+  if (!group_.world().storage(machine).has_lost_write()) return false;
+  sick.losing = false;
+  const auto seen = group_.glance(machine);
+  const OpNumber head = seen ? seen->head : OpNumber{};
+  sick.until = std::max(sick.until.value_or(OpNumber{}), head);
+  return true;
+}
+
+}  // namespace kimberlite::vopr

@@ -1,0 +1,76 @@
+// The fault atlas: which damage to the disks of a group its redundancy covers, and doing it.
+//
+// A prepare may be damaged on a replica if no more than a minority of the replicas is damaged then,
+// and the prepare stands whole on another disk, and something on this one says that it was durable;
+// else it would look like the torn write of a crash, which is nobody's to repair, and it must stand
+// on a quorum of the others. What a replica has several of, or makes again (superblock copies,
+// marks, snapshots, projections), may lose as much as leaves the shipped reader with the same
+// answer. `beyond` lifts the bound on how many, and damages only what is known to be durable.
+//
+// Thread rule: one thread. The group outlives it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "consensus/journal.hpp"
+#include "consensus/superblock.hpp"
+#include "vopr/group.hpp"
+#include "vopr/plan.hpp"
+
+namespace kimberlite::vopr {
+
+class Atlas {
+ public:
+  Atlas(Group& group, const Plan& plan)
+      : group_(group), beyond_(plan.beyond), strict_(plan.group.strict), sick_(group.size()) {}
+
+  // Each says what was done, or nothing if it may not be.
+  // A byte of a prepare on disk changes, or its sector cannot be read any more; on or off.
+  [[nodiscard]] std::optional<std::string> strike_prepare(std::uint8_t machine,
+                                                          std::uint64_t choice, bool unreadable);
+  // Of a machine that is off.
+  [[nodiscard]] std::optional<std::string> strike_superblock(std::uint8_t machine,
+                                                             std::uint64_t choice);
+  [[nodiscard]] std::optional<std::string> strike_mark(std::uint8_t machine, std::uint64_t choice);
+  [[nodiscard]] std::optional<std::string> strike_snapshot(std::uint8_t machine,
+                                                           std::uint64_t choice);
+  [[nodiscard]] std::optional<std::string> strike_projection(std::uint8_t machine,
+                                                             std::uint64_t choice);
+  // Its next write of a prepare is lost.
+  [[nodiscard]] bool lose_write(std::uint8_t machine);
+  // To be asked after each event and before a machine loses its power: true once for each write
+  // that was lost.
+  [[nodiscard]] bool has_lost(std::uint8_t machine);
+
+ private:
+  struct Found {
+    consensus::Superblock superblock;
+    consensus::JournalRecovery journal;
+  };
+  struct Frame {
+    OpNumber op;
+    std::uint64_t offset = 0;  // in the file
+    std::uint32_t size = 0;
+    OpNumber head;  // of that journal: with the frame all behind it may be lost to an open
+  };
+
+  [[nodiscard]] const FileBytes* journal(std::uint8_t machine) const;
+  [[nodiscard]] std::optional<Found> look(std::uint8_t machine) const;
+  [[nodiscard]] bool is_sick(std::uint8_t machine);
+  [[nodiscard]] bool may_strike(std::uint8_t machine);
+  [[nodiscard]] std::optional<Frame> choose(std::uint8_t machine, std::uint64_t choice);
+
+  Group& group_;
+  bool beyond_;
+  bool strict_;
+  struct Sick {
+    std::optional<OpNumber> until;  // whole again once its checkpoint or whole log is there
+    bool losing = false;            // a write is to be lost, and was not yet
+  };
+  std::vector<Sick> sick_;
+};
+
+}  // namespace kimberlite::vopr

@@ -1,0 +1,60 @@
+// Whole groups with a seeded bug in their consensus: some seed has a finding, and the plan of that
+// life can be made smaller.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <iostream>
+
+#include "base/canary.hpp"
+#include "vopr/life.hpp"
+#include "vopr/minimise.hpp"
+
+namespace kimberlite::vopr {
+namespace {
+
+constexpr std::uint64_t seeds_max = 60;
+
+// The first seed whose life has a finding.
+std::optional<std::pair<Plan, LifeReport>> first_finding(Canary bug) {
+  planted = bug;
+  for (std::uint64_t seed = 1; seed <= seeds_max; ++seed) {
+    Plan plan = make_plan(seed, {});
+    LifeReport life = live(plan);
+    if (!life.finding) continue;
+    std::cout << fmt::format("{}: seed {}: {}\n", name(bug), seed, name(life.finding->invariant));
+    return std::pair{std::move(plan), std::move(life)};
+  }
+  return std::nullopt;
+}
+
+class Canaries : public ::testing::TestWithParam<Canary> {
+ protected:
+  ~Canaries() override { planted = Canary::none; }
+};
+
+TEST_P(Canaries, HaveAFinding) { EXPECT_TRUE(first_finding(GetParam())); }
+
+INSTANTIATE_TEST_SUITE_P(Life, Canaries,
+                         ::testing::Values(Canary::skip_sync, Canary::wrong_quorum,
+                                           Canary::stale_read),
+                         [](const auto& tested) { return std::string{name(tested.param)}; });
+
+TEST(Minimise, LeavesOutWhatIsNotNeeded) {
+  auto found = first_finding(Canary::wrong_quorum);
+  ASSERT_TRUE(found);
+  const auto& [plan, life] = *found;
+  const Minimised smallest =
+      minimise(plan, life, 150, [](const Minimised& /*so_far*/) { return true; });
+  EXPECT_TRUE(ends_alike(smallest.report, life));
+  EXPECT_LT(smallest.plan.steps.size() + smallest.plan.incidents.size(),
+            (plan.steps.size() + plan.incidents.size()) / 2);
+  // What is printed lives again, and ends so.
+  const LifeReport again = live(smallest.plan);
+  EXPECT_TRUE(ends_alike(again, life));
+  EXPECT_EQ(again.digest, smallest.report.digest);
+  std::cout << fmt::format("{} lives: {}\n", smallest.lives, repro_command(smallest.plan));
+  planted = Canary::none;
+}
+
+}  // namespace
+}  // namespace kimberlite::vopr

@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""The simulator as a command: digests, exit statuses, formats, timelines, and plans made smaller.
+
+usage: vopr_test.py [--seeds N]
+"""
+import argparse
+import json
+import sys
+import xml.etree.ElementTree
+
+import harness
+
+KEYS = {"seeds", "events", "faults", "digest", "simulated_ms", "views", "commits", "acknowledged", "compared", "refused",
+        "incidents", "probes", "never_taken"}
+
+
+def summaries(test, seeds):
+    """The same seeds twice, in two formats: one digest."""
+    test.say(f"{seeds} seeds, twice")
+    table = test.must("vopr", "run", "--count", seeds, "--quiet")
+    last = table.splitlines()[-1]
+    document = json.loads(test.must("vopr", "run", "--count", seeds, "--format", "json", "--quiet"))
+    data = document["data"]
+    test.check(document["ok"] and document["error"] is None, "a run without findings is ok")
+    test.check(KEYS <= set(data), "the document has all counts", str(KEYS - set(data)))
+    test.equal("one life a seed", seeds, len(data["lives"]))
+    test.check(f"digest {data['digest']}" in last, "both runs have one digest", f"{last}\n  {data['digest']}")
+    test.check(f"{data['events']:,} events" in last and f"{data['faults']:,} faults" in last, "and the same counts", last)
+    test.check(data["faults"] > seeds and data["acknowledged"] > 20 * seeds, "something happened", str(data["incidents"]))
+    test.check(data["probes"]["consensus.status.primary"] > 0, "a probe that every life takes was taken")
+    lines = test.must("vopr", "run", "--count", 2, "--format", "jsonl", "--quiet").splitlines()
+    lives = [json.loads(line) for line in lines[:-1]]
+    test.equal("jsonl: the lives of the document", data["lives"][:2], lives)
+    test.equal("jsonl: a summary at the end", 2, json.loads(lines[-1])["summary"]["seeds"])
+    rows = harness.parse_csv(test.must("vopr", "run", "--count", 2, "--format", "csv", "--quiet"))
+    test.equal("csv: the digests of the document", [life["digest"] for life in data["lives"][:2]],
+               [row[rows[0].index("digest")] for row in rows[1:]])
+    other = json.loads(test.must("vopr", "run", "--seed", 2, "--count", 1, "--format", "json", "--quiet"))["data"]
+    test.check(other["digest"] != data["digest"], "other seeds have another digest")
+
+
+def repro(test, life):
+    """One life, told and drawn."""
+    test.say("one life")
+    told = test.must("vopr", "repro", "--seed", 1, "--svg", "life.svg", "--quiet")
+    test.check(f"{life['events']:,} events" in told.splitlines()[-1], "it is the life of the run", told[-200:])
+    test.check(len(told.splitlines()) > 50, "its story is told")
+    root = xml.etree.ElementTree.parse(test.work / "life.svg").getroot()
+    lanes = [text.text for text in root.iter("{http://www.w3.org/2000/svg}text") if text.text.startswith("replica ")]
+    test.equal("the picture has a lane a replica", life["replicas"], len(lanes))
+    part = json.loads(test.must("vopr", "repro", "--seed", 1, "--steps", "0-9", "--incidents", "none", "--format", "json"))
+    test.check(0 < part["data"]["acknowledged"] < 20, "a part of a life is a life", str(part["data"]))
+
+
+def stats(test):
+    rows = harness.parse_csv(test.must("vopr", "stats", "--count", 1, "--format", "csv", "--quiet"))
+    test.equal("stats: columns", ["probe", "hits"], rows[0])
+    hits = {name: int(count) for name, count in rows[1:]}
+    test.check(len(hits) > 40 and sum(hits.values()) > 0, "stats: probes by name", str(len(hits)))
+    status, _, errors = test.run("vopr", "run", "--count", 1, "--require-probes")
+    test.equal("one seed does not take every branch: exit", 3, status)
+    test.check("never taken: " in errors, "and they are named", errors[-300:])
+
+
+def beyond(test):
+    """More damage than redundancy: no wrong answer, and the smallest plan that makes it refuse."""
+    test.say("beyond the redundancy")
+    refused = None
+    for seed in range(1, 13):
+        life = json.loads(test.must("vopr", "repro", "--seed", seed, "--replicas", 3, "--beyond", "--format", "json"))["data"]
+        if life["refused"]:
+            refused = seed
+            break
+    if not test.check(refused is not None, "some life beyond is refused"):
+        return
+    whole = json.loads(test.must("vopr", "minimise", "--seed", refused, "--replicas", 3, "--beyond", "--lives", 25,
+                                 "--svg", "smallest.svg", "--format", "json", "--quiet"))["data"]
+    test.equal("what is left ends alike", "refused", whole["end"])
+    test.check(whole["incidents"] < 40, "and is smaller", str(whole))
+    xml.etree.ElementTree.parse(test.work / "smallest.svg")
+    again = json.loads(test.must(*whole["repro"].split()[1:], "--format", "json"))["data"]
+    test.check(again["refused"], "the command printed lives it again", whole["repro"])
+    good = test.must("vopr", "minimise", "--seed", 1, "--replicas", 3)
+    test.equal("a good life has nothing to be looked for", "", good)
+
+
+def refusals(test):
+    for arguments in (["--replicas", "4"], ["--steps", "1-"], ["--incidents", "x"], ["--seed", "x"]):
+        status, out, errors = test.run("vopr", "repro", *arguments)
+        test.check(status == 2 and "usage.option" in errors and not out, f"refused: {arguments}", errors)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seeds", type=int, default=3)
+    options = parser.parse_args()
+    test = harness.Test("vopr")
+    summaries(test, options.seeds)
+    life = json.loads(test.must("vopr", "run", "--count", 1, "--format", "json", "--quiet"))["data"]["lives"][0]
+    repro(test, life)
+    stats(test)
+    beyond(test)
+    refusals(test)
+    return test.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -73,7 +73,6 @@ class Group {
   [[nodiscard]] std::optional<engine::Glance> glance(std::uint8_t replica) const;
   // The database there ends in good order; the machine stays on, with nobody on it.
   [[nodiscard]] Status close(std::uint8_t replica);
-  [[nodiscard]] keystore::MasterKey& master() { return *master_; }
 
   // What one try at one replica answered.
   [[nodiscard]] Result<engine::Outcome> perform_at(std::uint8_t replica, std::string_view tenant,

@@ -10,6 +10,7 @@
 #include "cli/progress.hpp"
 #include "vopr/life.hpp"
 #include "vopr/minimise.hpp"
+#include "vopr/scenario.hpp"
 #include "whole_text.hpp"
 
 namespace kimberlite::cli {
@@ -123,6 +124,7 @@ class Vopr {
       : app_(app), options_(options), begun_ns_(app.clock().monotonic_ns()) {}
 
   Result<int> run() {
+    if (!options_.scenarios.empty()) return tell_stories();
     KIMBERLITE_TRY(std::optional<vopr::LifeReport> bad, many(true));
     if (interrupted()) return exit_interrupted;
     const std::vector<std::string> missed =
@@ -150,6 +152,25 @@ class Vopr {
     if (!bad) return 0;
     KIMBERLITE_CHECK(tell_finding(*bad));
     return exit_finding;
+  }
+
+  Result<int> scenarios() {
+    KIMBERLITE_TRY(const std::vector<std::string> names, app_.files().list(options_.directory));
+    std::vector<Row> rows;
+    for (const std::string& name : names) {
+      if (!name.ends_with(".scn")) continue;
+      KIMBERLITE_TRY(const vopr::Scenario scenario,
+                     read_scenario(fmt::format("{}/{}", options_.directory, name)));
+      rows.push_back({scenario.name, std::int64_t{scenario.replicas},
+                      fmt::format("{}", fmt::join(scenario.about, ", ")), scenario.story});
+    }
+    KIMBERLITE_CHECK(write_facts(app_,
+                                 {{"scenario", catalog::Type{catalog::TypeKind::text}},
+                                  {"replicas", catalog::Type{catalog::TypeKind::bigint}},
+                                  {"about", catalog::Type{catalog::TypeKind::text}},
+                                  {"story", catalog::Type{catalog::TypeKind::text}}},
+                                 rows));
+    return 0;
   }
 
   Result<int> repro() {
@@ -221,6 +242,35 @@ class Vopr {
       KIMBERLITE_TRY(incidents, vopr::parse_ranges(*options_.incidents));
     }
     return vopr::part_of(plan, steps, incidents);
+  }
+
+  Result<vopr::Scenario> read_scenario(const std::string& file) {
+    KIMBERLITE_TRY(const std::string text, read_text(app_.files(), file));
+    return vopr::parse_scenario(text, file);
+  }
+
+  Result<int> tell_stories() {
+    std::vector<Row> rows;
+    std::string findings;
+    for (const std::string& file : options_.scenarios) {
+      KIMBERLITE_TRY(const vopr::Scenario scenario, read_scenario(file));
+      const vopr::ScenarioResult result = vopr::run_scenario(scenario);
+      rows.push_back({scenario.name, std::int64_t{scenario.replicas}, result.passed,
+                      static_cast<std::int64_t>(result.events.size()), hex(result.digest)});
+      if (result.passed) continue;
+      for (const std::string& event : result.events) findings += event + "\n";
+      findings += fmt::format("{}: {}\n", scenario.name, result.wrong);
+    }
+    KIMBERLITE_CHECK(write_facts(app_,
+                                 {{"scenario", catalog::Type{catalog::TypeKind::text}},
+                                  {"replicas", catalog::Type{catalog::TypeKind::bigint}},
+                                  {"holds", catalog::Type{catalog::TypeKind::boolean}},
+                                  {"events", catalog::Type{catalog::TypeKind::bigint}},
+                                  {"digest", catalog::Type{catalog::TypeKind::text}}},
+                                 rows));
+    if (findings.empty()) return 0;
+    KIMBERLITE_CHECK(tell(findings));
+    return exit_finding;
   }
 
   // The lives of all seeds; the first one with a finding ends it.
@@ -398,6 +448,8 @@ Result<int> run_vopr(App& app, const VoprOptions& options) {
       return command.repro();
     case VoprAction::minimise:
       return command.minimise();
+    case VoprAction::scenarios:
+      return command.scenarios();
     case VoprAction::stats:
       return command.stats();
   }

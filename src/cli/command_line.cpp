@@ -429,6 +429,8 @@ void CommandLine::add_vopr() {
   auto& run =
       add_action("run", "lives of many seeds, each with faults of its own", VoprAction::run);
   last().add_option("--count", run.count, "so many seeds (default: 20)");
+  last().add_option("--scenario", run.scenarios,
+                    "a story from this file instead; may be given several times");
   last().add_option("--svg", run.svg, "where the timeline of a life with a finding goes");
   last().add_flag("--require-probes", run.require_probes,
                   "also fail if a rare branch of the code was never taken");
@@ -436,6 +438,7 @@ void CommandLine::add_vopr() {
       "Needs no database. Exits 3 when an invariant does not hold, and says how to see it again.\n"
       "The same seeds give the same digest on every machine.\n\n"
       "  kimberlite vopr run --count 100\n"
+      "  kimberlite vopr run --scenario tests/scenarios/the-primary-dies.scn\n"
       "  kimberlite vopr run --seed 5000 --count 1000 --replicas 5 --format jsonl");
   auto& repro = add_action("repro", "the life of one seed, told event by event", VoprAction::repro);
   last().add_option("--svg", repro.svg, "a picture of it: who was primary, down, cut off, when");
@@ -447,6 +450,14 @@ void CommandLine::add_vopr() {
   last().add_option("--svg", minimise.svg, "a picture of what is left");
   last().add_option("--lives", minimise.lives, "try at most so many (default: 2000)");
   examples("  kimberlite vopr minimise --seed 7 --replicas 3");
+  auto& scenarios = add<VoprOptions>(
+      *vopr, "scenarios", "the stories of a directory, and what each shows", {0, 0, "", ""});
+  scenarios.action = VoprAction::scenarios;
+  last().add_option("--directory", scenarios.directory,
+                    "where they are (default: tests/scenarios)");
+  examples(
+      "  kimberlite vopr scenarios\n"
+      "  kimberlite vopr run --scenario tests/scenarios/the-primary-dies.scn");
   auto& stats =
       add_action("stats", "how often each rare branch of the code was taken", VoprAction::stats);
   last().add_option("--count", stats.count, "in the lives of so many seeds (default: 20)");

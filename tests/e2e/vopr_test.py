@@ -62,6 +62,26 @@ def stats(test):
     test.check("never taken: " in errors, "and they are named", errors[-300:])
 
 
+def stories(test):
+    """Scenarios: listed, told, and one that does not hold."""
+    test.say("stories")
+    directory = harness.ROOT / "tests/scenarios"
+    rows = harness.parse_csv(test.must("vopr", "scenarios", "--directory", directory, "--format", "csv", "--quiet"))
+    files = {file.stem for file in directory.glob("*.scn")}
+    test.equal("every file is listed", files, {row[0] for row in rows[1:]})
+    file = directory / "votes-are-lost.scn"
+    told = [json.loads(test.must("vopr", "run", "--scenario", file, "--format", "json", "--quiet"))["data"] for _ in range(2)]
+    test.equal("a story is the same each time", told[0], told[1])
+    other = test.work / "other.scn"
+    other.write_text(file.read_text() + "expect view of 0 > 1000\n")
+    status, _, errors = test.run("vopr", "run", "--scenario", other)
+    test.equal("a story that does not hold: exit", 3, status)
+    test.check("expect view of 0 > 1000" in errors, "and its step is named", errors[-300:])
+    other.write_text(file.read_text() + "sing\n")
+    status, _, errors = test.run("vopr", "run", "--scenario", other)
+    test.check(status == 2 and "other.scn" in errors, "no story: exit, and where", f"{status} {errors}")
+
+
 def beyond(test):
     """More damage than redundancy: no wrong answer, and the smallest plan that makes it refuse."""
     test.say("beyond the redundancy")
@@ -99,6 +119,7 @@ def main():
     life = json.loads(test.must("vopr", "run", "--count", 1, "--format", "json", "--quiet"))["data"]["lives"][0]
     repro(test, life)
     stats(test)
+    stories(test)
     beyond(test)
     refusals(test)
     return test.finish()

@@ -1,9 +1,10 @@
 // Each rule is kept; canary/canary_test.cpp shows that each of these stories notices when it is
 // not.
 #include "support/rules.hpp"
-#include "support/solo.hpp"
 
 #include <gtest/gtest.h>
+
+#include "support/solo.hpp"
 
 namespace kimberlite::consensus::testing {
 namespace {

@@ -157,18 +157,20 @@ struct BenchOptions {
   std::uint64_t seconds = 5;  // a measurement
 };
 
-enum class VoprAction : std::uint8_t { run, repro, minimise, stats };
+enum class VoprAction : std::uint8_t { run, repro, minimise, scenarios, stats };
 struct VoprOptions {
   VoprAction action = VoprAction::run;
   std::uint64_t seed = 1;
-  std::uint64_t count = 20;               // run, stats: seeds from `seed` on
-  std::optional<std::uint32_t> replicas;  // else each seed chooses
-  bool beyond = false;                    // more is damaged than the redundancy covers
-  bool require_probes = false;            // run
-  std::optional<std::string> svg;         // run, repro, minimise: the timeline's file
-  std::optional<std::string> steps;       // repro: only these of the plan, "0-4,7"
-  std::optional<std::string> incidents;   // the same
-  std::uint64_t lives = 2000;             // minimise: tried at most
+  std::uint64_t count = 20;                   // run, stats: seeds from `seed` on
+  std::optional<std::uint32_t> replicas;      // else each seed chooses
+  bool beyond = false;                        // more is damaged than the redundancy covers
+  bool require_probes = false;                // run
+  std::optional<std::string> svg;             // run, repro, minimise: the timeline's file
+  std::optional<std::string> steps;           // repro: only these of the plan, "0-4,7"
+  std::optional<std::string> incidents;       // the same
+  std::uint64_t lives = 2000;                 // minimise: tried at most
+  std::vector<std::string> scenarios;         // run: files, told instead of lives
+  std::string directory = "tests/scenarios";  // scenarios: where they are
 };
 
 using CommandOptions =

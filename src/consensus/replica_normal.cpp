@@ -55,9 +55,22 @@ void Replica::send_prepare_ok(std::vector<Action>& out) {
   send(primary(), PrepareOk{.op = op, .checkpoint = checkpoint_.op, .checksum = *checksum}, out);
 }
 
+// No quorum has said anything for so long that it would have left a silent primary's view.
+bool Replica::is_deaf() const {
+  std::uint32_t heard = 0;
+  for (std::uint8_t i = 0; i < voters(); ++i) {
+    const bool lately = now_ns_ < heard_at_ns_[i] + options_.primary_timeout_ns;
+    if (i == index() || lately) ++heard;
+  }
+  return heard < core::replication_quorum(voters());
+}
+
+// A primary that hears nobody can commit nothing, so it does not hold those in its view who hear
+// it.
 void Replica::send_heartbeats(std::vector<Action>& out) {
   heartbeat_at_ = now_ns_ + options_.heartbeat_ns;
   peer_rounds_[index()] = ++round_;
+  if (is_deaf()) return;
   broadcast(Heartbeat{.round = round_, .op = op_, .released = group_checkpoint_}, out);
 }
 
@@ -73,6 +86,7 @@ void Replica::on(Now now, const Received& event, std::vector<Action>& out) {
     return;
   }
   const Message& message = *decoded;
+  heard_at_ns_[message.from] = now.monotonic_ns;
   std::visit(
       [&](const auto& payload) {
         using What = std::remove_cvref_t<decltype(payload)>;

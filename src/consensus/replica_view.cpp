@@ -271,6 +271,7 @@ void Replica::start_as_primary(Now now, std::vector<Action>& out) {
     if (member != index()) send_start_view(member, {}, out);
   }
   heartbeat_at_ = now.monotonic_ns + options_.heartbeat_ns;
+  heard_at_ns_.fill(now.monotonic_ns);
   advance_commit(out);
 }
 

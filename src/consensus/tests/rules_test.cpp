@@ -23,5 +23,27 @@ TEST(Replica, FollowsOneThatAsksForALaterView) {
   EXPECT_EQ(replica.replica().view(), ViewNumber{4});
 }
 
+// Its heartbeats would hold the others in a view in which nothing can be committed.
+TEST(Replica, APrimaryThatHearsNobodyIsSilent) {
+  Solo replica(1);
+  for (const std::uint8_t from : {std::uint8_t{0}, std::uint8_t{2}}) {
+    replica.hear(from, 1, StartViewChange{});
+  }
+  replica.end_writes();
+  replica.hear(
+      0, 1, DoViewChange{.log_view = {}, .present = 0, .nacked = 0, .suffix = replica.log_of({})});
+  replica.end_writes();
+  ASSERT_TRUE(replica.replica().is_primary());
+  replica.wait(200);
+  EXPECT_FALSE(replica.said<Heartbeat>().empty());
+  replica.wait(500);
+  replica.forget();
+  replica.wait(300);
+  EXPECT_TRUE(replica.said<Heartbeat>().empty());
+  replica.hear(2, 1, HeartbeatOk{.round = 1, .checkpoint = {}});
+  replica.wait(100);
+  EXPECT_FALSE(replica.said<Heartbeat>().empty());
+}
+
 }  // namespace
 }  // namespace kimberlite::consensus::testing

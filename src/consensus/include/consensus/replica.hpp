@@ -382,6 +382,7 @@ class Replica {
                     std::vector<Action>& out);
   void send_prepare_ok(std::vector<Action>& out);
   void send_heartbeats(std::vector<Action>& out);
+  [[nodiscard]] bool is_deaf() const;
   void request_missing(Now now, std::vector<Action>& out);
   void finish_reads(std::vector<Action>& out);
   void send(std::uint8_t to, Payload payload, std::vector<Action>& out);
@@ -471,6 +472,7 @@ class Replica {
   std::array<OpNumber, members_max> acked_{};             // primary: prepare_ok of this view
   std::array<OpNumber, members_max> peer_checkpoints_{};  // primary
   std::array<std::uint64_t, members_max> peer_rounds_{};  // primary: heartbeats answered
+  std::array<std::uint64_t, members_max> heard_at_ns_{};  // when each said anything last
   OpNumber group_checkpoint_;  // a quorum has a checkpoint there or later
   OpNumber inherited_;         // primary: the head its view began with
   std::uint64_t round_ = 0;

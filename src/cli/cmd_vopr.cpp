@@ -314,7 +314,7 @@ class Vopr {
         lives_ += (lives_.empty() ? "" : ",") + text;
         return {};
       }
-      text += "\n";
+      text += '\n';
     }
     return text.empty() ? Status{} : app_.out().write(text);
   }
@@ -352,12 +352,12 @@ class Vopr {
       object.member("probes");
       append_probes(data);
       object.member("never_taken");
-      data += "[";
+      data += '[';
       for (const std::string& name : missed) {
-        if (data.back() != '[') data += ",";
+        if (data.back() != '[') data += ',';
         append_json_string(data, name);
       }
-      data += "]";
+      data += ']';
       if (app_.format() == Format::json) {
         object.member("lives");
         data += "[" + lives_ + "]";

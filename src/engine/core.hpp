@@ -78,6 +78,7 @@ struct Batch {
 // log before the next one.
 [[nodiscard]] bool is_passing(const Error& error);
 
+// NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): members stand with what they belong to.
 class Core {
  public:
   static constexpr std::uint64_t strand = 0;

@@ -381,7 +381,7 @@ class Lived {
           text += event.sequence.value() == next ? "" : "(hole)";
           next = event.sequence.value() + 1;
           text += text_of(event.payload);
-          text += "\n";
+          text += '\n';
         }
         return Outcome{};
       });

@@ -206,7 +206,7 @@ std::string TenantModel::text(const std::string& table) const {
   for (const auto& [id, row] : found->second.rows) {
     all += fmt::format("{}", id);
     for (const std::string& value : row) all += "|" + value;
-    all += "\n";
+    all += '\n';
   }
   return all;
 }
@@ -214,17 +214,17 @@ std::string TenantModel::text(const std::string& table) const {
 void append_row(std::string& to, std::span<const ValueView> row) {
   bool first = true;
   for (const ValueView& value : row) {
-    if (!first) to += "|";
+    if (!first) to += '|';
     first = false;
     if (const auto* number = std::get_if<std::int64_t>(&value)) {
       to += fmt::format("{}", *number);
     } else if (const auto* text = std::get_if<std::string_view>(&value)) {
       to += *text;
     } else {
-      to += "?";
+      to += '?';
     }
   }
-  to += "\n";
+  to += '\n';
 }
 
 Id128 request_id(std::uint64_t request) {

@@ -64,6 +64,26 @@ TEST(Group, ABackupTakesNoWritesAndNamesThePrimary) {
   EXPECT_EQ(read.error().code(), Code::unavailable_not_primary);
 }
 
+// Rule 17: no table of clients; the request's id is in the records, which every primary has.
+TEST(Group, ARequestIsDoneOnceWhoeverIsPrimary) {
+  const std::unique_ptr<Group> owned = make(6);
+  Group& group = *owned;
+  ASSERT_TRUE(group.wait_for_primary(5 * second));
+  ASSERT_TRUE(group.create_tenant("clinic", 10 * second));
+  ASSERT_TRUE(group.execute("clinic", "CREATE TABLE t (id BIGINT)", request(1), 10 * second));
+  const auto first = group.execute("clinic", "INSERT INTO t VALUES (7)", request(2), 10 * second);
+  ASSERT_TRUE(first) << to_string(first.error());
+  EXPECT_FALSE(first->replayed);
+  group.kill(*group.primary());
+  const auto again = group.execute("clinic", "INSERT INTO t VALUES (7)", request(2), 20 * second);
+  ASSERT_TRUE(again) << to_string(again.error()) << group.picture();
+  EXPECT_TRUE(again->replayed);
+  EXPECT_EQ(again->position, first->position);
+  const auto count = group.ask_at(*group.primary(), "clinic", "SELECT count(*) FROM t");
+  ASSERT_TRUE(count) << to_string(count.error());
+  EXPECT_EQ(std::get<std::int64_t>(*count), 1);
+}
+
 TEST(Group, GoesOnWhenThePrimaryDies) {
   const std::unique_ptr<Group> owned = make(3);
   Group& group = *owned;

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "base/assert.hpp"
+
 namespace kimberlite::vopr {
 
 class Prng {
@@ -19,7 +21,10 @@ class Prng {
     return mixed(state_);
   }
   // Below `bound`, which is not 0. The bias of the remainder does not matter to a simulation.
-  constexpr std::uint64_t below(std::uint64_t bound) { return next() % bound; }
+  constexpr std::uint64_t below(std::uint64_t bound) {
+    KIMBERLITE_ASSERT(bound != 0);
+    return next() % bound;
+  }
   constexpr bool coin() { return (next() & 1U) != 0; }
   constexpr bool one_in_million(std::uint32_t chances) {
     return chances != 0 && below(1'000'000) < chances;

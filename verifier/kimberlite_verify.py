@@ -1083,7 +1083,6 @@ class Package:
         self.position = self.manifest["position"]
         self.check_files()
         self.head = self.read("head", MAX_NOTE)
-        parse_head(parse_note(self.head)[0])
         self.size, self.root = check_head(self.head, self.key)
         if (self.manifest["log"], self.manifest["tree_size"]) != (self.key.name, self.size):
             wrong("the manifest names another log or size than the head")

@@ -292,6 +292,12 @@ def test_values(run, folder):
                     (copy / name).write_bytes(b"".join(lines_now))
                     rehash(copy)
                     run.refused(f"{name}, line {at + 1}: {other}", copy, "integrity.export")
+    # Nothing of a head is looked at before its signature is.
+    lines = lines_at(folder, "head")
+    copy = run.copy(folder)
+    (copy / "head").write_bytes(b"".join([*lines[:2], b"*" + lines[2][1:], *lines[3:]]))
+    rehash(copy)
+    run.refused("a head whose root is no hash", copy, "integrity.signature")
     receipts = [json.loads(line) for line in lines_at(folder, "receipts.jsonl")]
     for position in (receipts[0]["position"], receipts[1]["position"]):
         copy = run.copy(folder)

@@ -712,7 +712,6 @@ Result<std::vector<StoredEvent>> LocalSession::read(std::string_view stream, Seq
 }
 
 Result<std::vector<RecordInfo>> LocalSession::records(Position from, std::size_t limit) {
-  KIMBERLITE_CHECK(core_.confirm_read());
   KIMBERLITE_TRY(const Position head, this->head());
   KIMBERLITE_TRY(const auto catalog, this->catalog());
   std::vector<RecordInfo> records;

@@ -139,4 +139,58 @@ Result<std::string> find_file(const DiskImage& image, std::string_view file) {
   return newest;
 }
 
+Result<FramePlace> rot_op(DiskImage& image, std::string_view op) {
+  KIMBERLITE_TRY(const FramePlace place, find_op(image, op));
+  image.flip("journal", place.offset + consensus::frame_header_size + 10);
+  return place;
+}
+
+Result<FramePlace> blank_op(DiskImage& image, std::string_view op, std::size_t keep) {
+  KIMBERLITE_TRY(const FramePlace place, find_op(image, op));
+  DiskImage::File journal = image.files().find("journal")->second;
+  journal.bytes.write(place.offset + keep, Buffer(static_cast<std::size_t>(place.size) - keep));
+  image.put("journal", std::move(journal));
+  return place;
+}
+
+namespace {
+
+Status check_number(std::uint64_t number, std::uint64_t count, std::string_view what) {
+  if (number < count) return {};
+  return Error{Code::report_failed, "there are {} 0 to {}", what, count - 1};
+}
+
+}  // namespace
+
+Status rot_mark(DiskImage& image, std::uint64_t mark) {
+  KIMBERLITE_CHECK(check_number(mark, consensus::marks_size / consensus::mark_size, "marks"));
+  image.flip("journal", mark * consensus::mark_size + 40);
+  return {};
+}
+
+Status rot_copy(DiskImage& image, std::uint64_t copy) {
+  KIMBERLITE_CHECK(check_number(copy, consensus::superblock_copies, "copies"));
+  image.flip("superblock", copy * sector_size + 120);
+  return {};
+}
+
+Status put_copy_back(DiskImage& image, const DiskImage& old, std::uint64_t copy) {
+  KIMBERLITE_CHECK(check_number(copy, consensus::superblock_copies, "copies"));
+  Buffer bytes = image.read("superblock");
+  const Buffer before = old.read("superblock");
+  const auto at = static_cast<std::ptrdiff_t>(copy * sector_size);
+  std::copy_n(before.begin() + at, sector_size, bytes.begin() + at);
+  image.write("superblock", bytes);
+  return {};
+}
+
+void put_files_back(DiskImage& image, const DiskImage& old, std::string_view file) {
+  for (const std::string& path : image.paths()) {
+    if (file_of(path) == file) image.remove(path);
+  }
+  for (const auto& [path, content] : old.files()) {
+    if (file_of(path) == file) image.put(path, content);
+  }
+}
+
 }  // namespace kimberlite::vopr

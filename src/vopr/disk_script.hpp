@@ -56,4 +56,15 @@ struct FramePlace {
 // The newest file of a word of `file_words`, by name.
 [[nodiscard]] Result<std::string> find_file(const DiskImage& image, std::string_view file);
 
+// Damage. A byte of the op's body changes; or the op's frame is zeros behind its first `keep`
+// bytes.
+[[nodiscard]] Result<FramePlace> rot_op(DiskImage& image, std::string_view op);
+[[nodiscard]] Result<FramePlace> blank_op(DiskImage& image, std::string_view op, std::size_t keep);
+// Of mark 0 or 1, of superblock copy 0 to 3.
+[[nodiscard]] Status rot_mark(DiskImage& image, std::uint64_t mark);
+[[nodiscard]] Status rot_copy(DiskImage& image, std::uint64_t copy);
+// What `old` has is there again: one superblock copy, or all files of a word of `file_words`.
+[[nodiscard]] Status put_copy_back(DiskImage& image, const DiskImage& old, std::uint64_t copy);
+void put_files_back(DiskImage& image, const DiskImage& old, std::string_view file);
+
 }  // namespace kimberlite::vopr

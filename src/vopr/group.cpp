@@ -153,6 +153,15 @@ Status Group::close(std::uint8_t replica) {
   return closed;
 }
 
+Result<engine::VerifyReport> Group::verify(std::uint8_t replica) {
+  SimEnv alone{1, is_up(replica) ? world_.storage(replica).image() : world_.disk(replica)};
+  return engine::verify(alone.storage(), {.master = master_.get(),
+                                          .log_keys = {},
+                                          .since = {},
+                                          .projection = true,
+                                          .progress = nullptr});
+}
+
 bool Group::wait_for_primary(std::uint64_t ns) {
   const std::uint64_t end = world_.clock().now_ns() + ns;
   while (world_.clock().now_ns() < end) {

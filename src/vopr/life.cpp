@@ -532,9 +532,7 @@ class Lived {
   }
 
   void verify_disk(std::uint8_t replica) {
-    SimEnv alone{plan_.seed, group_->world().storage(replica).image()};
-    const auto report =
-        engine::verify(alone.env().storage, {.master = &group_->master(), .projection = true});
+    const auto report = group_->verify(replica);
     if (!report) {
       return fail(Invariant::disk_verifies,
                   fmt::format("replica {}: {}", replica, to_string(report.error())));

@@ -10,7 +10,6 @@
 #include "base/limits.hpp"
 #include "consensus/superblock.hpp"
 #include "disk_script.hpp"
-#include "engine/verify.hpp"
 #include "frame_script.hpp"
 #include "scenario_client.hpp"
 #include "scenario_words.hpp"
@@ -42,6 +41,8 @@ std::optional<std::uint8_t> who(const Argument& argument) {
   if (argument.number < 0) return std::nullopt;
   return replica(argument);
 }
+// As an argument: each of them.
+Argument anyone() { return {.text = "all", .number = -1}; }
 std::uint64_t unsigned_of(const Argument& argument) {
   return static_cast<std::uint64_t>(argument.number);
 }
@@ -191,11 +192,8 @@ class Runner {
     return {};
   }
   Status isolate(Args args) {
-    for (std::uint8_t other = 0; other < group_->size(); ++other) {
-      if (other == replica(args[0])) continue;
-      world().cut(replica(args[0]), other);
-      world().cut(other, replica(args[0]));
-    }
+    each_pair(args[0], anyone(), [this](auto from, auto to) { world().cut(from, to); });
+    each_pair(anyone(), args[0], [this](auto from, auto to) { world().cut(from, to); });
     return {};
   }
   Status heal(Args) {
@@ -238,12 +236,9 @@ class Runner {
     rule(action, args[0], args[1], args[2]);
     return {};
   }
+  template <bool reversed>
   Status deliver(Args) {
-    frames_->deliver(false);
-    return {};
-  }
-  Status deliver_reversed(Args) {
-    frames_->deliver(true);
+    frames_->deliver(reversed);
     return {};
   }
   Status garbage(Args args) {
@@ -255,13 +250,9 @@ class Runner {
     return {};
   }
   Status timeout(Args args) {
-    std::vector<std::uint8_t> others;
-    for (std::uint8_t other = 0; other < group_->size(); ++other) {
-      if (other != replica(args[0])) others.push_back(other);
-    }
-    for (const std::uint8_t other : others) world().cut(other, replica(args[0]));
+    each_pair(anyone(), args[0], [this](auto from, auto to) { world().cut(from, to); });
     world().run_for(deaf_ns);
-    for (const std::uint8_t other : others) world().join(other, replica(args[0]));
+    each_pair(anyone(), args[0], [this](auto from, auto to) { world().join(from, to); });
     return {};
   }
 
@@ -343,55 +334,42 @@ class Runner {
     if (group_->is_up(replica(argument))) return wrong("it is on; crash it first");
     return &world().disk(replica(argument));
   }
+  Status noted(const Result<FramePlace>& place) {
+    if (!place) return place.error();
+    note(fmt::format("op {} is at byte {}", place->op.value(), place->offset));
+    return {};
+  }
   Status latent(Args args) {
     const std::uint8_t index = replica(args[1]);
     if (!group_->is_up(index)) return wrong("it is off");
     KIMBERLITE_TRY(const FramePlace place, find_op(world().storage(index).image(), args[0].text));
-    note(fmt::format("op {} is at byte {}", place.op.value(), place.offset));
     world().storage(index).fail_sector("journal", place.offset);
-    return {};
+    return noted(place);
   }
   Status rot_op(Args args) {
     KIMBERLITE_TRY(DiskImage * disk, image(args[1]));
-    KIMBERLITE_TRY(const FramePlace place, find_op(*disk, args[0].text));
-    note(fmt::format("op {} is at byte {}", place.op.value(), place.offset));
-    disk->flip("journal", place.offset + consensus::frame_header_size + 10);
-    return {};
+    return noted(vopr::rot_op(*disk, args[0].text));
   }
-  Status blank(const Argument& on, const Argument& op, std::size_t keep) {
-    KIMBERLITE_TRY(DiskImage * disk, image(on));
-    KIMBERLITE_TRY(const FramePlace place, find_op(*disk, op.text));
-    note(fmt::format("op {} is at byte {}", place.op.value(), place.offset));
-    DiskImage::File journal = disk->files().find("journal")->second;
-    const Buffer zeros(static_cast<std::size_t>(place.size) - keep);
-    journal.bytes.write(place.offset + keep, zeros);
-    disk->put("journal", std::move(journal));
-    return {};
+  Status tear_op(Args args) {
+    KIMBERLITE_TRY(DiskImage * disk, image(args[1]));
+    return noted(blank_op(*disk, args[0].text, torn_at));
   }
-  Status tear_op(Args args) { return blank(args[1], args[0], torn_at); }
-  Status lose_op(Args args) { return blank(args[1], args[0], 0); }
+  Status lose_op(Args args) {
+    KIMBERLITE_TRY(DiskImage * disk, image(args[1]));
+    return noted(blank_op(*disk, args[0].text, 0));
+  }
   Status rot_mark(Args args) {
     KIMBERLITE_TRY(DiskImage * disk, image(args[1]));
-    if (args[0].number > 1) return wrong("there are marks 0 and 1");
-    disk->flip("journal", unsigned_of(args[0]) * sector_size + 40);
-    return {};
+    return vopr::rot_mark(*disk, unsigned_of(args[0]));
   }
   Status rot_copy(Args args) {
     KIMBERLITE_TRY(DiskImage * disk, image(args[1]));
-    if (args[0].number > 3) return wrong("there are copies 0 to 3");
-    disk->flip("superblock", unsigned_of(args[0]) * sector_size + 120);
-    return {};
+    return vopr::rot_copy(*disk, unsigned_of(args[0]));
   }
   Status lose_copy(Args args) {
     KIMBERLITE_TRY(DiskImage * disk, image(args[1]));
     KIMBERLITE_TRY(const Mark* mark, find_mark(args[2]));
-    if (args[0].number > 3) return wrong("there are copies 0 to 3");
-    Buffer bytes = disk->read("superblock");
-    const Buffer old = mark->disks[replica(args[1])].read("superblock");
-    const auto at = static_cast<std::ptrdiff_t>(unsigned_of(args[0]) * sector_size);
-    std::copy_n(old.begin() + at, sector_size, bytes.begin() + at);
-    disk->write("superblock", bytes);
-    return {};
+    return put_copy_back(*disk, mark->disks[replica(args[1])], unsigned_of(args[0]));
   }
   Status rot_file(Args args) {
     KIMBERLITE_TRY(DiskImage * disk, image(args[1]));
@@ -434,12 +412,7 @@ class Runner {
   Status restore_file(Args args) {
     KIMBERLITE_TRY(DiskImage * disk, image(args[1]));
     KIMBERLITE_TRY(const Mark* mark, find_mark(args[2]));
-    for (const std::string& path : disk->paths()) {
-      if (file_of(path) == args[0].text) disk->remove(path);
-    }
-    for (const auto& [path, file] : mark->disks[replica(args[1])].files()) {
-      if (file_of(path) == args[0].text) disk->put(path, file);
-    }
+    put_files_back(*disk, mark->disks[replica(args[1])], args[0].text);
     return {};
   }
 
@@ -686,17 +659,10 @@ class Runner {
   Status verify() {
     for (const std::uint8_t i : scenario_.peace) {
       group_->kill(i);
-      world().power_on(i);
-      const auto report = engine::verify(world().storage(i), {.master = &group_->master(),
-                                                              .log_keys = {},
-                                                              .since = {},
-                                                              .projection = true,
-                                                              .progress = nullptr});
-      world().power_off(i);
-      if (!report) return report.error();
-      if (report->clean()) continue;
-      const engine::VerifyFinding& first = report->findings.front();
-      return wrong("verify finds {} things at replica {}", report->findings_total, i)
+      KIMBERLITE_TRY(const engine::VerifyReport report, group_->verify(i));
+      if (report.clean()) continue;
+      const engine::VerifyFinding& first = report.findings.front();
+      return wrong("verify finds {} things at replica {}", report.findings_total, i)
           .where("{}, byte {}", first.file, first.offset)
           .why("{}", first.what);
     }
@@ -740,8 +706,8 @@ constexpr auto handlers_of() {
       {Verb::drop_next, &R::drop_next},
       {Verb::hold, &R::plain_rule<hold>},
       {Verb::copy, &R::plain_rule<copy>},
-      {Verb::deliver, &R::deliver},
-      {Verb::deliver_reversed, &R::deliver_reversed},
+      {Verb::deliver, &R::deliver<false>},
+      {Verb::deliver_reversed, &R::deliver<true>},
       {Verb::duplicate, &R::plain_rule<duplicate>},
       {Verb::corrupt, &R::plain_rule<corrupt>},
       {Verb::enlarge, &R::plain_rule<enlarge>},

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "engine/database.hpp"
+#include "engine/verify.hpp"
 #include "keystore/master_key.hpp"
 #include "vopr/sim_group.hpp"
 
@@ -52,7 +53,6 @@ class Group {
 
   [[nodiscard]] SimGroup& world() { return world_; }
   [[nodiscard]] engine::Database& database(std::uint8_t replica) { return *databases_[replica]; }
-  [[nodiscard]] keystore::MasterKey& master() { return *master_; }
   [[nodiscard]] bool is_up(std::uint8_t replica) const { return world_.is_on(replica); }
   [[nodiscard]] std::uint8_t size() const { return world_.size(); }
 
@@ -73,6 +73,8 @@ class Group {
   [[nodiscard]] std::optional<engine::Glance> glance(std::uint8_t replica) const;
   // The database there ends in good order; the machine stays on, with nobody on it.
   [[nodiscard]] Status close(std::uint8_t replica);
+  // What `verify`, with projections, finds in a copy of its directory as it is now.
+  [[nodiscard]] Result<engine::VerifyReport> verify(std::uint8_t replica);
 
   // What one try at one replica answered.
   [[nodiscard]] Result<engine::Outcome> perform_at(std::uint8_t replica, std::string_view tenant,

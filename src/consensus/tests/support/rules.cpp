@@ -29,6 +29,16 @@ std::pair<Made, Made> two_durable(Solo& replica) {
   return {std::move(one), std::move(two)};
 }
 
+// Opens one whose last operation is damaged; the nonce under which it asks for its view's log.
+Id128 open_without_head(Solo& replica) {
+  replica.open();
+  replica.end_writes();
+  replica.wait(150);
+  const auto asked = replica.said<RequestStartView>();
+  replica.expect(!asked.empty(), "it asks for the log of its view");
+  return asked.empty() ? Id128{} : asked.back().nonce;
+}
+
 // In a view whose log is another's, the head may be of any view before it.
 std::string log_view_is_not_the_heads() {
   Solo replica(2);
@@ -192,13 +202,7 @@ std::string a_lost_head_waits_for_its_nonce() {
   replica.rot(2);
   std::vector<Id128> nonces;
   for (int life = 0; life < 2; ++life) {
-    replica.open();
-    replica.end_writes();
-    replica.wait(150);
-    const auto asked = replica.said<RequestStartView>();
-    replica.expect(!asked.empty(), "it asks for the log of its view");
-    if (!replica.wrong().empty()) return replica.wrong();
-    nonces.push_back(asked.back().nonce);
+    nonces.push_back(open_without_head(replica));
     if (life == 0) replica.crash();
   }
   replica.expect(nonces[0] != nonces[1], "each life has a nonce of its own");
@@ -232,13 +236,8 @@ std::string fault_bits_outlive_a_view() {
   const auto [one, two] = two_durable(replica);
   replica.crash();
   replica.rot(2);
-  replica.open();
-  replica.end_writes();
-  replica.wait(150);
-  const auto asked = replica.said<RequestStartView>();
-  replica.expect(!asked.empty(), "it asks for the log of its view");
-  if (!replica.wrong().empty()) return replica.wrong();
-  replica.hear(0, 0, StartView{.nonce = asked.back().nonce, .suffix = replica.log_of({one, two})});
+  const Id128 nonce = open_without_head(replica);
+  replica.hear(0, 0, StartView{.nonce = nonce, .suffix = replica.log_of({one, two})});
   replica.end_writes();
   ask_for_view(replica, 1, 0, 1);
   replica.end_writes();

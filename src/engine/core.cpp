@@ -364,6 +364,7 @@ void Core::perform(std::vector<consensus::Action> actions) {
         action);
   }
   performing_ = false;
+  if (io_.in_flight()) driver_.disk_began();
   if (replica_->status() == consensus::ReplicaStatus::failed && !failed_) fail(replica_->failure());
 }
 
@@ -374,6 +375,7 @@ void Core::put_due(std::vector<consensus::Action> actions) {
 
 void Core::completed() {
   for (const consensus::Event& event : io_.take_events()) step(event);
+  if (io_.in_flight()) driver_.disk_began();  // the second half of a superblock
   after_step();
 }
 

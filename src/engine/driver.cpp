@@ -1,5 +1,6 @@
 #include "driver.hpp"
 
+#include <chrono>
 #include <utility>
 
 #include "base/assert.hpp"
@@ -26,17 +27,14 @@ void Driver::wait(Signal& signal) {
 
 void Driver::turn(std::uint64_t wait_ns) {
   if (executor_.run_one(0)) return;
-  {
-    const std::scoped_lock lock{mutex_};
-    if (driven_) return;
-    driven_ = true;
-  }
-  if (!poll_disk_(wait_ns)) executor_.run_one(wait_ns);
+  Signal nobody;  // sets it
+  if (!park(nobody, wait_ns)) return;
+  if (!poll_disk_(wait_ns)) sleep(nobody, wait_ns);
   hand_over();
 }
 
 // True: this thread drives now. False: its wait is over.
-bool Driver::park(Signal& signal) {
+bool Driver::park(Signal& signal, std::optional<std::uint64_t> wait_ns) {
   Bed* bed = nullptr;
   std::list<Parked>::iterator self;
   {
@@ -53,7 +51,12 @@ bool Driver::park(Signal& signal) {
   if (signal.state_.compare_exchange_strong(none, reinterpret_cast<std::uintptr_t>(bed),
                                             std::memory_order_acq_rel)) {
     std::unique_lock lock{bed->mutex};
-    bed->wake.wait(lock, [&] { return signal.is_set() || bed->chosen; });
+    const auto over = [&] { return signal.is_set() || bed->chosen; };
+    if (wait_ns) {
+      bed->wake.wait_for(lock, std::chrono::nanoseconds{*wait_ns}, over);
+    } else {
+      bed->wake.wait(lock, over);
+    }
   }
   // Out of the signal, so that nobody can call this bed any more; then out of the wakers' sight;
   // then out of the list, so that nobody can choose it.
@@ -86,9 +89,21 @@ void Driver::drive(Signal& signal) {
     if (executor_.run_one(0)) continue;
     if (poll_disk_(wait_slice_ns)) continue;
     if (signal.is_set()) break;
-    executor_.run_one(wait_slice_ns);
+    sleep(signal, wait_slice_ns);
   }
   hand_over();
+}
+
+// Until the executor has a task, or `disk_began` or `set` says that something else is to be done.
+// Of `asleep_` and what is looked at after it one is seen by whoever sets the other first.
+void Driver::sleep(const Signal& signal, std::uint64_t wait_ns) {
+  asleep_ = true;
+  if (!poll_disk_(0) && !signal.is_set()) executor_.run_one(wait_ns);
+  asleep_ = false;
+}
+
+void Driver::disk_began() {
+  if (asleep_) executor_.wake();
 }
 
 bool Driver::many_parked() {
@@ -117,12 +132,13 @@ void Driver::set(Signal& signal) {
 
 void Driver::set(std::span<Signal* const> signals) {
   Wake first;
+  bool any_awake = false;
   {
     const std::scoped_lock lock{wake_mutex_};
     for (Signal* signal : signals) {
-      const std::uintptr_t before =
-          signal->state_.exchange(Signal::state_set, std::memory_order_acq_rel);
+      const std::uintptr_t before = signal->state_.exchange(Signal::state_set);
       KIMBERLITE_ASSERT(before != Signal::state_set);
+      if (before == Signal::state_none) any_awake = true;
       if (before == Signal::state_none) continue;
       // NOLINTNEXTLINE(performance-no-int-to-ptr): a word is 0, 1 or where the sleeper lies.
       Bed* bed = reinterpret_cast<Bed*>(before);
@@ -132,6 +148,7 @@ void Driver::set(std::span<Signal* const> signals) {
     if (wakers_ < max_woken) first = take_due(max_woken - wakers_);
   }
   wake(first);
+  if (any_awake && asleep_) executor_.wake();
 }
 
 Driver::Wake Driver::take_due(std::size_t count) {

@@ -17,6 +17,8 @@
 // (D3) While anyone is parked, some thread drives.                [kept: park, hand_over]
 // (D4) While a sleeper is due, some thread is a waker: woken, and not yet past `rise`.
 //                                                                 [kept: set, rise]
+// (D5) A driver asleep in the executor with something at the disk, or with its wait over, is being
+//      woken.                                                     [kept: sleep, disk_began, set]
 //
 // Thread rule: all functions are thread-safe.
 #pragma once
@@ -29,6 +31,7 @@
 #include <functional>
 #include <list>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -48,7 +51,7 @@ struct Bed {
 // What a thread waits for. `set` may be called once, from any thread.
 class Signal {
  public:
-  [[nodiscard]] bool is_set() const { return state_.load(std::memory_order_acquire) == state_set; }
+  [[nodiscard]] bool is_set() const { return state_.load() == state_set; }
 
  private:
   friend class Driver;
@@ -66,11 +69,13 @@ class Driver {
       : executor_(executor), poll_disk_(std::move(poll_disk)) {}
 
   void wait(Signal& signal);
-  // One thing is done: a task, or the end of an I/O waited for at most so long. For whoever runs
-  // the database without a request of his own.
+  // One thing is done: a task, or the end of an I/O waited for at most so long; while another
+  // thread drives this one rests. For whoever runs the database without a request of his own.
   void turn(std::uint64_t wait_ns);
   void set(Signal& signal);
   void set(std::span<Signal* const> signals);
+  // To be called when an I/O was begun: the driver may be asleep where it would not see the end.
+  void disk_began();
 
  private:
   static constexpr std::size_t max_woken = 2;  // by one thread, in a row
@@ -80,9 +85,10 @@ class Driver {
   };
 
   void drive(Signal& signal);
+  void sleep(const Signal& signal, std::uint64_t wait_ns);
   void hand_over();
   [[nodiscard]] bool many_parked();
-  [[nodiscard]] bool park(Signal& signal);
+  [[nodiscard]] bool park(Signal& signal, std::optional<std::uint64_t> wait_ns = std::nullopt);
   [[nodiscard]] Bed& free_bed();
   void rise(Bed& bed);
 
@@ -96,6 +102,7 @@ class Driver {
 
   env::Executor& executor_;
   std::function<bool(std::uint64_t)> poll_disk_;
+  std::atomic<bool> asleep_ = false;  // the driver, in the executor
   std::mutex mutex_;
   bool driven_ = false;       // some thread drives
   std::list<Parked> parked_;  // in the order they came

@@ -88,7 +88,7 @@ std::uint64_t JournalIo::ring_size() const { return journal_->size() - consensus
 void JournalIo::issue(env::SectorDevice& device, std::uint64_t id, std::uint64_t offset,
                       Bytes bytes) {
   if (&device == superblock_.get()) superblock_in_flight_.fetch_add(1, std::memory_order_release);
-  in_flight_.fetch_add(1, std::memory_order_release);
+  in_flight_.fetch_add(1);
   device.write(id, offset, bytes);
 }
 
@@ -138,7 +138,7 @@ void JournalIo::read(const consensus::ReadPrepare& action, consensus::BlockPool&
                                                         .status = {},
                                                         .frame = std::move(block)},
                         .left = 1});
-  in_flight_.fetch_add(1, std::memory_order_release);
+  in_flight_.fetch_add(1);
   journal_->read(id, consensus::file_offset(action.ring_offset), bytes);
 }
 

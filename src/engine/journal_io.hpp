@@ -31,7 +31,7 @@ class JournalIo {
   void write(const consensus::WriteSuperblock& action);
   void read(const consensus::ReadPrepare& action, consensus::BlockPool& pool);
 
-  [[nodiscard]] bool in_flight() const { return in_flight_.load(std::memory_order_acquire) > 0; }
+  [[nodiscard]] bool in_flight() const { return in_flight_.load() > 0; }
   // Waits at most `wait_ns` for one to end. True: `take_events` has something.
   [[nodiscard]] bool poll(std::uint64_t wait_ns);
   // What has ended since the last call.

@@ -203,6 +203,7 @@ class NoExecutor final : public env::Executor {
     KIMBERLITE_ASSERT(false);
   }
   bool run_one(std::uint64_t /*wait_ns*/) override { return false; }
+  void wake() override {}
 };
 
 }  // namespace

@@ -67,12 +67,18 @@ bool ThreadExecutor::run_one(std::uint64_t wait_ns) {
       run_front(guard);
       return true;
     }
-    if (wait_ns == 0) return false;
+    if (wait_ns == 0 || std::exchange(woken_, false)) return false;
     now = now_ns();
     if (until_ns == 0) until_ns = later(now, wait_ns);
     if (now >= until_ns) return false;
     wait(guard, ready_cv_, waiting_, until_ns);
   }
+}
+
+void ThreadExecutor::wake() {
+  const Guard guard{mutex_};
+  woken_ = true;
+  ready_cv_.notify_all();  // whom one would reach may be of the pool
 }
 
 void ThreadExecutor::enqueue(std::uint64_t strand, env::Task task) {

@@ -31,6 +31,7 @@ class SimGroup::Executor final : public env::Executor {
     --machine_.waiting;
     return any;
   }
+  void wake() override {}  // one thread: nobody waits while another calls
 
  private:
   SimGroup& group_;

@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <thread>
 
 #include "platform/executor.hpp"
@@ -53,6 +56,82 @@ void every_wait_ends(int threads, int each) {
   }
   for (std::thread& asker : askers) asker.join();
   EXPECT_EQ(ended, threads * each);
+}
+
+// Has no task ever; who waits in it stays until he is woken, however long he meant to.
+class DeepSleep final : public env::Executor {
+ public:
+  void post(std::uint64_t, env::Task) override {}
+  void post_after(std::uint64_t, std::uint64_t, env::Task) override {}
+  bool run_one(std::uint64_t wait_ns) override {
+    if (wait_ns == 0) return false;
+    std::unique_lock lock{mutex_};
+    ++sleepers_;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return woken_; });
+    woken_ = false;
+    --sleepers_;
+    return false;
+  }
+  void wake() override {
+    const std::scoped_lock lock{mutex_};
+    woken_ = true;
+    changed_.notify_all();
+  }
+  void until_someone_sleeps() {
+    std::unique_lock lock{mutex_};
+    changed_.wait(lock, [&] { return sleepers_ > 0; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int sleepers_ = 0;
+  bool woken_ = false;
+};
+
+TEST(Driver, ADriverAsleepWakesWhenItsWaitIsOver) {
+  DeepSleep executor;
+  Driver driver{executor, [](std::uint64_t) { return false; }};
+  Signal signal;
+  std::thread waits{[&] { driver.wait(signal); }};
+  executor.until_someone_sleeps();
+  driver.set(signal);
+  waits.join();
+  EXPECT_TRUE(signal.is_set());
+}
+
+TEST(Driver, ADriverAsleepWakesForAWriteAnotherThreadBegan) {
+  DeepSleep executor;
+  std::atomic<bool> at_disk = false;
+  Signal signal;
+  Driver* driven = nullptr;
+  Driver driver{executor, [&](std::uint64_t wait_ns) {
+                  if (!at_disk) return false;
+                  if (wait_ns > 0) driven->set(signal);  // the write has ended
+                  if (wait_ns > 0) at_disk = false;
+                  return true;
+                }};
+  driven = &driver;
+  std::thread waits{[&] { driver.wait(signal); }};
+  executor.until_someone_sleeps();
+  at_disk = true;
+  driver.disk_began();
+  waits.join();
+  EXPECT_TRUE(signal.is_set());
+}
+
+TEST(Driver, WhoeverTurnsRestsWhileAnotherDrives) {
+  DeepSleep executor;
+  Driver driver{executor, [](std::uint64_t) { return false; }};
+  Signal signal;
+  std::thread waits{[&] { driver.wait(signal); }};
+  executor.until_someone_sleeps();
+  const auto begun = std::chrono::steady_clock::now();
+  driver.turn(20'000'000);
+  EXPECT_GE(std::chrono::steady_clock::now() - begun, std::chrono::milliseconds{20});
+  driver.set(signal);
+  waits.join();
 }
 
 TEST(Driver, AThreadAloneDrivesForItself) { every_wait_ends(1, 1000); }

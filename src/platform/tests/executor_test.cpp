@@ -50,6 +50,16 @@ TEST(ThreadExecutor, TimersFireInOrderOfTheirTime) {
   EXPECT_EQ(order, "abc");
 }
 
+TEST(ThreadExecutor, AThreadThatWaitsCanBeWokenForNothing) {
+  ThreadExecutor executor{{.threads = 1}};
+  executor.wake();
+  EXPECT_FALSE(executor.run_one(60'000 * ms)) << "the call was there before the sleeper";
+  std::thread lent{[&] { EXPECT_FALSE(executor.run_one(60'000 * ms)); }};
+  std::this_thread::sleep_for(std::chrono::milliseconds{20});
+  executor.wake();
+  lent.join();
+}
+
 TEST(ThreadExecutor, APostWakesAThreadThatWaits) {
   ThreadExecutor executor{{}};
   std::atomic<bool> ran{false};

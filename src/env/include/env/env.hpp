@@ -129,6 +129,8 @@ class Executor {
   virtual void post_after(std::uint64_t delay_ns, std::uint64_t strand, Task task) = 0;
   // The caller lends its thread: runs one due task if there is one within `wait_ns`; false if not.
   virtual bool run_one(std::uint64_t wait_ns) = 0;
+  // One caller that waits in `run_one` leaves it with false; if none does, the next one that would.
+  virtual void wake() = 0;
 };
 
 struct Env {

@@ -42,6 +42,7 @@ class ThreadExecutor final : public env::Executor {
   void post_after(std::uint64_t delay_ns, std::uint64_t strand, env::Task task) override;
   // A thread waiting in here is woken by `post`.
   bool run_one(std::uint64_t wait_ns) override;
+  void wake() override;
 
  private:
   // (E1) A strand is in `ready_` once, exactly when it has tasks and is not running.
@@ -88,6 +89,7 @@ class ThreadExecutor final : public env::Executor {
   std::size_t dormant_ = 0;   // threads in pool_cv_ with nothing to look after
   std::size_t watching_ = 0;  // threads in pool_cv_ until a ready strand's grace is over
   std::size_t running_ = 0;   // threads inside a task
+  bool woken_ = false;        // `wake` was called, and nobody has left for it
   bool stopping_ = false;
   std::vector<std::thread> pool_;
 };

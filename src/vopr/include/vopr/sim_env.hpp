@@ -64,6 +64,7 @@ class SimExecutor final : public env::Executor {
   void post_after(std::uint64_t delay_ns, std::uint64_t strand, env::Task task) override;
   // With nothing runnable, time moves on to the first timer or by `wait_ns`.
   bool run_one(std::uint64_t wait_ns) override;
+  void wake() override {}  // one thread: nobody waits while another calls
 
   // Tasks and timers waiting.
   [[nodiscard]] std::size_t pending() const;

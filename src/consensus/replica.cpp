@@ -164,19 +164,19 @@ void Replica::on(Now now, const SuperblockWritten& event, std::vector<Action>& o
   order_ = healthy_order;
   durable_view_ = writing_.view;
   durable_log_view_ = writing_.log_view;
-  if (writing_.checkpoint.op > checkpoint_.op) {
-    if (checkpointing_ && checkpointing_->op == writing_.checkpoint.op) {
-      checkpoint_commands_ = checkpointing_->commands;
-      checkpointing_.reset();
-    }
+  const bool later = writing_.checkpoint.op > checkpoint_.op;
+  if (later && checkpointing_ && checkpointing_->op == writing_.checkpoint.op) {
+    checkpoint_commands_ = checkpointing_->commands;
+    checkpointing_.reset();
   }
   // Not if what ended is a checkpoint of its own, with the peer's still to be written.
   const bool synced = sync_installed_ && writing_.checkpoint.op == superblock_.checkpoint.op;
   if (synced) syncing_ = sync_installed_ = false;
   checkpoint_ = writing_.checkpoint;
   release(out);
-  // What stands behind the state taken may be committed already; a primary hears of it from nobody.
-  if (synced) advance_commit(out);
+  // What stands behind the checkpoint may be committed already, and was held back by what rotted
+  // before it; a primary hears of it from nobody.
+  if (synced || later) advance_commit(out);
   if (sync_due_ && writing_.sync_to >= sync_due_->op) {
     out.emplace_back(*std::exchange(sync_due_, std::nullopt));
   }

@@ -13,6 +13,7 @@ namespace {
 constexpr std::uint32_t message_magic = 0x314E424B;  // "KBN1"
 constexpr std::uint16_t message_version = 1;
 constexpr std::size_t checksum_size = sizeof(Hash);
+constexpr std::size_t prefix_size = sizeof(Id128) + sizeof(LifeId);
 
 enum class Kind : std::uint8_t {
   prepare = 1,
@@ -25,6 +26,8 @@ enum class Kind : std::uint8_t {
   request_start_view,
   request_prepares,
   gone,
+  recovery_answer,
+  hello,
 };
 
 Error wrong(std::string_view what) { return Error{Code::integrity_encoding, "{}", what}; }
@@ -46,6 +49,10 @@ class Writer {
   template <class Tag>
   void put(Strong<Tag> value) {
     put(value.value());
+  }
+  void put(const LifeId& life) {
+    put(life.incarnation);
+    put(life.token);
   }
   void put(Bytes bytes) { at_ = std::ranges::copy(bytes, at_).out; }
   void put(const Suffix& suffix) {
@@ -93,6 +100,15 @@ class Reader {
     std::ranges::copy(take(N), value.begin());
     return value;
   }
+  bool flag() {
+    const auto value = number<std::uint64_t>();
+    if (value > 1) whole_ = false;
+    return value == 1;
+  }
+  LifeId life() {
+    const auto incarnation = number<std::uint64_t>();
+    return {.incarnation = incarnation, .token = number<std::uint64_t>()};
+  }
   [[nodiscard]] bool whole() const { return whole_; }
   [[nodiscard]] bool ended() const { return whole_ && from_.empty(); }
 
@@ -129,15 +145,23 @@ std::size_t size_of(const Suffix& suffix) {
 std::size_t size_of(const Payload& payload) {
   struct Size {
     std::size_t operator()(const Prepare& prepare) const { return prepare.header.size; }
-    std::size_t operator()(const PrepareOk&) const { return 16 + 48; }
-    std::size_t operator()(const Heartbeat&) const { return 16 + 24; }
-    std::size_t operator()(const HeartbeatOk&) const { return 16 + 16; }
-    std::size_t operator()(const StartViewChange&) const { return 16 + 8; }
-    std::size_t operator()(const DoViewChange& dvc) const { return 16 + 16 + size_of(dvc.suffix); }
-    std::size_t operator()(const StartView& start) const { return 16 + 16 + size_of(start.suffix); }
-    std::size_t operator()(const RequestStartView&) const { return 16 + 16; }
-    std::size_t operator()(const RequestPrepares&) const { return 16 + 16; }
-    std::size_t operator()(const Gone&) const { return 16 + 16; }
+    std::size_t operator()(const PrepareOk&) const { return prefix_size + 48; }
+    std::size_t operator()(const Heartbeat&) const { return prefix_size + 24; }
+    std::size_t operator()(const HeartbeatOk&) const { return prefix_size + 16; }
+    std::size_t operator()(const StartViewChange&) const { return prefix_size + 8; }
+    std::size_t operator()(const DoViewChange& dvc) const {
+      return prefix_size + 16 + sizeof dvc.lives + size_of(dvc.suffix);
+    }
+    std::size_t operator()(const StartView& start) const {
+      return prefix_size + 16 + size_of(start.suffix);
+    }
+    std::size_t operator()(const RequestStartView&) const { return prefix_size + 24; }
+    std::size_t operator()(const RequestPrepares&) const { return prefix_size + 16; }
+    std::size_t operator()(const Gone&) const { return prefix_size + 16; }
+    std::size_t operator()(const RecoveryAnswer&) const { return prefix_size + 24; }
+    std::size_t operator()(const Hello& hello) const {
+      return prefix_size + 16 + sizeof hello.tokens;
+    }
     static std::size_t size_of(const Suffix& suffix) { return consensus::size_of(suffix); }
   };
   return std::visit(Size{}, payload);
@@ -165,13 +189,17 @@ struct Write {
     to.put(dvc.log_view);
     to.put(dvc.present);
     to.put(dvc.nacked);
+    for (const LifeId& life : dvc.lives) to.put(life);
     to.put(dvc.suffix);
   }
   void operator()(const StartView& start) const {
     to.put(Bytes(start.nonce));
     to.put(start.suffix);
   }
-  void operator()(const RequestStartView& request) const { to.put(Bytes(request.nonce)); }
+  void operator()(const RequestStartView& request) const {
+    to.put(Bytes(request.nonce));
+    to.put(std::uint64_t{request.lost});
+  }
   void operator()(const RequestPrepares& request) const {
     to.put(request.from);
     to.put(request.to);
@@ -179,6 +207,14 @@ struct Write {
   void operator()(const Gone& gone) const {
     to.put(gone.op);
     to.put(gone.checkpoint);
+  }
+  void operator()(const RecoveryAnswer& answer) const {
+    to.put(Bytes(answer.nonce));
+    to.put(std::uint64_t{answer.lost});
+  }
+  void operator()(const Hello& hello) const {
+    to.put(hello.seen);
+    for (const std::uint64_t token : hello.tokens) to.put(token);
   }
 };
 
@@ -203,7 +239,9 @@ Result<Payload> read_payload(Kind kind, Reader& from, const Id128& cluster) {
       DoViewChange dvc{.log_view = from.id<ViewNumber>(),
                        .present = from.number<std::uint32_t>(),
                        .nacked = from.number<std::uint32_t>(),
+                       .lives = {},
                        .suffix = {}};
+      for (LifeId& life : dvc.lives) life = from.life();
       KIMBERLITE_TRY(dvc.suffix, read_suffix(from, cluster));
       const std::uint32_t known = (1U << dvc.suffix.headers.size()) - 1;
       if (((dvc.present | dvc.nacked) & ~known) != 0 || (dvc.present & dvc.nacked) != 0) {
@@ -217,11 +255,18 @@ Result<Payload> read_payload(Kind kind, Reader& from, const Id128& cluster) {
       return Payload{std::move(start)};
     }
     case Kind::request_start_view:
-      return Payload{RequestStartView{.nonce = from.array<16>()}};
+      return Payload{RequestStartView{.nonce = from.array<16>(), .lost = from.flag()}};
     case Kind::request_prepares:
       return Payload{RequestPrepares{.from = from.id<OpNumber>(), .to = from.id<OpNumber>()}};
     case Kind::gone:
       return Payload{Gone{.op = from.id<OpNumber>(), .checkpoint = from.id<OpNumber>()}};
+    case Kind::recovery_answer:
+      return Payload{RecoveryAnswer{.nonce = from.array<16>(), .lost = from.flag()}};
+    case Kind::hello: {
+      Hello hello{.seen = from.life(), .tokens = {}};
+      for (std::uint64_t& token : hello.tokens) token = from.number<std::uint64_t>();
+      return Payload{hello};
+    }
   }
   return wrong("a message of no kind known here");
 }
@@ -256,8 +301,9 @@ Result<Prepare> read_prepare(Bytes message, const Id128& cluster) {
 
 std::string_view name(const Payload& payload) {
   constexpr std::array<std::string_view, std::variant_size_v<Payload>> names{
-      "prepare",        "prepare_ok", "heartbeat",          "heartbeat_ok",     "start_view_change",
-      "do_view_change", "start_view", "request_start_view", "request_prepares", "gone"};
+      "prepare",           "prepare_ok",     "heartbeat",       "heartbeat_ok",
+      "start_view_change", "do_view_change", "start_view",      "request_start_view",
+      "request_prepares",  "gone",           "recovery_answer", "hello"};
   return names[payload.index()];
 }
 
@@ -266,6 +312,7 @@ Buffer encode_message(const Message& message, const Id128& cluster, BlockPool& p
   MutableBuffer block = pool.take(message_head_size + size_of(message.payload));
   Writer to{block->bytes().subspan(message_head_size)};
   to.put(Bytes(cluster));
+  to.put(message.life);
   std::visit(Write{to}, message.payload);
   KIMBERLITE_ASSERT(to.full());
   put_head(message, block->bytes(), block->size());
@@ -301,6 +348,7 @@ Result<Message> decode_message(Bytes bytes, const Id128& cluster) {
     return wrong("the checksum of a message is wrong");
   }
   Message message{.from = std::to_integer<std::uint8_t>(at[37]),
+                  .life = {},
                   .view = ViewNumber{load_le<std::uint64_t>(at + 48)},
                   .commit = OpNumber{load_le<std::uint64_t>(at + 56)},
                   .payload = StartViewChange{}};
@@ -310,6 +358,7 @@ Result<Message> decode_message(Bytes bytes, const Id128& cluster) {
   }
   Reader from{bytes.subspan(message_head_size)};
   if (from.array<16>() != cluster) return wrong("a message of another cluster");
+  message.life = from.life();
   KIMBERLITE_TRY(message.payload, read_payload(kind, from, cluster));
   if (!from.ended()) return wrong("a message is not of the length of its kind");
   return message;

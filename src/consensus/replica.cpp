@@ -42,6 +42,8 @@ std::string_view name(ReplicaStatus status) {
       return "view_change";
     case ReplicaStatus::recovering_head:
       return "recovering_head";
+    case ReplicaStatus::recovering_disk:
+      return "recovering_disk";
     case ReplicaStatus::syncing:
       return "syncing";
     case ReplicaStatus::closing:
@@ -59,8 +61,12 @@ Result<std::unique_ptr<Replica>> Replica::open(Now now, const ReplicaOptions& op
                                                std::vector<Action>& out) {
   KIMBERLITE_CHECK(check_limits(options.journal));
   std::unique_ptr<Replica> replica(new Replica(options, recovered, pool));
-  const bool resumes = replica->adopted();
-  ++replica->superblock_.incarnation;
+  const bool resumes = replica->adopted() && !replica->superblock_.lost;
+  if (replica->superblock_.lost && replica->voters() == 1) {
+    return Error{Code::usage_config, "a replica alone has no peers to take its state from"}.next(
+        "restore a backup: kimberlite restore");
+  }
+  replica->begin_life(replica->superblock_.incarnation + 1);
   replica->active_ns_ = now.monotonic_ns;
   if (replica->voters() == 1 ||
       (resumes && !recovered.journal.lost && replica->primary() == replica->index())) {
@@ -121,8 +127,7 @@ Replica::Replica(const ReplicaOptions& options, const Recovered& recovered, Bloc
   if (journal.lost) probe<"consensus.open.lost_acknowledged">();
   if (headless) probe<"consensus.open.lost_head">();
   if (journal.lost) faulty_until_ = headless ? unknown_op : known_;
-  // Fresh for every life: what was said to an earlier one does not count.
-  store_le(nonce_.data(), superblock_.incarnation + 1);
+  if (superblock_.lost) faulty_until_ = unknown_op;
   // The superblock written now is as good as a mark for all that was found.
   marked_ = op_;
   group_checkpoint_ = checkpoint_.op;
@@ -163,6 +168,7 @@ void Replica::on(Now now, const SuperblockWritten& event, std::vector<Action>& o
   opened_ = true;
   order_ = healthy_order;
   durable_view_ = writing_.view;
+  const auto lives_before = std::exchange(durable_lives_, writing_.lives);
   durable_log_view_ = writing_.log_view;
   const bool later = writing_.checkpoint.op > checkpoint_.op;
   if (later && checkpointing_ && checkpointing_->op == writing_.checkpoint.op) {
@@ -182,6 +188,7 @@ void Replica::on(Now now, const SuperblockWritten& event, std::vector<Action>& o
   }
   if (std::exchange(writing_.again, false)) write_superblock(out);
   if (!was_open && gate_open()) gate_opened(now, out);
+  greet_new(lives_before, out);
   maybe_checkpoint(out);
   maybe_mark(now, out);
 }
@@ -325,7 +332,8 @@ void Replica::write_superblock(std::vector<Action>& out) {
               .view = superblock_.view,
               .log_view = superblock_.log_view,
               .sync_to = superblock_.sync_to,
-              .checkpoint = superblock_.checkpoint};
+              .checkpoint = superblock_.checkpoint,
+              .lives = superblock_.lives_seen};
   out.emplace_back(WriteSuperblock{
       .sequence = superblock_.sequence, .order = order_, .bytes = std::move(bytes)});
 }
@@ -407,7 +415,9 @@ ReplicaStatus Replica::status() const {
   if (phase_ == Phase::failed) return ReplicaStatus::failed;
   if (closing_) return ReplicaStatus::closing;
   if (syncing_) return ReplicaStatus::syncing;
-  if (phase_ == Phase::recovering_head) return ReplicaStatus::recovering_head;
+  if (phase_ == Phase::recovering_head) {
+    return superblock_.lost ? ReplicaStatus::recovering_disk : ReplicaStatus::recovering_head;
+  }
   return phase_ == Phase::normal ? ReplicaStatus::normal : ReplicaStatus::view_change;
 }
 

@@ -181,6 +181,7 @@ void Replica::on(Now now, const Propose& event, std::vector<Action>& out) {
   active_ns_ = now.monotonic_ns;
   if (superblock_.members.size() == 1) return;
   const Buffer message = encode_prepare_message({.from = index(),
+                                                 .life = {},
                                                  .view = view(),
                                                  .commit = std::min(commit_max_, canonical_),
                                                  .payload = Prepare{head.prepare}},

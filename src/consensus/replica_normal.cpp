@@ -18,6 +18,7 @@ void Replica::send_in_view(std::uint8_t to, ViewNumber view, Payload payload,
                            std::vector<Action>& out) {
   out.emplace_back(Send{.to = to,
                         .message = encode_message({.from = index(),
+                                                   .life = life(),
                                                    .view = view,
                                                    .commit = std::min(commit_max_, canonical_),
                                                    .payload = std::move(payload)},
@@ -39,6 +40,7 @@ void Replica::send_prepare(std::uint8_t to, const PrepareHeader& header, Bytes f
   out.emplace_back(
       Send{.to = to,
            .message = encode_prepare_message({.from = index(),
+                                              .life = {},
                                               .view = view(),
                                               .commit = std::min(commit_max_, canonical_),
                                               .payload = Prepare{header}},
@@ -86,6 +88,7 @@ void Replica::on(Now now, const Received& event, std::vector<Action>& out) {
     return;
   }
   const Message& message = *decoded;
+  if (!is_of_life_known(message, out)) return;
   heard_at_ns_[message.from] = now.monotonic_ns;
   std::visit(
       [&](const auto& payload) {
@@ -383,6 +386,7 @@ void Replica::on(Now now, const Tick&, std::vector<Action>& out) {
   maybe_mark(now, out);
   if (phase_ == Phase::failed || closing_ || superblock_.members.size() == 1 || !gate_open())
     return;
+  if (now.monotonic_ns >= hello_at_) say_hello(now, out);
   if (is_primary()) {
     if (now.monotonic_ns >= heartbeat_at_) send_heartbeats(out);
     request_missing(now, out);
@@ -392,7 +396,7 @@ void Replica::on(Now now, const Tick&, std::vector<Action>& out) {
     resend_at_ = now.monotonic_ns + options_.resend_ns;
     if (phase_ == Phase::recovering_head) {
       probe<"consensus.head.asked_for">();
-      broadcast(RequestStartView{.nonce = nonce_}, out);
+      broadcast(RequestStartView{.nonce = nonce_, .lost = superblock_.lost}, out);
     } else if (catching_up_from_ && *catching_up_from_ != index()) {
       ask_for_start_view(now, *catching_up_from_, out);
     } else if (phase_ == Phase::view_change && !adopted() && is_voter()) {
@@ -412,6 +416,7 @@ std::optional<std::uint64_t> Replica::wake_at() const {
   const auto by = [&](std::uint64_t at) { wake = std::min(wake.value_or(at), at); };
   if (!mark_in_flight_ && durable_ != marked_) by(active_ns_ + mark_idle_ns);
   if (superblock_.members.size() == 1 || closing_) return wake;
+  by(hello_at_);
   if (is_primary()) {
     by(heartbeat_at_);
   } else {

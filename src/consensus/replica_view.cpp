@@ -107,7 +107,11 @@ void Replica::enter_view(Now now, ViewNumber view, std::vector<Action>& out) {
 // ---- agreeing on the log ----------------------------------------------------------------------
 
 DoViewChange Replica::do_view_change() const {
-  DoViewChange dvc{.log_view = log_view(), .present = 0, .nacked = 0, .suffix = suffix()};
+  DoViewChange dvc{.log_view = log_view(),
+                   .present = 0,
+                   .nacked = 0,
+                   .lives = superblock_.lives_seen,
+                   .suffix = suffix()};
   if (is_planted(Canary::log_view_of_head) && !dvc.suffix.headers.empty()) {
     dvc.log_view = dvc.suffix.headers.back().view;
   }
@@ -137,7 +141,8 @@ void Replica::receive(Now now, const Message& message, const DoViewChange& dvc,
     return;
   }
   if (adopted()) return;
-  collected_[message.from] = Collected{.commit = message.commit, .message = dvc};
+  collected_[message.from] =
+      Collected{.commit = message.commit, .life = message.life, .message = dvc};
   decide_log(now, out);
 }
 
@@ -196,7 +201,11 @@ void Replica::decide_log(Now now, std::vector<Action>& out) {
   const bool alone = core::view_change_quorum(voters()) == 1;
   if (phase_ != Phase::view_change || adopted() || primary() != index()) return;
   if (!gate_open() && !alone) return;
-  collected_[index()] = Collected{.commit = commit_max_, .message = do_view_change()};
+  collected_[index()] =
+      Collected{.commit = commit_max_, .life = life(), .message = do_view_change()};
+  for (std::uint8_t i = 0; i < voters(); ++i) {
+    if (collected_[i] && is_outlived(i)) collected_[i].reset();
+  }
   std::uint8_t source = index();
   OpNumber commit = commit_max_;
   const std::optional<Suffix> log = canonical_log(source, commit);
@@ -244,6 +253,7 @@ void Replica::install(const Suffix& suffix, std::vector<Action>& out) {
 
 void Replica::adopt(Now now, std::vector<Action>& out) {
   superblock_.log_view = superblock_.view;
+  superblock_.lost = false;
   superblock_.view_headers = suffix().headers;
   if (is_planted(Canary::adopt_without_headers)) superblock_.view_headers.clear();
   superblock_.view_durable = std::max(durable_, faulty_until_);
@@ -285,13 +295,17 @@ void Replica::receive(Now now, const Message& message, const RequestStartView& r
   if (message.view > view() && is_voter() && phase_ != Phase::recovering_head) {
     return enter_view(now, message.view, out);
   }
-  if (is_primary() && gate_open()) send_start_view(message.from, request.nonce, out);
+  if (is_primary() && gate_open()) {
+    send_start_view(message.from, request.nonce, out);
+  } else if (request.lost) {
+    answer_lost(message, request, out);
+  }
 }
 
 void Replica::ask_for_start_view(Now now, std::uint8_t whom, std::vector<Action>& out) {
   if (!gate_open() || whom == index() || now.monotonic_ns < asked_view_at_) return;
   asked_view_at_ = now.monotonic_ns + options_.repair_ns;
-  send(whom, RequestStartView{.nonce = nonce_}, out);
+  send(whom, RequestStartView{.nonce = nonce_, .lost = superblock_.lost}, out);
 }
 
 void Replica::receive(Now now, const Message& message, const StartView& start,
@@ -301,6 +315,7 @@ void Replica::receive(Now now, const Message& message, const StartView& start,
   // One whose head is lost takes it from an answer to this very life only.
   const bool is_answer = start.nonce == nonce_ || is_planted(Canary::any_nonce);
   if (phase_ == Phase::recovering_head && !is_answer) return;
+  if (superblock_.lost && !may_take(message, start)) return;
   if (message.view == view() && adopted() && phase_ != Phase::recovering_head) {
     learn_commit(message);
     advance_commit(out);

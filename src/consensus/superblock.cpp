@@ -20,8 +20,11 @@ constexpr std::size_t view_headers_at = incarnations_at + members_max * sizeof(s
 constexpr std::size_t headers_max_end = view_headers_at + view_headers_max * prepare_header_size;
 constexpr std::size_t view_durable_at = headers_max_end;
 constexpr std::size_t words_from_at = view_durable_at + sizeof(std::uint64_t);
-constexpr std::size_t fields_end = words_from_at + sizeof(std::uint64_t);
+constexpr std::size_t tokens_at = words_from_at + sizeof(std::uint64_t);
+constexpr std::size_t own_tokens_at = tokens_at + members_max * sizeof(std::uint64_t);
+constexpr std::size_t fields_end = own_tokens_at + lives_kept * sizeof(std::uint64_t);
 static_assert(incarnations_at == 568 && view_headers_at == 672 && view_durable_at == 3744);
+static_assert(tokens_at == 3760 && own_tokens_at == 3864);
 static_assert(fields_end <= sector_size);
 
 using Sector = std::span<const std::byte, sector_size>;
@@ -76,6 +79,7 @@ void encode_common(const Superblock& superblock, std::byte* at) {
   at[43] = static_cast<std::byte>(standbys);
   at[44] = std::byte{superblock.replica};
   at[45] = static_cast<std::byte>(superblock.view_headers.size());
+  at[46] = std::byte{superblock.lost};
   store_le(at + 48, superblock.sequence);
   put(at + 56, superblock.parent);
   put(at + 88, superblock.cluster);
@@ -90,7 +94,12 @@ void encode_common(const Superblock& superblock, std::byte* at) {
     put(at + members_at + i * sizeof(Id128), superblock.members[i]);
   }
   for (std::size_t i = 0; i < members_max; ++i) {
-    store_le(at + incarnations_at + i * sizeof(std::uint64_t), superblock.incarnations_seen[i]);
+    const LifeId& seen = superblock.lives_seen[i];
+    store_le(at + incarnations_at + i * sizeof(std::uint64_t), seen.incarnation);
+    store_le(at + tokens_at + i * sizeof(std::uint64_t), seen.token);
+  }
+  for (std::size_t i = 0; i < lives_kept; ++i) {
+    store_le(at + own_tokens_at + i * sizeof(std::uint64_t), superblock.tokens[i]);
   }
   for (std::size_t i = 0; i < superblock.view_headers.size(); ++i) {
     PrepareHeader header = superblock.view_headers[i];
@@ -151,6 +160,7 @@ Superblock first_superblock(const Genesis& genesis) {
   superblock.members = genesis.members;
   superblock.voters = genesis.voters;
   superblock.replica = genesis.replica;
+  superblock.lost = genesis.lost;
   superblock.checkpoint = {.op = genesis.op,
                            .header_checksum = genesis.op == OpNumber{0}
                                                   ? root_prepare(genesis.cluster).checksum
@@ -222,15 +232,21 @@ Result<Superblock> decode_superblock_copy(Sector from, std::uint32_t copy) {
     superblock.members.push_back(take<16>(at + members_at + i * sizeof(Id128)));
   }
   for (std::size_t i = 0; i < members_max; ++i) {
-    superblock.incarnations_seen[i] = word(at + incarnations_at + i * sizeof(std::uint64_t));
+    superblock.lives_seen[i] = {
+        .incarnation = word(at + incarnations_at + i * sizeof(std::uint64_t)),
+        .token = word(at + tokens_at + i * sizeof(std::uint64_t))};
+  }
+  for (std::size_t i = 0; i < lives_kept; ++i) {
+    superblock.tokens[i] = word(at + own_tokens_at + i * sizeof(std::uint64_t));
   }
   KIMBERLITE_CHECK(decode_view_headers(superblock, headers, from));
   superblock.view_durable = OpNumber{word(at + view_durable_at)};
   superblock.words_from = ViewNumber{word(at + words_from_at)};
+  superblock.lost = at[46] == std::byte{1};
   const std::size_t members_end = members_at + members * sizeof(Id128);
   const std::size_t headers_end = view_headers_at + headers * prepare_header_size;
   const bool canonical = version == format_version && load_le<std::uint32_t>(at + 32) == copy &&
-                         load_le<std::uint16_t>(at + 46) == 0 && word(at + 176) == 0 &&
+                         load_le<std::uint16_t>(at + 46) <= 1 && word(at + 176) == 0 &&
                          all_zero(from.subspan(members_end, incarnations_at - members_end)) &&
                          all_zero(from.subspan(headers_end, headers_max_end - headers_end)) &&
                          all_zero(from.subspan(fields_end));

@@ -2,6 +2,7 @@
 // replayed with KIMBERLITE_SEED=n; KIMBERLITE_SEEDS=n runs so many.
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cstdlib>
 
 #include "support/life.hpp"
@@ -82,6 +83,58 @@ TEST(Cluster, AReplicaThatWasAwayTakesACheckpointsState) {
   EXPECT_EQ(cluster.wrong(), "");
 }
 
+// A group that has done some work, with `lost` of its disks lost at once.
+void lose_disks(Cluster& cluster, std::uint8_t lost) {
+  cluster.run_for(3 * second);
+  for (int i = 0; i < 60; ++i) {
+    cluster.propose(300);
+    cluster.run_for(5 * ms);
+  }
+  ASSERT_TRUE(cluster.converge(10 * second));
+  // The primary is one of them.
+  const std::uint8_t first = *cluster.primary();
+  for (std::uint8_t i = 0; i < lost; ++i) {
+    cluster.make_anew(static_cast<std::uint8_t>((first + i) % cluster.members()));
+  }
+}
+
+TEST(Cluster, TwoLostDisksOfFiveRecover) {
+  Cluster cluster(21, small(5));
+  ASSERT_NO_FATAL_FAILURE(lose_disks(cluster, 2));
+  const OpNumber before = cluster.committed();
+  EXPECT_TRUE(cluster.converge(20 * second)) << cluster.story();
+  EXPECT_GE(cluster.committed(), before);
+  EXPECT_TRUE(cluster.propose(300));
+  EXPECT_TRUE(cluster.converge(2 * second));
+  EXPECT_GT(cluster.committed(), before);
+  EXPECT_EQ(cluster.wrong(), "");
+}
+
+// The two that are left do not know what the three had acknowledged; nobody guesses.
+TEST(Cluster, ThreeLostDisksOfFiveWaitAndSayForWhat) {
+  Cluster cluster(22, small(5));
+  ASSERT_NO_FATAL_FAILURE(lose_disks(cluster, 3));
+  const OpNumber before = cluster.committed();
+  for (int i = 0; i < 40; ++i) {
+    cluster.propose(300);
+    cluster.run_for(500 * ms);
+  }
+  EXPECT_EQ(cluster.committed(), before);
+  std::uint32_t lost = 0;
+  for (std::uint8_t i = 0; i < cluster.members(); ++i) {
+    const Replica& replica = cluster.replica(i);
+    EXPECT_FALSE(replica.is_primary());
+    if (replica.status() != ReplicaStatus::recovering_disk) continue;
+    ++lost;
+    const RecoveryProgress progress = replica.recovery();
+    EXPECT_EQ(progress.needed, 3U);
+    EXPECT_LE(std::popcount(progress.answered), 2);
+    EXPECT_EQ(std::popcount(progress.lost_too), 2) << "it knows of the two others";
+  }
+  EXPECT_EQ(lost, 3U);
+  EXPECT_EQ(cluster.wrong(), "");
+}
+
 TEST(Cluster, AgreesWhateverHappens) {
   std::uint64_t first = 1;
   std::uint64_t count = 16;
@@ -101,10 +154,10 @@ TEST(Cluster, AgreesWhateverHappens) {
   std::cout << fmt::format(
       "{} seeds: {} events, {} operations, {} views, {} crashes, {} rots, {} syncs, {} reads, {} "
       "given up, {} replays, {} spoilt, {} pauses, {} clock steps, {} lost writes, {} failed "
-      "reads\n",
+      "reads, {} lost disks, {} old disks\n",
       count, all.events, all.commits, all.views, all.crashes, all.rots, all.syncs, all.reads,
       all.truncated, all.replays, all.spoilt, all.pauses, all.clock_steps, all.lost_writes,
-      all.failed_reads);
+      all.failed_reads, all.lost_disks, all.old_disks);
   if (count < 16) return;
   // Lives in which nothing happens show nothing.
   EXPECT_GT(all.commits, count * 50);
@@ -120,6 +173,8 @@ TEST(Cluster, AgreesWhateverHappens) {
   EXPECT_GT(all.clock_steps, 0U);
   EXPECT_GT(all.lost_writes, 0U);
   EXPECT_GT(all.failed_reads, 0U);
+  EXPECT_GT(all.lost_disks, 0U);
+  EXPECT_TRUE(count < 100 || all.old_disks > 0);
 }
 
 TEST(Cluster, TheSameSeedIsTheSameLife) {

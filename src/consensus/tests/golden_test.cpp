@@ -97,7 +97,9 @@ TEST(Golden, Consensus) {
   superblock.sequence = 2;
   superblock.configuration_epoch = 0x0303030303030303;
   superblock.incarnation = 0x0404040404040404;
-  superblock.incarnations_seen[12] = 0x0505050505050505;
+  superblock.lives_seen[12] = {.incarnation = 0x0505050505050505, .token = 0x0A0A0A0A0A0A0A0A};
+  superblock.lost = true;
+  superblock.tokens[7] = 0x0B0B0B0B0B0B0B0B;
   superblock.view = ViewNumber{0x0606060606060606};
   superblock.log_view = ViewNumber{0x0606060606060605};
   superblock.sync_from = OpNumber{7};
@@ -112,6 +114,7 @@ TEST(Golden, Consensus) {
       .base = OpNumber{0}, .base_checksum = root.checksum, .headers = {head.prepare}};
   const auto message = [&](const std::string& name, Payload payload) {
     file.check("message_" + name, encode_message({.from = 2,
+                                                  .life = {.incarnation = 16, .token = 17},
                                                   .view = ViewNumber{0x0102030405060708},
                                                   .commit = OpNumber{0x1112131415161718},
                                                   .payload = std::move(payload)},
@@ -126,9 +129,11 @@ TEST(Golden, Consensus) {
   message("do_view_change",
           DoViewChange{.log_view = ViewNumber{9}, .present = 1, .nacked = 0, .suffix = suffix});
   message("start_view", StartView{.nonce = filled<Id128>(2), .suffix = suffix});
-  message("request_start_view", RequestStartView{.nonce = filled<Id128>(3)});
+  message("request_start_view", RequestStartView{.nonce = filled<Id128>(3), .lost = true});
   message("request_prepares", RequestPrepares{.from = OpNumber{10}, .to = OpNumber{11}});
   message("gone", Gone{.op = OpNumber{12}, .checkpoint = OpNumber{13}});
+  message("recovery_answer", RecoveryAnswer{.nonce = {}, .lost = true});
+  message("hello", Hello{.seen = {.incarnation = 14, .token = 15}, .tokens = {1, 2, 3}});
   file.check("message_prepare", encode_prepare_message({.from = 2,
                                                         .view = ViewNumber{14},
                                                         .commit = OpNumber{15},

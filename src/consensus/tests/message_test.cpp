@@ -41,18 +41,26 @@ std::vector<Message> samples() {
       Heartbeat{.round = 7, .op = OpNumber{9}, .released = OpNumber{1}},
       HeartbeatOk{.round = 7, .checkpoint = OpNumber{1}},
       StartViewChange{.current = ViewNumber{2}},
-      DoViewChange{
-          .log_view = ViewNumber{2}, .present = 0b011, .nacked = 0b100, .suffix = suffix_of(3)},
+      DoViewChange{.log_view = ViewNumber{2},
+                   .present = 0b011,
+                   .nacked = 0b100,
+                   .lives = {{{7, 1}, {}, {9, 2}}},
+                   .suffix = suffix_of(3)},
       DoViewChange{.log_view = ViewNumber{2}, .present = 0, .nacked = 0, .suffix = suffix_of(16)},
       StartView{.nonce = {}, .suffix = suffix_of(0)},
       StartView{.nonce = cluster, .suffix = suffix_of(2)},
-      RequestStartView{.nonce = cluster},
+      RequestStartView{.nonce = cluster, .lost = true},
       RequestPrepares{.from = OpNumber{3}, .to = OpNumber{8}},
-      Gone{.op = OpNumber{3}, .checkpoint = OpNumber{80}}};
+      Gone{.op = OpNumber{3}, .checkpoint = OpNumber{80}},
+      RecoveryAnswer{.nonce = cluster, .lost = true},
+      Hello{.seen = {.incarnation = 7, .token = 0x1234}, .tokens = {1, 2, 3}}};
   std::vector<Message> messages;
   for (Payload& payload : payloads) {
-    messages.push_back(
-        {.from = 2, .view = ViewNumber{3}, .commit = OpNumber{4}, .payload = std::move(payload)});
+    messages.push_back({.from = 2,
+                        .life = {.incarnation = 5, .token = 6},
+                        .view = ViewNumber{3},
+                        .commit = OpNumber{4},
+                        .payload = std::move(payload)});
   }
   return messages;
 }
@@ -128,16 +136,16 @@ TEST(Message, AForgedChecksumDoesNotMakeNonsenseRight) {
     return decode_message(changed, cluster).has_value();
   };
   const std::size_t dvc = 4;
-  EXPECT_TRUE(forged(dvc, 88, std::byte{0b011})) << "unchanged";
-  EXPECT_FALSE(forged(dvc, 88, std::byte{0b1011})) << "a bit for a header that is not there";
-  EXPECT_FALSE(forged(dvc, 88, std::byte{0b111})) << "present and nacked";
-  EXPECT_FALSE(forged(dvc, 96, std::byte{1})) << "headers that do not follow their base";
-  EXPECT_FALSE(forged(dvc, 104, std::byte{1})) << "another base checksum";
-  EXPECT_FALSE(forged(dvc, 136, std::byte{2})) << "fewer headers than there are";
-  EXPECT_FALSE(forged(dvc, 136, std::byte{17})) << "more than a message may have";
+  EXPECT_TRUE(forged(dvc, 104, std::byte{0b011})) << "unchanged";
+  EXPECT_FALSE(forged(dvc, 104, std::byte{0b1011})) << "a bit for a header that is not there";
+  EXPECT_FALSE(forged(dvc, 104, std::byte{0b111})) << "present and nacked";
+  EXPECT_FALSE(forged(dvc, 320, std::byte{1})) << "headers that do not follow their base";
+  EXPECT_FALSE(forged(dvc, 328, std::byte{1})) << "another base checksum";
+  EXPECT_FALSE(forged(dvc, 360, std::byte{2})) << "fewer headers than there are";
+  EXPECT_FALSE(forged(dvc, 360, std::byte{17})) << "more than a message may have";
   EXPECT_FALSE(forged(dvc, 36, std::byte{0}));
   EXPECT_FALSE(forged(dvc, 36, std::byte{1})) << "called a prepare";
-  EXPECT_FALSE(forged(dvc, 36, std::byte{11}));
+  EXPECT_FALSE(forged(dvc, 36, std::byte{13}));
   EXPECT_FALSE(forged(dvc, 38, std::byte{2})) << "another version";
   EXPECT_FALSE(forged(dvc, 44, std::byte{1})) << "a byte that must be zero";
 }

@@ -37,9 +37,12 @@ enum class Canary : std::uint8_t {
   truncate_before_sync,     // the log is cut to the commit when a state is asked for
   lower_commit,             // a start-view sets the commit, whatever was committed
   leave_on_vote,            // whoever votes leaves his view
+  take_older_life,    // what a member said in an earlier life counts as if it were of this one
+  ignore_other_life,  // a member that is told of a later life of it goes on
+  recover_from_one,   // a lost disk is made up for by the first primary that answers
 };
 
-inline constexpr std::array<std::string_view, 24> canary_names{"none",
+inline constexpr std::array<std::string_view, 27> canary_names{"none",
                                                                "skip_sync",
                                                                "wrong_quorum",
                                                                "forget_fault_bit",
@@ -62,8 +65,11 @@ inline constexpr std::array<std::string_view, 24> canary_names{"none",
                                                                "vote_once",
                                                                "truncate_before_sync",
                                                                "lower_commit",
-                                                               "leave_on_vote"};
-static_assert(canary_names.size() == static_cast<std::size_t>(Canary::leave_on_vote) + 1);
+                                                               "leave_on_vote",
+                                                               "take_older_life",
+                                                               "ignore_other_life",
+                                                               "recover_from_one"};
+static_assert(canary_names.size() == static_cast<std::size_t>(Canary::recover_from_one) + 1);
 
 [[nodiscard]] constexpr std::string_view name(Canary canary) {
   return canary_names[static_cast<std::size_t>(canary)];

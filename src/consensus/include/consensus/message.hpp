@@ -14,17 +14,23 @@
 //      48 view u64      the sender's
 //      56 commit u64    the sender has it, it is committed, and so is everything before it
 //
-//   payloads; all but that of a prepare begin with cluster 16
+//   payloads; all but that of a prepare begin with cluster 16 · the sender's incarnation u64 ·
+//   token u64
 //     prepare             prepare header 192 · body
 //     prepare_ok          op u64 · checkpoint u64 · header checksum 32
 //     heartbeat           round u64 · op u64 · released u64
 //     heartbeat_ok        round u64 · checkpoint u64
 //     start_view_change   view u64: the sender's; the head's is the one it votes for
-//     do_view_change      log view u64 · present u32 · nacked u32 · suffix
+//     do_view_change      log view u64 · present u32 · nacked u32 · of each member, 13 of them, the
+//                         life seen last: incarnation u64 · token u64 · suffix
 //     start_view          nonce 16 · suffix
-//     request_start_view  nonce 16
+//     request_start_view  nonce 16 · disk lost u64, 0 or 1
 //     request_prepares    from op u64 · to op u64
 //     gone                op asked for u64 · checkpoint u64
+//     recovery_answer     nonce 16 · disk lost too u64, 0 or 1
+//     hello               the receiver's life seen last: incarnation u64 · token u64 · tokens of
+//     the
+//                         sender's newest incarnations u64, of n in n % 8; 0: not known
 //
 //   suffix: base u64 · base checksum 32 · count u32 · zero u32 · `count` prepare headers, chained
 //
@@ -89,6 +95,7 @@ struct DoViewChange {
   ViewNumber log_view;
   std::uint32_t present = 0;
   std::uint32_t nacked = 0;
+  std::array<LifeId, members_max> lives{};
   Suffix suffix;
   friend bool operator==(const DoViewChange&, const DoViewChange&) = default;
 };
@@ -98,8 +105,11 @@ struct StartView {
   Suffix suffix;
   friend bool operator==(const StartView&, const StartView&) = default;
 };
+// `lost`: the sender has to hear from a quorum of others in which view they are; everyone answers,
+// its primary as ever by a start-view.
 struct RequestStartView {
   Id128 nonce{};
+  bool lost = false;
   friend bool operator==(const RequestStartView&, const RequestStartView&) = default;
 };
 struct RequestPrepares {
@@ -113,19 +123,34 @@ struct Gone {
   OpNumber checkpoint;
   friend bool operator==(const Gone&, const Gone&) = default;
 };
+// To who lost his disk. `lost`: the sender did so too, and can tell him nothing.
+struct RecoveryAnswer {
+  Id128 nonce{};
+  bool lost = false;
+  friend bool operator==(const RecoveryAnswer&, const RecoveryAnswer&) = default;
+};
+// To everyone once in a while, and to whoever speaks in another life than the newest one seen of
+// him. A later life is taken from this only, since it says what went before it.
+struct Hello {
+  LifeId seen;
+  std::array<std::uint64_t, lives_kept> tokens{};
+  friend bool operator==(const Hello&, const Hello&) = default;
+};
 // The body follows the header in the message.
 struct Prepare {
   PrepareHeader header;
   friend bool operator==(const Prepare&, const Prepare&) = default;
 };
 
-using Payload = std::variant<Prepare, PrepareOk, Heartbeat, HeartbeatOk, StartViewChange,
-                             DoViewChange, StartView, RequestStartView, RequestPrepares, Gone>;
+using Payload =
+    std::variant<Prepare, PrepareOk, Heartbeat, HeartbeatOk, StartViewChange, DoViewChange,
+                 StartView, RequestStartView, RequestPrepares, Gone, RecoveryAnswer, Hello>;
 // As in `Payload`, from 1; for texts and counts.
 [[nodiscard]] std::string_view name(const Payload& payload);
 
 struct Message {
   std::uint8_t from = 0;
+  LifeId life{};  // of the sender; a prepare does not say
   ViewNumber view;
   OpNumber commit;
   Payload payload;

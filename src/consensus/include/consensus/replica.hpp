@@ -205,12 +205,15 @@ struct Now {
 struct ReplicaOptions {
   JournalLimits journal;
   bool strict = false;  // acknowledge only what a mark names, to survive a lost last write
+  // Random, of this open of the directory: by it peers tell two copies of a disk apart.
+  std::uint64_t token = 0;
   std::uint64_t checkpoint_commands = 1'000'000;  // besides half the ring
   // Of the group. A backup that hears nothing for `primary_timeout_ns` asks for another view.
   std::uint64_t heartbeat_ns = 50'000'000;
   std::uint64_t primary_timeout_ns = 500'000'000;
   std::uint64_t resend_ns = 100'000'000;
   std::uint64_t repair_ns = 20'000'000;
+  std::uint64_t hello_ns = 5'000'000'000;
 };
 
 struct Recovered {
@@ -222,11 +225,20 @@ enum class ReplicaStatus : std::uint8_t {
   normal,
   view_change,      // the log of its view is not here yet; of a single voter: opening
   recovering_head,  // what it once acknowledged last is lost; waits for a start-view of its own
+  recovering_disk,  // all of it is lost; waits for a quorum of others, too
   syncing,          // too far behind the journals; takes a checkpoint's state from a peer
   closing,          // after Close
   failed,           // after a failed write; see failure()
 };
 [[nodiscard]] std::string_view name(ReplicaStatus status);
+
+// Of a replica whose disk was lost: who has told it in which view they are, a bit a member; it
+// needs so many of them. `lost_too`: those who cannot tell.
+struct RecoveryProgress {
+  std::uint32_t answered = 0;
+  std::uint32_t lost_too = 0;
+  std::uint32_t needed = 0;
+};
 
 // NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): members stand with what they belong to.
 class Replica {
@@ -268,6 +280,8 @@ class Replica {
   [[nodiscard]] std::uint8_t primary() const;
   [[nodiscard]] bool is_primary() const;
   [[nodiscard]] std::uint64_t incarnation() const { return superblock_.incarnation; }
+  // Only while `status()` is recovering_disk.
+  [[nodiscard]] RecoveryProgress recovery() const;
   [[nodiscard]] OpNumber head() const { return op_; }
   [[nodiscard]] OpNumber commit() const { return commit_; }
   // On this replica's disk, with everything before it.
@@ -310,6 +324,7 @@ class Replica {
   };
   struct Collected {
     OpNumber commit;
+    LifeId life{};
     DoViewChange message;
   };
   struct PendingRead {
@@ -389,6 +404,22 @@ class Replica {
   void send_in_view(std::uint8_t to, ViewNumber view, Payload payload, std::vector<Action>& out);
   void broadcast(const Payload& payload, std::vector<Action>& out);
 
+  // ---- replica_lives.cpp: who speaks, and what a lost disk needs ----
+  [[nodiscard]] LifeId life() const { return {superblock_.incarnation, options_.token}; }
+  [[nodiscard]] bool is_of_life_known(const Message& message, std::vector<Action>& out);
+  void begin_life(std::uint64_t incarnation);
+  void receive(Now now, const Message& message, const Hello& hello, std::vector<Action>& out);
+  void hear(const Message& message, const Hello& hello, std::vector<Action>& out);
+  void send_hello(std::uint8_t to, std::vector<Action>& out);
+  void receive(Now now, const Message& message, const RecoveryAnswer& answer,
+               std::vector<Action>& out);
+  void answer_lost(const Message& message, const RequestStartView& request,
+                   std::vector<Action>& out);
+  [[nodiscard]] bool may_take(const Message& message, const StartView& start);
+  [[nodiscard]] bool is_outlived(std::uint8_t voter) const;
+  void say_hello(Now now, std::vector<Action>& out);
+  void greet_new(const std::array<LifeId, members_max>& before, std::vector<Action>& out);
+
   // ---- replica_view.cpp: views ----
   void receive(Now now, const Message& message, const StartViewChange&, std::vector<Action>& out);
   void receive(Now now, const Message& message, const DoViewChange& dvc, std::vector<Action>& out);
@@ -432,11 +463,13 @@ class Replica {
     ViewNumber log_view;
     OpNumber sync_to;
     Checkpoint checkpoint;
+    std::array<LifeId, members_max> lives{};
   } writing_;
   bool opened_ = false;  // the incarnation is durable
   ViewNumber durable_view_;
   ViewNumber durable_log_view_;
-  Checkpoint checkpoint_;  // of the last one known to be on disk
+  std::array<LifeId, members_max> durable_lives_{};  // seen
+  Checkpoint checkpoint_;                            // of the last one known to be on disk
 
   // The log: released_.op < … <= commit_ <= durable_ <= op_ <= known_.
   Point released_;                       // the ring before it is free
@@ -484,6 +517,9 @@ class Replica {
   std::array<std::optional<Collected>, members_max> collected_{};  // of this view
   std::uint64_t now_ns_ = 0;
   Id128 nonce_{};
+  // While the disk is lost: the view each was in who answered with this life's nonce.
+  std::array<std::optional<ViewNumber>, members_max> answers_{};
+  std::uint32_t lost_too_ = 0;
   std::optional<std::uint8_t> catching_up_from_;  // committed ops, before its log can be adopted
   ViewNumber catch_up_view_;
   OpNumber catch_up_until_;
@@ -497,6 +533,8 @@ class Replica {
   std::uint64_t resend_at_ = 0;
   std::uint64_t repair_at_ = 0;
   std::uint64_t asked_view_at_ = 0;
+  std::uint64_t hello_at_ = 0;
+  std::uint32_t heard_by_ = 0;  // bit i: member i knows this life
 
   std::uint64_t dropped_ = 0;
 };

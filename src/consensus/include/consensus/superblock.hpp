@@ -12,7 +12,7 @@
 //      32 copy u32             0..3; all else is the same in all four
 //      36 magic u32            "KBS1"
 //      40 version u16          format version of the directory, 1
-//      42 voters u8 · 43 standbys u8 · 44 replica u8 · 45 view headers u8 · 46 zero 2
+//      42 voters u8 · 43 standbys u8 · 44 replica u8 · 45 view headers u8 · 46 lost u8 · 47 zero
 //      48 sequence u64         from 1, one more at every write
 //      56 parent 32            the identity of sequence - 1, zeros for the first
 //      88 cluster 16
@@ -25,7 +25,9 @@
 //     360 members, 16 bytes each, 13 of them
 //     568 incarnations seen of each member, u64 each, 13 of them
 //     672 view headers, 192 bytes each, at most 16, the oldest first
-//    3744 view durable u64 · 3752 words from view u64 · 3760 zero 336
+//    3744 view durable u64 · 3752 words from view u64
+//    3760 tokens of these incarnations, u64 each, 13 of them
+//    3864 tokens of this one's own incarnations, u64 each, of n in n % 8 · 3928 zero 168
 //
 // The identity of a superblock is BLAKE3-256 of bytes 36..4095 of any of its copies. Thread rule:
 // values and pure functions.
@@ -51,6 +53,7 @@ inline constexpr std::size_t superblock_size = superblock_copies * sector_size;
 inline constexpr std::uint16_t format_version = 1;
 inline constexpr std::size_t members_max = 13;  // 7 voters, 6 standbys
 inline constexpr std::size_t view_headers_max = 16;
+inline constexpr std::size_t lives_kept = 8;
 
 // The state on disk up to `op`: everything before the journal's live part.
 struct Checkpoint {
@@ -67,6 +70,14 @@ struct Checkpoint {
   friend bool operator==(const Checkpoint&, const Checkpoint&) = default;
 };
 
+// From one open of a member's directory to the next. The number is raised by one at every open; two
+// lives of the same number are of two copies of a disk, and have another token.
+struct LifeId {
+  std::uint64_t incarnation = 0;
+  std::uint64_t token = 0;  // random
+  friend bool operator==(const LifeId&, const LifeId&) = default;
+};
+
 struct Superblock {
   std::uint64_t sequence = 0;
   Hash parent{};
@@ -76,7 +87,12 @@ struct Superblock {
   std::uint8_t replica = 0;  // this one's index among the members
   std::uint64_t configuration_epoch = 0;
   std::uint64_t incarnation = 0;
-  std::array<std::uint64_t, members_max> incarnations_seen{};
+  // Of the newest incarnations, of n in n % 8; 0: not on this disk. A peer that remembers another
+  // one of these numbers knows another disk.
+  std::array<std::uint64_t, lives_kept> tokens{};
+  std::array<LifeId, members_max> lives_seen{};  // the newest one of each member
+  // Everything of this member was lost with its disk, and what its group has is not here yet.
+  bool lost = false;
   ViewNumber view;
   ViewNumber log_view;
   // The newest headers of the log as it was when view or log_view last changed, chained, the oldest
@@ -108,6 +124,7 @@ struct Genesis {
   // left.
   OpNumber op;
   TimestampUs next_timestamp;
+  bool lost = false;  // the member was there before
 };
 
 // The superblock of sequence 1: checkpoint `op`, view 0, incarnation 0. The prepare that follows

@@ -65,6 +65,8 @@ void Counts::add(const Counts& other) {
   clock_steps += other.clock_steps;
   lost_writes += other.lost_writes;
   failed_reads += other.failed_reads;
+  lost_disks += other.lost_disks;
+  old_disks += other.old_disks;
 }
 
 Cluster::Cluster(std::uint64_t seed, const ClusterOptions& options)
@@ -129,6 +131,8 @@ void Cluster::start(std::uint8_t index) {
                    journal->frames.size(), journal->durable_seen.value(),
                    journal->lost ? " LOST: " + to_string(*journal->lost) : ""));
   node.lost_until = journal->lost ? journal->durable_seen : OpNumber{};
+  node.is_lost = found.lost;
+  if (node.is_lost) node.lost_until = std::max(node.lost_until, OpNumber{1});
   node.view_durable = found.view_durable;
   std::erase_if(node.damaged,
                 [&](const auto& one) { return one.first <= node.checkpoint.value(); });
@@ -136,8 +140,10 @@ void Cluster::start(std::uint8_t index) {
   if (node.damaged.empty() && !journal->lost) node.on_disk.clear();
   for (const LiveFrame& frame : journal->frames) node.on_disk[frame.op.value()] = frame.checksum;
   std::vector<Action> actions;
+  ReplicaOptions replica_options = options_.replica;
+  replica_options.token = rng_();
   auto replica = Replica::open(
-      now(index), options_.replica,
+      now(index), replica_options,
       {.superblock = *std::move(superblock), .journal = *std::move(journal)}, *node.pool, actions);
   if (!replica) return complain(to_string(replica.error()));
   node.replica = *std::move(replica);
@@ -239,24 +245,99 @@ bool Cluster::has_written(const Node& node, OpNumber op, const Hash& checksum) c
   return written != node.on_disk.end() && written->second == checksum;
 }
 
-// The atlas. True records the damage.
-bool Cluster::may_damage(std::uint8_t index, OpNumber op, const Hash& checksum,
-                         std::uint32_t needed) {
-  if (index >= options_.voters) return false;
+// Voters that have some damage.
+std::uint32_t Cluster::damaged_besides(std::uint8_t index) {
   std::uint32_t damaged = 0;
-  std::uint32_t others = 0;
   for (std::uint8_t i = 0; i < options_.voters; ++i) {
     Node& node = nodes_[i];
     std::erase_if(node.damaged,
                   [&](const auto& damage) { return damage.first <= node.checkpoint.value(); });
     if (i == index) continue;
-    if (!node.damaged.empty() || node.lost_until > OpNumber{}) {
-      ++damaged;
-    } else if (has_written(node, op, checksum)) {
-      ++others;
+    if (!node.damaged.empty() || node.lost_until > OpNumber{} || node.is_old) ++damaged;
+  }
+  return damaged;
+}
+
+// What the model remembers of a disk that is no more.
+void Cluster::forget_disk(Node& node) {
+  node.view = node.log_view = {};
+  node.checkpoint = node.view_durable = {};
+  node.incarnation = 0;
+  node.had.insert(node.on_disk.begin(), node.on_disk.end());
+  node.on_disk.clear();
+  node.damaged.clear();
+}
+
+void Cluster::make_anew(std::uint8_t index) {
+  Node& node = nodes_[index];
+  crash(index);
+  *node.disk = Disk{options_.replica.journal.ring_size};
+  Genesis genesis = genesis_of(options_, index);
+  genesis.lost = true;
+  encode_superblock(first_superblock(genesis),
+                    std::span<std::byte, superblock_size>(node.disk->superblock));
+  forget_disk(node);
+  node.is_old = false;
+  node.copy.reset();
+  note(fmt::format("the disk of {} is lost", index));
+  start(index);
+}
+
+bool Cluster::lose_disk(std::uint8_t index) {
+  if (index >= options_.voters) return false;
+  if (nodes_[index].is_old || damaged_besides(index) >= (options_.voters - 1U) / 2) return false;
+  ++counts_.lost_disks;
+  make_anew(index);
+  return true;
+}
+
+void Cluster::copy_disk(std::uint8_t index) {
+  Node& node = nodes_[index];
+  if (node.replica != nullptr || node.is_old || node.lost_until > OpNumber{}) return;
+  const auto read =
+      read_superblock(std::span<const std::byte, superblock_size>(node.disk->superblock));
+  if (!read || read->superblock.lost) return;
+  node.copy = std::make_unique<Disk>(*node.disk);
+  node.copied_in = read->superblock.incarnation;
+}
+
+bool Cluster::put_back_disk(std::uint8_t index) {
+  Node& node = nodes_[index];
+  if (node.copy == nullptr || node.is_old || index >= options_.voters) return false;
+  if (damaged_besides(index) >= (options_.voters - 1U) / 2) return false;
+  std::uint32_t know = 0;
+  for (std::uint8_t i = 0; i < options_.voters; ++i) {
+    const auto read =
+        read_superblock(std::span<const std::byte, superblock_size>(nodes_[i].disk->superblock));
+    if (i == index || !read) continue;
+    if (read->superblock.lives_seen[index].incarnation > node.copied_in &&
+        read->superblock.lives_seen[index].incarnation == node.incarnation) {
+      ++know;
     }
   }
-  if (damaged >= (options_.voters - 1U) / 2) return false;
+  if (know < core::replication_quorum(options_.voters)) return false;
+  crash(index);
+  ++counts_.old_disks;
+  note(fmt::format("the disk of {} is put back as it was", index));
+  *node.disk = *node.copy;
+  node.copy.reset();
+  forget_disk(node);
+  node.is_old = true;
+  start(index);
+  return true;
+}
+
+// The atlas. True records the damage.
+bool Cluster::may_damage(std::uint8_t index, OpNumber op, const Hash& checksum,
+                         std::uint32_t needed) {
+  if (index >= options_.voters) return false;
+  if (nodes_[index].is_old || damaged_besides(index) >= (options_.voters - 1U) / 2) return false;
+  std::uint32_t others = 0;
+  for (std::uint8_t i = 0; i < options_.voters; ++i) {
+    const Node& node = nodes_[i];
+    const bool is_whole = node.damaged.empty() && node.lost_until == OpNumber{} && !node.is_old;
+    if (i != index && is_whole && has_written(node, op, checksum)) ++others;
+  }
   const auto superblock =
       read_superblock(std::span<const std::byte, superblock_size>(nodes_[index].disk->superblock));
   if (!superblock) return false;
@@ -324,6 +405,11 @@ void Cluster::check(std::uint8_t index) {
   Node& node = nodes_[index];
   const Replica& replica = *node.replica;
   if (replica.view() < node.view) complain("a view went back");
+  if (node.is_old && replica.status() == ReplicaStatus::failed &&
+      replica.failure().code() == Code::integrity_rollback) {
+    note(fmt::format("replica {} has noticed that it is old", index));
+    return make_anew(index);
+  }
   if (replica.status() == ReplicaStatus::failed) {
     complain(fmt::format("replica {} failed: {}", index, to_string(replica.failure())));
   }
@@ -336,9 +422,10 @@ void Cluster::check(std::uint8_t index) {
                        replica.head().value()));
     }
   }
-  if (replica.status() == ReplicaStatus::normal && !node.superblock &&
-      replica.durable() >= std::max(node.lost_until, node.view_durable)) {
+  if (replica.status() == ReplicaStatus::normal && !node.superblock && !node.is_lost &&
+      !node.is_old && replica.durable() >= std::max(node.lost_until, node.view_durable)) {
     node.lost_until = {};
+    node.had.clear();
   }
   if (replica.commit() > replica.durable()) complain("committed before durable");
   if (replica.commit() < node.commit) complain("a commit went back");
@@ -577,6 +664,7 @@ void Cluster::end_write(std::uint8_t index, std::size_t which) {
     node.view_durable = read->superblock.view_durable;
     node.on_disk.erase(node.on_disk.begin(), node.on_disk.upper_bound(node.checkpoint.value()));
     node.incarnation = read->superblock.incarnation;
+    node.is_lost = read->superblock.lost;
     node.superblock.reset();
     feed(index, SuperblockWritten{.sequence = write.sequence, .status = {}});
   }
@@ -635,7 +723,10 @@ void Cluster::saw(std::uint8_t index, const Commit& commit) {
     }
     std::uint32_t have = 0;
     for (std::uint8_t i = 0; i < options_.voters; ++i) {
-      if (has_written(nodes_[i], commit.op, commit.header_checksum)) ++have;
+      // A disk that was lost since was one of those the group can do without.
+      const auto had = nodes_[i].had.find(commit.op.value());
+      const bool did = had != nodes_[i].had.end() && had->second == commit.header_checksum;
+      if (did || has_written(nodes_[i], commit.op, commit.header_checksum)) ++have;
     }
     if (have < core::replication_quorum(options_.voters)) {
       complain(fmt::format("operation {} is committed with {} copies", commit.op.value(), have));

@@ -4,10 +4,11 @@
 // Faults: messages lost, doubled, late, out of order, said again long after, damaged, cut, too long
 // or of another cluster; one-way partitions, isolation; crashes that lose or tear writes in flight,
 // of one or of all; processes that pause, disks that are slow, wall clocks that step; frames that
-// rot, writes a device acknowledged and did not make, sectors that cannot be read. A fault atlas
-// bounds the last three: at most f voters have damage at any time, and only of what is either on a
-// quorum of other disks or said by a mark to be durable. What no mark names yet may look like the
-// torn write of a crash; hence writes are lost only where the replicas are `strict`.
+// rot, writes a device acknowledged and did not make, sectors that cannot be read; disks that are
+// lost altogether, or put back as they once were. A fault atlas
+// bounds all damage: at most f voters have some at any time, and frames only if what they hold is
+// on a quorum of other disks or said by a mark to be durable. What no mark names yet may look like
+// the torn write of a crash; hence writes are lost only where the replicas are `strict`.
 #pragma once
 
 #include <cstdint>
@@ -55,6 +56,8 @@ struct Counts {
   std::uint64_t clock_steps = 0;
   std::uint64_t lost_writes = 0;
   std::uint64_t failed_reads = 0;
+  std::uint64_t lost_disks = 0;
+  std::uint64_t old_disks = 0;  // put back
 
   void add(const Counts& other);
 };
@@ -85,6 +88,15 @@ class Cluster {
   void slow_down(std::uint8_t replica, std::uint64_t factor);
   // Its wall clock is off by that much from now on.
   void step_clock(std::uint8_t replica, std::int64_t us);
+  // It crashes, and comes back on an empty disk, made anew as its member; false if the atlas
+  // forbids it.
+  bool lose_disk(std::uint8_t replica);
+  // The same, whatever the atlas says.
+  void make_anew(std::uint8_t replica);
+  // Of a crashed one: its disk as it is is kept; and later put back, if so many others know of a
+  // later life that they cannot but notice.
+  void copy_disk(std::uint8_t replica);
+  bool put_back_disk(std::uint8_t replica);
   // No more faults, and everyone is up.
   void heal();
   // One frame of that replica's journal changes on disk; false if the atlas forbids it, or there is
@@ -159,6 +171,11 @@ class Cluster {
     std::uint64_t incarnation = 0;
     OpNumber view_durable;
     std::map<std::uint64_t, Hash> on_disk;  // op: the prepare last written there
+    std::unique_ptr<Disk> copy;
+    std::uint64_t copied_in = 0;  // incarnation
+    bool is_lost = false;         // by its superblock: its disk is new, and nothing is there yet
+    std::map<std::uint64_t, Hash> had;  // on the disk that was lost
+    bool is_old = false;                // its disk was put back, and it has not noticed yet
     OpNumber lost_until;  // damage cost it the end of its log, which it has not again yet
     std::map<std::uint64_t, bool> damaged;  // op: whether anything on disk says it was durable
   };
@@ -177,6 +194,8 @@ class Cluster {
   // `needed`: on how many other disks it must be, if a mark or strictness sees to the rest.
   [[nodiscard]] bool may_damage(std::uint8_t index, OpNumber op, const Hash& checksum,
                                 std::uint32_t needed);
+  [[nodiscard]] std::uint32_t damaged_besides(std::uint8_t index);
+  void forget_disk(Node& node);
   [[nodiscard]] bool has_written(const Node& node, OpNumber op, const Hash& checksum) const;
   void write(std::uint8_t index, Write write);
   void superblock_half(std::uint8_t index);

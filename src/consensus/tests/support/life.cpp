@@ -20,6 +20,8 @@ struct Faults {
   std::uint64_t pause = 0;
   std::uint64_t slow = 0;
   std::uint64_t clock = 0;
+  std::uint64_t lost_disk = 0;
+  std::uint64_t old_disk = 0;
 };
 
 class Fate {
@@ -61,16 +63,18 @@ class Fate {
     options.replica.checkpoint_commands = 5 + below(rng_, 60);
     options.lost_writes = static_cast<std::uint32_t>(maybe(30));
     options.failed_reads = static_cast<std::uint32_t>(maybe(100));
-    faults_.crash = below(rng_, 8);
+    faults_.crash = maybe(10);
     faults_.power_cut = maybe(4);
     faults_.restart = 2 + below(rng_, 20);
     faults_.cut = below(rng_, 10);
-    faults_.isolate = maybe(5);
+    faults_.isolate = below(rng_, 8);
     faults_.join = 2 + below(rng_, 15);
     faults_.rot = maybe(10);
     faults_.pause = maybe(5);
     faults_.slow = maybe(3);
     faults_.clock = maybe(5);
+    faults_.lost_disk = below(rng_, 4) == 0 ? 1 + below(rng_, 3) : 0;
+    faults_.old_disk = below(rng_, 4) == 0 ? below(rng_, 20) : 0;
     return options;
   }
 
@@ -85,8 +89,12 @@ class Fate {
       for (std::uint8_t i = 0; i < cluster_.members(); ++i) cluster_.crash(i);
     }
     for (std::uint8_t i = 0; i < cluster_.members(); ++i) {
-      if (!cluster_.is_up(i) && chance(faults_.restart)) cluster_.start(i);
+      if (cluster_.is_up(i)) continue;
+      if (chance(faults_.old_disk)) cluster_.copy_disk(i);
+      if (chance(faults_.restart)) cluster_.start(i);
     }
+    if (chance(faults_.lost_disk)) cluster_.lose_disk(anyone());
+    if (chance(faults_.old_disk)) cluster_.put_back_disk(anyone());
     if (chance(faults_.cut)) {
       const std::uint8_t from = anyone();
       const std::uint8_t to = anyone();

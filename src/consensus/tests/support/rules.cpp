@@ -401,6 +401,68 @@ std::string a_vote_leaves_no_view() {
   return replica.wrong();
 }
 
+// Replica 2 begins view 2 with whoever of the others is in his newest life.
+std::string an_earlier_life_counts_no_more() {
+  Solo replica(2);
+  const auto says_hello = [&](LifeId life) {
+    replica.is_in_life(1, life);
+    Hello hello;
+    hello.tokens[life.incarnation % lives_kept] = life.token;
+    replica.hear(1, 0, hello);
+    replica.end_writes();
+  };
+  says_hello({.incarnation = 5, .token = 50});
+  ask_for_view(replica, 2, 0, 1);
+  replica.end_writes();
+  replica.forget();
+  const DoViewChange vote{.log_view = ViewNumber{0}, .suffix = replica.log_of({})};
+  replica.is_in_life(1, {.incarnation = 4, .token = 40});
+  replica.hear(1, 2, vote);
+  replica.end_writes();
+  replica.expect(replica.said<StartView>().empty(), "what was said in an earlier life counted");
+  replica.expect(!replica.said<Hello>().empty(), "it is not told that it is of an earlier life");
+  replica.is_in_life(1, {.incarnation = 5, .token = 51});
+  replica.hear(1, 2, vote);
+  replica.end_writes();
+  replica.expect(replica.said<StartView>().empty(), "what another copy of the disk said counted");
+  says_hello({.incarnation = 6, .token = 60});
+  replica.hear(1, 2, vote);
+  replica.end_writes();
+  replica.expect(!replica.said<StartView>().empty(), "a vote of the newest life counts");
+  return replica.wrong();
+}
+
+// An old copy of replica 2's disk was put back: its peers have seen another life of that number.
+std::string an_old_disk_is_noticed() {
+  Solo replica(2);
+  replica.hear(0, 0, Hello{.seen = {.incarnation = 1, .token = 99}, .tokens = {}});
+  replica.expect(replica.replica().status() == ReplicaStatus::failed,
+                 "a life of the same number was another's, and it went on");
+  return replica.wrong();
+}
+
+// It had acknowledged two operations, and knows of nothing now.
+std::string a_lost_disk_hears_a_quorum() {
+  Solo replica(2);
+  const auto [one, two] = two_durable(replica);
+  replica.lose_disk();
+  const Id128 nonce = open_without_head(replica);
+  const auto starts = [&](std::uint8_t primary, std::uint64_t view) {
+    replica.hear(primary, view, StartView{.nonce = nonce, .suffix = replica.log_of({one, two})});
+    replica.end_writes();
+    return replica.replica().status() == ReplicaStatus::normal;
+  };
+  replica.expect(!starts(0, 3), "it took the log of the first who answered");
+  replica.hear(1, 4, RecoveryAnswer{.nonce = {}});
+  replica.expect(!starts(0, 3), "an answer to an earlier life counted");
+  replica.hear(1, 4, RecoveryAnswer{.nonce = nonce});
+  replica.expect(!starts(0, 3), "it took a log although another was in a later view");
+  replica.expect(replica.said<PrepareOk>().empty() && replica.said<DoViewChange>().empty(),
+                 "it spoke of a log it does not know");
+  replica.expect(starts(1, 4), "it takes the log of the latest view of a quorum");
+  return replica.wrong();
+}
+
 constexpr std::array all{
     Rule{"R01_LogViewIsNotTheHeadsView", Canary::log_view_of_head, log_view_is_not_the_heads},
     Rule{"R02_LogViewGoesWithItsHeaders", Canary::adopt_without_headers,
@@ -425,7 +487,10 @@ constexpr std::array all{
          a_state_replaces_the_log_when_it_is_here},
     Rule{"R16_AStartViewNeverLowersTheCommit", Canary::lower_commit,
          a_start_view_never_lowers_the_commit},
-    Rule{"R18_AVoteLeavesNoView", Canary::leave_on_vote, a_vote_leaves_no_view}};
+    Rule{"R18_AVoteLeavesNoView", Canary::leave_on_vote, a_vote_leaves_no_view},
+    Rule{"D01_AnEarlierLifeCountsNoMore", Canary::take_older_life, an_earlier_life_counts_no_more},
+    Rule{"D02_AnOldDiskIsNoticed", Canary::ignore_other_life, an_old_disk_is_noticed},
+    Rule{"D03_ALostDiskHearsAQuorum", Canary::recover_from_one, a_lost_disk_hears_a_quorum}};
 
 }  // namespace
 

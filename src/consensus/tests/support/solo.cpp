@@ -14,20 +14,30 @@ constexpr std::size_t body_size = 300;
 }  // namespace
 
 Solo::Solo(std::uint8_t index, std::uint8_t voters)
-    : options_{.journal = {.ring_size = 64 * sector_size, .prepare_size_max = 4 * sector_size}},
+    : options_{.journal = {.ring_size = 64 * sector_size, .prepare_size_max = 4 * sector_size},
+               .token = 7},
       disk_(options_.journal.ring_size) {
-  Genesis one = genesis();
-  cluster_ = one.cluster;
-  one.members.clear();
+  genesis_ = genesis();
+  cluster_ = genesis_.cluster;
+  genesis_.members.clear();
   for (std::uint8_t i = 0; i < voters; ++i) {
-    one.members.emplace_back().fill(static_cast<std::byte>(i + 1));
+    genesis_.members.emplace_back().fill(static_cast<std::byte>(i + 1));
   }
-  one.voters = voters;
-  one.replica = index;
-  encode_superblock(first_superblock(one), std::span<std::byte, superblock_size>(disk_.superblock));
+  genesis_.voters = voters;
+  genesis_.replica = index;
+  encode_superblock(first_superblock(genesis_),
+                    std::span<std::byte, superblock_size>(disk_.superblock));
   open();
   end_writes();
   forget();
+}
+
+void Solo::lose_disk() {
+  crash();
+  disk_ = Disk{options_.journal.ring_size};
+  genesis_.lost = true;
+  encode_superblock(first_superblock(genesis_),
+                    std::span<std::byte, superblock_size>(disk_.superblock));
 }
 
 void Solo::expect(bool holds, const std::string& what) {
@@ -154,6 +164,7 @@ Suffix Solo::log_of(const std::vector<Made>& prepares) const {
 
 void Solo::hear(std::uint8_t from, std::uint64_t view, Payload payload, std::uint64_t commit) {
   const Buffer bytes = encode_message({.from = from,
+                                       .life = lives_.at(from),
                                        .view = ViewNumber{view},
                                        .commit = OpNumber{commit},
                                        .payload = std::move(payload)},

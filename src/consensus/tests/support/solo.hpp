@@ -4,6 +4,7 @@
 // Writes are in flight until the test ends them; a crash loses them. Reads likewise.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -31,6 +32,10 @@ class Solo {
   // From the disk; the superblock of the new life is being written.
   void open();
   void crash();
+  // Its disk is lost; the next `open` is on a new one.
+  void lose_disk();
+  // What that member says from now on, it says in this life.
+  void is_in_life(std::uint8_t member, LifeId life) { lives_.at(member) = life; }
   // All in flight, and what they lead to.
   void end_writes();
   void end_reads();
@@ -72,7 +77,9 @@ class Solo {
   void step(const Event& event);
   void carry_out(const std::vector<Action>& actions);
 
+  Genesis genesis_;
   Id128 cluster_{};
+  std::array<LifeId, members_max> lives_{};
   ReplicaOptions options_;
   Disk disk_;
   BlockPool pool_;

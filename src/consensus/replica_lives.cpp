@@ -1,0 +1,209 @@
+// Lives: whether a message is of the newest life of its sender, and what a replica needs to hear
+// that has lost its disk.
+//
+// A life is one open of a member's directory. A member that forgot what it acknowledged, because an
+// older copy of its disk was put back, would vote as if it never had. It is told so by whoever has
+// seen a later life of it, or another one of a number it has lived through: it fails. This needs
+// one who has seen that life and is heard; so every life says hello to everyone.
+//
+// What an earlier life said does not count beside what a later one says, so a member whose disk was
+// lost can begin again as one who knows nothing: it takes the log of a view only when a quorum of
+// the others, none of them in a later view, has heard of its new life. So everything it once
+// acknowledged or voted for either is in that log, or counts no more: a quorum that might still
+// count it has one among it who knows better, and says so in its do-view-change.
+//
+// Source: Liskov and Cowling 2012, section 4.3; Michael et al., "Recovering Shared Objects Without
+// Stable Storage", DISC 2017; design, consensus.md "Lost disk".
+#include <algorithm>
+
+#include "base/assert.hpp"
+#include "base/canary.hpp"
+#include "base/le.hpp"
+#include "base/probe.hpp"
+#include "consensus/core/quorum.hpp"
+#include "consensus/replica.hpp"
+
+namespace kimberlite::consensus {
+namespace {
+
+using Tokens = std::array<std::uint64_t, lives_kept>;
+
+// False if whoever is in `life`, and had `tokens` before, has not lived through `seen`. A number
+// without a token was lived through on a disk that is lost.
+bool has_lived(const LifeId& seen, const LifeId& life, const Tokens& tokens) {
+  if (seen.incarnation > life.incarnation) return false;
+  if (seen == life || seen.incarnation == 0) return true;
+  const std::uint64_t token = tokens[seen.incarnation % lives_kept];
+  return life.incarnation - seen.incarnation >= lives_kept || token == 0 || token == seen.token;
+}
+
+bool is_later(const LifeId& one, const LifeId& than) { return one.incarnation > than.incarnation; }
+
+}  // namespace
+
+void Replica::begin_life(std::uint64_t incarnation) {
+  if (incarnation != superblock_.incarnation + 1) superblock_.tokens = {};
+  superblock_.incarnation = incarnation;
+  superblock_.tokens[incarnation % lives_kept] = options_.token;
+  // What was said to an earlier life does not count.
+  store_le(nonce_.data(), incarnation);
+  store_le(nonce_.data() + 8, options_.token);
+  answers_ = {};
+  heard_by_ = 0;
+}
+
+// To those in an older life, or in one not known yet, nothing is said but hello.
+bool Replica::is_of_life_known(const Message& message, std::vector<Action>& out) {
+  if (std::holds_alternative<Prepare>(message.payload)) return true;  // its header says all
+  if (const auto* hello = std::get_if<Hello>(&message.payload)) hear(message, *hello, out);
+  const LifeId& seen = superblock_.lives_seen[message.from];
+  if (message.life != seen) {
+    const bool is_planted_older =
+        is_later(seen, message.life) && is_planted(Canary::take_older_life);
+    if (is_planted_older) return true;
+    probe<"consensus.life.other">();
+    if (!std::holds_alternative<Hello>(message.payload)) send_hello(message.from, out);
+    return false;
+  }
+  return durable_lives_[message.from] == seen;
+}
+
+// A later life is on disk here before anything it says counts.
+void Replica::hear(const Message& message, const Hello& hello, std::vector<Action>& out) {
+  LifeId& seen = superblock_.lives_seen[message.from];
+  if (!has_lived(seen, message.life, hello.tokens)) {
+    probe<"consensus.life.not_its_own">();
+    send_hello(message.from, out);
+  } else if (is_later(message.life, seen)) {
+    probe<"consensus.life.new">();
+    seen = message.life;
+    acked_[message.from] = {};
+    peer_rounds_[message.from] = 0;
+    votes_[message.from] = {};
+    collected_[message.from].reset();
+    answers_[message.from].reset();
+    write_superblock(out);
+  } else if (hello.seen != life()) {
+    send_hello(message.from, out);
+  }
+  if (has_lived(hello.seen, life(), superblock_.tokens)) return;
+  if (is_planted(Canary::ignore_other_life)) return;
+  if (superblock_.lost) {
+    // An earlier life went further than the new directory could know.
+    probe<"consensus.life.raised">();
+    begin_life(hello.seen.incarnation + 1);
+    write_superblock(out);
+    return;
+  }
+  probe<"consensus.life.rolled_back">();
+  fail(Error{Code::integrity_rollback, "this directory is older than what its group has seen of it"}
+           .why("it is in incarnation {}, replica {} has seen {}{}", superblock_.incarnation,
+                message.from, hello.seen.incarnation,
+                is_later(hello.seen, life()) ? "" : ", of another copy")
+           .next("it has forgotten what it acknowledged: never open a copy of a replica's disk; "
+                 "make the replica anew with kimberlite cluster recover"),
+       out);
+}
+
+// The sender, whose life is known here, knows this one or does not. Once it does, what was said to
+// it in vain is said again.
+void Replica::receive(Now now, const Message& message, const Hello& hello,
+                      std::vector<Action>& out) {
+  const std::uint32_t bit = 1U << message.from;
+  if (hello.seen != life() || (heard_by_ & bit) != 0) return;
+  heard_by_ |= bit;
+  resend_at_ = std::min(resend_at_, now.monotonic_ns);
+  if (votes_[index()].view > view()) timeout_at_ = std::min(timeout_at_, now.monotonic_ns);
+  if (message.from == primary()) send_prepare_ok(out);
+}
+
+// Those whose lives became known on disk may say it all again.
+void Replica::greet_new(const std::array<LifeId, members_max>& before, std::vector<Action>& out) {
+  for (std::uint8_t member = 0; member < members(); ++member) {
+    if (durable_lives_[member] != before[member]) send_hello(member, out);
+  }
+}
+
+// Of no view: whatever this replica waits for.
+void Replica::send_hello(std::uint8_t to, std::vector<Action>& out) {
+  if (!opened_ || phase_ == Phase::failed) return;
+  send_in_view(to, {}, Hello{.seen = superblock_.lives_seen[to], .tokens = superblock_.tokens},
+               out);
+}
+
+// So that all know of this life, and it hears of a later one, whoever it has to do with.
+void Replica::say_hello(Now now, std::vector<Action>& out) {
+  bool all_know = true;
+  for (std::uint8_t member = 0; member < members(); ++member) {
+    if (member != index()) all_know = all_know && ((heard_by_ >> member) & 1U) != 0;
+  }
+  hello_at_ = now.monotonic_ns + (all_know ? options_.hello_ns : options_.resend_ns);
+  for (std::uint8_t member = 0; member < members(); ++member) {
+    const bool knows = ((heard_by_ >> member) & 1U) != 0;
+    if (member != index() && (all_know || !knows)) send_hello(member, out);
+  }
+}
+
+// The voter's do-view-change is of a life that is over, as one of those collected knows.
+bool Replica::is_outlived(std::uint8_t voter) const {
+  const LifeId& life = collected_[voter]->life;
+  return std::ranges::any_of(collected_, [&](const std::optional<Collected>& one) {
+    if (!one) return false;
+    const LifeId& seen = one->message.lives[voter];
+    return is_later(seen, life) ||
+           (seen.incarnation == life.incarnation && seen.token != life.token);
+  });
+}
+
+// ---- a lost disk --------------------------------------------------------------------------------
+
+// Only a replica that is in its view can say which one it is in.
+void Replica::answer_lost(const Message& message, const RequestStartView& request,
+                          std::vector<Action>& out) {
+  if (!is_voter() || !gate_open()) return;
+  if (!superblock_.lost && phase_ != Phase::normal) return;
+  probe<"consensus.recovery.answered">();
+  send(message.from, RecoveryAnswer{.nonce = request.nonce, .lost = superblock_.lost}, out);
+}
+
+void Replica::receive(Now, const Message& message, const RecoveryAnswer& answer,
+                      std::vector<Action>&) {
+  if (!superblock_.lost || answer.nonce != nonce_ || message.from >= voters()) return;
+  const std::uint32_t bit = 1U << message.from;
+  if (answer.lost) {
+    probe<"consensus.recovery.peer_lost_too">();
+    lost_too_ |= bit;
+    answers_[message.from].reset();
+    return;
+  }
+  lost_too_ &= ~bit;
+  answers_[message.from] = std::max(answers_[message.from].value_or(ViewNumber{}), message.view);
+}
+
+// The start-view of the latest view any of a quorum of others was in when it heard of this life.
+bool Replica::may_take(const Message& message, const StartView& start) {
+  if (start.nonce != nonce_ || message.from >= voters()) return false;
+  lost_too_ &= ~(1U << message.from);
+  answers_[message.from] = std::max(answers_[message.from].value_or(ViewNumber{}), message.view);
+  std::uint32_t count = 0;
+  for (const std::optional<ViewNumber>& in : answers_) {
+    if (in && *in > message.view) return false;
+    if (in) ++count;
+  }
+  // As many as leave no view-change quorum without one of them.
+  const std::uint32_t needed =
+      is_planted(Canary::recover_from_one) ? 1 : core::replication_quorum(voters());
+  if (count < needed) probe<"consensus.recovery.too_few">();
+  return count >= needed;
+}
+
+RecoveryProgress Replica::recovery() const {
+  RecoveryProgress progress{
+      .answered = 0, .lost_too = lost_too_, .needed = core::replication_quorum(voters())};
+  for (std::uint8_t i = 0; i < voters(); ++i) {
+    if (answers_[i]) progress.answered |= 1U << i;
+  }
+  return progress;
+}
+
+}  // namespace kimberlite::consensus

@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "base/assert.hpp"
+#include "base/le.hpp"
 #include "base/probe.hpp"
 #include "core.hpp"
 #include "crypto/blake3.hpp"
@@ -15,7 +17,29 @@
 #include "whole_file.hpp"
 
 namespace kimberlite::engine {
-namespace {}  // namespace
+namespace {
+
+std::string numbers(std::uint32_t members) {
+  std::string all;
+  for (std::uint32_t i = 0; i < consensus::members_max; ++i) {
+    if (((members >> i) & 1U) != 0) all += fmt::format("{}{}", all.empty() ? "" : ", ", i);
+  }
+  return all.empty() ? "none" : all;
+}
+
+// What a replica whose disk was lost still waits for.
+std::string recovery_note(const consensus::Replica& replica) {
+  const consensus::RecoveryProgress progress = replica.recovery();
+  const std::uint32_t everyone = (1U << replica.voters()) - 1;
+  const std::uint32_t silent =
+      everyone & ~(progress.answered | progress.lost_too | (1U << replica.index()));
+  return fmt::format(
+      "the disk of this replica was lost; it needs to hear from {} others that still have theirs: "
+      "answered {}; lost theirs too {}; silent {}",
+      progress.needed, numbers(progress.answered), numbers(progress.lost_too), numbers(silent));
+}
+
+}  // namespace
 
 Result<std::unique_ptr<Core>> Core::open(env::Env env, keystore::MasterKey& master,
                                          const Options& options) {
@@ -49,9 +73,12 @@ Status Core::recover() {
       checkpoint.next_timestamp.value() == 0 ? 0 : checkpoint.next_timestamp.value() - 1});
 
   std::vector<consensus::Action> actions;
+  std::array<std::byte, sizeof(std::uint64_t)> token{};
+  env_.random.fill(token);
   const consensus::ReplicaOptions replica_options{
       .journal = {.ring_size = io_.ring_size()},
       .strict = options_.strict_journal,
+      .token = load_le<std::uint64_t>(token.data()) | 1,
       .checkpoint_commands = options_.checkpoint_commands};
   KIMBERLITE_TRY(replica_,
                  consensus::Replica::open(now(), replica_options, recovered, blocks_, actions));
@@ -273,6 +300,9 @@ void Core::status(StatusReport& into) const {
   into.ring_size = io_.ring_size();
   into.ring_used = replica_->ring_used();
   into.notes = notes_;
+  if (replica_->status() == consensus::ReplicaStatus::recovering_disk) {
+    into.notes.push_back(recovery_note(*replica_));
+  }
   for (std::uint64_t id = 0; id < state_->tenant_count(); ++id) {
     const kernel::TenantState& tenant = *state_->tenant(TenantId{id});
     TenantInfo info{.id = TenantId{id}, .name = tenant.name};

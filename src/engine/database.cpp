@@ -369,13 +369,30 @@ Status check_group(const GroupOptions& options) {
       .why("voters are 1, 3, 5 or 7, members at most {}", consensus::members_max);
 }
 
-Status make_member(env::Env env, const keystore::Keystore& keys, const GroupOptions& options) {
+Status make_member(env::Env env, const keystore::Keystore& keys, const GroupOptions& options,
+                   bool lost = false) {
   return make_directory(env, keys,
                         {.cluster = options.cluster,
                          .members = options.members,
                          .voters = options.voters,
-                         .replica = options.replica},
+                         .replica = options.replica,
+                         .lost = lost},
                         options.ring_size);
+}
+
+// As a member of a group whose keys these are.
+Status join(env::Env env, keystore::MasterKey& master, const GroupOptions& options, Bytes keys,
+            bool lost) {
+  KIMBERLITE_CHECK(check_group(options));
+  KIMBERLITE_CHECK(Database::check_empty(env.storage));
+  KIMBERLITE_TRY(const auto lock, env.storage.lock(files::lock, options.holder));
+  KIMBERLITE_TRY(const keystore::FileHeader header, keystore::read_header(keys));
+  if (header.cluster != options.cluster) {
+    return Error{Code::unavailable_escrow, "these are the keys of another cluster"}.next(
+        "take those that a replica of this one gave");
+  }
+  KIMBERLITE_TRY(const keystore::Keystore opened, keystore::Keystore::decode(keys, master));
+  return make_member(env, opened, options, lost);
 }
 
 }  // namespace
@@ -393,16 +410,16 @@ Result<Buffer> Database::create_group(env::Env env, keystore::MasterKey& master,
 
 Status Database::join_group(env::Env env, keystore::MasterKey& master, const GroupOptions& options,
                             Bytes keys) {
-  KIMBERLITE_CHECK(check_group(options));
-  KIMBERLITE_CHECK(check_empty(env.storage));
-  KIMBERLITE_TRY(const auto lock, env.storage.lock(files::lock, options.holder));
-  KIMBERLITE_TRY(const keystore::FileHeader header, keystore::read_header(keys));
-  if (header.cluster != options.cluster) {
-    return Error{Code::unavailable_escrow, "these are the keys of another cluster"}.next(
-        "take those that the first replica of this one gave");
+  return join(env, master, options, keys, false);
+}
+
+Status Database::recover_member(env::Env env, keystore::MasterKey& master,
+                                const GroupOptions& options, Bytes keys) {
+  if (options.voters == 1) {
+    return Error{Code::usage_config, "a replica alone has no others to recover from"}.next(
+        "restore a backup: kimberlite restore");
   }
-  KIMBERLITE_TRY(const keystore::Keystore opened, keystore::Keystore::decode(keys, master));
-  return make_member(env, opened, options);
+  return join(env, master, options, keys, true);
 }
 
 Result<TenantInfo> Database::create(env::Env env, keystore::MasterKey& master,

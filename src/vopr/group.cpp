@@ -61,12 +61,11 @@ Result<std::unique_ptr<Group>> Group::make(std::uint64_t seed, const GroupPlan& 
 Status Group::found() {
   const env::Env keys = key_world_.env();
   KIMBERLITE_TRY(master_, keystore::FileMasterKey::create(keys.storage, "key", keys.random));
-  Buffer first;
   for (std::uint8_t i = 0; i < size(); ++i) {
     if (i == 0) {
-      KIMBERLITE_TRY(first, Database::create_group(world_.env(0), *master_, options_of(0)));
+      KIMBERLITE_TRY(keys_, Database::create_group(world_.env(0), *master_, options_of(0)));
     } else {
-      KIMBERLITE_CHECK(Database::join_group(world_.env(i), *master_, options_of(i), first));
+      KIMBERLITE_CHECK(Database::join_group(world_.env(i), *master_, options_of(i), keys_));
     }
   }
   for (std::uint8_t i = 0; i < size(); ++i) KIMBERLITE_CHECK(start(i));
@@ -98,6 +97,13 @@ Status Group::start(std::uint8_t replica) {
   databases_[replica] = *std::move(opened);
   world_.on_turn(replica, [this, replica] { databases_[replica]->turn(0); });
   return {};
+}
+
+Status Group::recover(std::uint8_t replica) {
+  world_.power_on(replica);
+  Status made = Database::recover_member(world_.env(replica), *master_, options_of(replica), keys_);
+  world_.power_off(replica);
+  return made;
 }
 
 void Group::kill(std::uint8_t replica) {
@@ -207,7 +213,8 @@ Result<Outcome> Group::follow(const std::function<Result<Outcome>(std::uint8_t r
   Result<Outcome> last = Error{Code::unavailable_quorum, "nobody was asked"};
   while (world_.clock().now_ns() < end) {
     for (std::uint8_t i = 0; i < size(); ++i) {
-      if (!glance(i)) continue;
+      const auto there = glance(i);
+      if (!there || there->state == "failed") continue;
       last = ask(i);
       if (last || class_of(last.error().code()) != ErrorClass::unavailable) {
         const bool not_there = !last && last.error().code() == Code::not_found_tenant;

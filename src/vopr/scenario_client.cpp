@@ -15,7 +15,8 @@ constexpr std::uint64_t setup_ns = 30'000 * ms;
 
 bool is_unavailable(const Error& error) {
   return class_of(error.code()) == ErrorClass::unavailable ||
-         error.code() == Code::not_found_tenant;  // a replica that has not come so far
+         error.code() == Code::not_found_tenant ||  // a replica that has not come so far
+         error.code() == Code::integrity_rollback;  // one that has found out that it is old
 }
 
 }  // namespace

@@ -390,6 +390,7 @@ class Runner {
     *disk = {};
     return {};
   }
+  Status recover(Args args) { return group_->recover(replica(args[0])); }
   Status mark(Args args) {
     Mark mark{.disks = {}, .position = client_->newest()};
     for (std::uint8_t i = 0; i < group_->size(); ++i) {
@@ -736,6 +737,7 @@ constexpr auto handlers_of() {
       {Verb::rot_file, &R::rot_file},
       {Verb::remove_file, &R::remove_file},
       {Verb::wipe, &R::wipe},
+      {Verb::recover, &R::recover},
       {Verb::mark, &R::mark},
       {Verb::restore_disk, &R::restore_disk},
       {Verb::restore_file, &R::restore_file},

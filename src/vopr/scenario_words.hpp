@@ -15,8 +15,8 @@ inline constexpr std::array<std::string_view, 8> call_words{
     "write", "done", "read", "sync", "create", "rename", "truncate", "remove"};
 inline constexpr std::array<std::string_view, 8> file_words{
     "journal", "superblock", "snapshot", "keystore", "segment", "offsets", "tiles", "projection"};
-inline constexpr std::array<std::string_view, 5> state_words{
-    "normal", "view_change", "recovering_head", "syncing", "failed"};
+inline constexpr std::array<std::string_view, 6> state_words{
+    "normal", "view_change", "recovering_head", "recovering_disk", "syncing", "failed"};
 
 inline constexpr std::string_view state_frames = "state";  // of a state taken from a peer
 inline constexpr std::string_view every_frame = "frames";

@@ -18,7 +18,7 @@ std::string_view colour_of(const LaneMark& mark) {
   if (mark.state == "down") return "#30343b";
   if (mark.state == "failed") return "#c0392b";
   if (mark.state == "view_change") return "#e6a23c";
-  if (mark.state == "recovering_head") return "#8e44ad";
+  if (mark.state.starts_with("recovering_")) return "#8e44ad";
   if (mark.state == "syncing") return "#2e86c1";
   return mark.primary ? "#1e8449" : "#a9dfbf";
 }

@@ -346,6 +346,12 @@ class Database {
                                                    const GroupOptions& options);
   [[nodiscard]] static Status join_group(env::Env env, keystore::MasterKey& master,
                                          const GroupOptions& options, Bytes keys);
+  // Makes the directory of a member whose disk is lost (`cluster recover`). `join_group` would not
+  // do: the member would answer as one that never acknowledged anything. This one, once opened,
+  // waits until a quorum of the others has told it in which view they are, and takes its log from
+  // that view's primary. `keys`: an escrow of any replica of the cluster.
+  [[nodiscard]] static Status recover_member(env::Env env, keystore::MasterKey& master,
+                                             const GroupOptions& options, Bytes keys);
   [[nodiscard]] static Result<std::unique_ptr<Database>> open(env::Env env,
                                                               keystore::MasterKey& master,
                                                               const Options& options);

@@ -61,6 +61,9 @@ class Group {
   void kill(std::uint8_t replica);
   // Left off if its database refuses to open.
   [[nodiscard]] Status start(std::uint8_t replica);
+  // `cluster recover` on its machine, which is off, and stays so: a directory made anew on an empty
+  // disk.
+  [[nodiscard]] Status recover(std::uint8_t replica);
   // The one a call is under way at.
   [[nodiscard]] std::optional<std::uint8_t> busy() const { return busy_; }
   // Who says that it is the primary of the newest view.
@@ -124,6 +127,7 @@ class Group {
   GroupPlan plan_;
   SimEnv key_world_;  // where the master key is kept, and its randomness
   std::unique_ptr<keystore::MasterKey> master_;
+  Buffer keys_;  // as the first replica gave them
   SimGroup world_;
   std::optional<std::uint8_t> busy_;
   std::vector<std::unique_ptr<engine::Database>> databases_;

@@ -48,9 +48,9 @@ engine::GroupOptions Group::options_of(std::uint8_t replica) const {
 Group::Group(std::uint64_t seed, const GroupPlan& plan)
     : plan_(plan),
       key_world_(seed),
-      world_(seed, plan.voters),
-      databases_(plan.voters),
-      sessions_(plan.voters) {}
+      world_(seed, static_cast<std::uint8_t>(plan.voters + plan.standbys)),
+      databases_(world_.size()),
+      sessions_(world_.size()) {}
 
 Result<std::unique_ptr<Group>> Group::make(std::uint64_t seed, const GroupPlan& plan) {
   std::unique_ptr<Group> group{new Group(seed, plan)};

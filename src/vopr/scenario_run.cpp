@@ -61,7 +61,7 @@ struct Mark {
 
 class Runner {
  public:
-  explicit Runner(const Scenario& scenario) : scenario_(scenario), disks_(scenario.replicas) {}
+  explicit Runner(const Scenario& scenario) : scenario_(scenario), disks_(scenario.members()) {}
 
   ScenarioResult run() {
     Status status = begin();
@@ -103,13 +103,14 @@ class Runner {
 
   Status begin() {
     const GroupPlan plan{.voters = scenario_.replicas,
+                         .standbys = scenario_.standbys,
                          .ring_size = scenario_.ring_size,
                          .checkpoint_commands = scenario_.checkpoint_commands,
                          .quorum_timeout_ns = 2 * second};
     KIMBERLITE_TRY(group_, Group::make(scenario_.seed, plan));
     frames_.emplace(world());
     client_.emplace(*group_);
-    for (std::uint8_t i = 0; i < scenario_.replicas; ++i) disks_.watch(i, world().storage(i));
+    for (std::uint8_t i = 0; i < group_->size(); ++i) disks_.watch(i, world().storage(i));
     KIMBERLITE_CHECK(client_->begin());
     KIMBERLITE_CHECK(converge({}));
     world().between([this] { meanwhile(); });

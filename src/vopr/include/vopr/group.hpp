@@ -26,6 +26,7 @@ namespace kimberlite::vopr {
 
 struct GroupPlan {
   std::uint8_t voters = 3;
+  std::uint8_t standbys = 0;  // numbered after the voters
   std::uint64_t ring_size = std::uint64_t{64} << 20;
   std::uint64_t checkpoint_commands = 1'000'000;
   std::uint64_t quorum_timeout_ns = 10'000'000'000;

@@ -73,6 +73,7 @@ Result<int> run_status(App& app, const StatusOptions& /*options*/) {
   add("cluster", to_hex(report.cluster));
   add("view", std::to_string(report.view));
   add("incarnation", std::to_string(report.incarnation));
+  add("format", std::to_string(report.format));
   add("committed prepares", std::to_string(report.committed.value()));
   add("checkpoint at prepare", std::to_string(report.checkpoint.value()));
   add("journal ring",

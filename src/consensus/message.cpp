@@ -160,7 +160,7 @@ std::size_t size_of(const Payload& payload) {
     std::size_t operator()(const Gone&) const { return prefix_size + 16; }
     std::size_t operator()(const RecoveryAnswer&) const { return prefix_size + 24; }
     std::size_t operator()(const Hello& hello) const {
-      return prefix_size + 16 + sizeof hello.tokens;
+      return prefix_size + 24 + sizeof hello.tokens;
     }
     static std::size_t size_of(const Suffix& suffix) { return consensus::size_of(suffix); }
   };
@@ -215,6 +215,7 @@ struct Write {
   void operator()(const Hello& hello) const {
     to.put(hello.seen);
     for (const std::uint64_t token : hello.tokens) to.put(token);
+    to.put(hello.format);
   }
 };
 
@@ -265,6 +266,7 @@ Result<Payload> read_payload(Kind kind, Reader& from, const Id128& cluster) {
     case Kind::hello: {
       Hello hello{.seen = from.life(), .tokens = {}};
       for (std::uint64_t& token : hello.tokens) token = from.number<std::uint64_t>();
+      hello.format = from.number<std::uint64_t>();
       return Payload{hello};
     }
   }

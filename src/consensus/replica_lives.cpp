@@ -109,6 +109,7 @@ void Replica::hear(const Message& message, const Hello& hello, std::vector<Actio
 // it in vain is said again.
 void Replica::receive(Now now, const Message& message, const Hello& hello,
                       std::vector<Action>& out) {
+  formats_[message.from] = hello.format;
   const std::uint32_t bit = 1U << message.from;
   if (hello.seen != life() || (heard_by_ & bit) != 0) return;
   heard_by_ |= bit;
@@ -127,7 +128,10 @@ void Replica::greet_new(const std::array<LifeId, members_max>& before, std::vect
 // Of no view: whatever this replica waits for.
 void Replica::send_hello(std::uint8_t to, std::vector<Action>& out) {
   if (!opened_ || phase_ == Phase::failed) return;
-  send_in_view(to, {}, Hello{.seen = superblock_.lives_seen[to], .tokens = superblock_.tokens},
+  send_in_view(to, {},
+               Hello{.seen = superblock_.lives_seen[to],
+                     .tokens = superblock_.tokens,
+                     .format = options_.format},
                out);
 }
 
@@ -142,6 +146,14 @@ void Replica::say_hello(Now now, std::vector<Action>& out) {
     const bool knows = ((heard_by_ >> member) & 1U) != 0;
     if (member != index() && (all_know || !knows)) send_hello(member, out);
   }
+}
+
+std::uint64_t Replica::group_format() const {
+  std::uint64_t newest = options_.format;
+  for (std::uint8_t member = 0; member < members(); ++member) {
+    if (member != index()) newest = std::min(newest, std::max<std::uint64_t>(1, formats_[member]));
+  }
+  return newest;
 }
 
 // The voter's do-view-change is of a life that is over, as one of those collected knows.

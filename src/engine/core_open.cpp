@@ -295,6 +295,7 @@ void Core::status(StatusReport& into) const {
   into.state_digest = kernel::digest(*state_);
   into.view = replica_->view().value();
   into.incarnation = replica_->incarnation();
+  into.format = replica_->group_format();
   into.committed = replica_->commit();
   into.checkpoint = replica_->checkpoint().op;
   into.ring_size = io_.ring_size();

@@ -133,7 +133,8 @@ TEST(Golden, Consensus) {
   message("request_prepares", RequestPrepares{.from = OpNumber{10}, .to = OpNumber{11}});
   message("gone", Gone{.op = OpNumber{12}, .checkpoint = OpNumber{13}});
   message("recovery_answer", RecoveryAnswer{.nonce = {}, .lost = true});
-  message("hello", Hello{.seen = {.incarnation = 14, .token = 15}, .tokens = {1, 2, 3}});
+  message("hello",
+          Hello{.seen = {.incarnation = 14, .token = 15}, .tokens = {1, 2, 3}, .format = 4});
   file.check("message_prepare", encode_prepare_message({.from = 2,
                                                         .view = ViewNumber{14},
                                                         .commit = OpNumber{15},

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "support/node.hpp"
+#include "support/solo.hpp"
 
 namespace kimberlite::consensus {
 namespace {
@@ -268,6 +269,19 @@ TEST(Replica, DropsMessagesOfNoMember) {
   EXPECT_EQ(node.replica().dropped(), 1U);
   EXPECT_EQ(node.writes_in_flight(), 0U);
   expect_right(node);
+}
+
+// A program that knows format 3, among some that may not yet.
+TEST(Replica, NoFormatIsWrittenThatAMemberDoesNotKnow) {
+  testing::Solo replica(2, 3, 3);
+  const auto says = [&](std::uint8_t member, std::uint64_t format) {
+    replica.hear(member, 0, Hello{.seen = {}, .tokens = {}, .format = format});
+    return replica.replica().group_format();
+  };
+  EXPECT_EQ(replica.replica().group_format(), 1U) << "nobody has said anything";
+  EXPECT_EQ(says(0, 3), 1U) << "replica 1 has not";
+  EXPECT_EQ(says(1, 2), 2U);
+  EXPECT_EQ(says(1, 4), 3U) << "it does not know more itself";
 }
 
 }  // namespace

@@ -30,7 +30,8 @@
 //     recovery_answer     nonce 16 · disk lost too u64, 0 or 1
 //     hello               the receiver's life seen last: incarnation u64 · token u64 · tokens of
 //     the
-//                         sender's newest incarnations u64, of n in n % 8; 0: not known
+//                         sender's newest incarnations u64, of n in n % 8; 0: not known · newest
+//                         format of directory and messages it can write u64
 //
 //   suffix: base u64 · base checksum 32 · count u32 · zero u32 · `count` prepare headers, chained
 //
@@ -134,6 +135,7 @@ struct RecoveryAnswer {
 struct Hello {
   LifeId seen;
   std::array<std::uint64_t, lives_kept> tokens{};
+  std::uint64_t format = format_version;
   friend bool operator==(const Hello&, const Hello&) = default;
 };
 // The body follows the header in the message.

@@ -207,6 +207,7 @@ struct ReplicaOptions {
   bool strict = false;  // acknowledge only what a mark names, to survive a lost last write
   // Random, of this open of the directory: by it peers tell two copies of a disk apart.
   std::uint64_t token = 0;
+  std::uint64_t format = format_version;          // the newest this program can write
   std::uint64_t checkpoint_commands = 1'000'000;  // besides half the ring
   // Of the group. A backup that hears nothing for `primary_timeout_ns` asks for another view.
   std::uint64_t heartbeat_ns = 50'000'000;
@@ -282,6 +283,9 @@ class Replica {
   [[nodiscard]] std::uint64_t incarnation() const { return superblock_.incarnation; }
   // Only while `status()` is recovering_disk.
   [[nodiscard]] RecoveryProgress recovery() const;
+  // The newest format every member can write, as far as they have said: nothing newer is written
+  // before.
+  [[nodiscard]] std::uint64_t group_format() const;
   [[nodiscard]] OpNumber head() const { return op_; }
   [[nodiscard]] OpNumber commit() const { return commit_; }
   // On this replica's disk, with everything before it.
@@ -534,7 +538,8 @@ class Replica {
   std::uint64_t repair_at_ = 0;
   std::uint64_t asked_view_at_ = 0;
   std::uint64_t hello_at_ = 0;
-  std::uint32_t heard_by_ = 0;  // bit i: member i knows this life
+  std::array<std::uint64_t, members_max> formats_{};  // of each, once it said hello
+  std::uint32_t heard_by_ = 0;                        // bit i: member i knows this life
 
   std::uint64_t dropped_ = 0;
 };

@@ -13,9 +13,10 @@ constexpr std::size_t body_size = 300;
 
 }  // namespace
 
-Solo::Solo(std::uint8_t index, std::uint8_t voters)
+Solo::Solo(std::uint8_t index, std::uint8_t voters, std::uint64_t format)
     : options_{.journal = {.ring_size = 64 * sector_size, .prepare_size_max = 4 * sector_size},
-               .token = 7},
+               .token = 7,
+               .format = format},
       disk_(options_.journal.ring_size) {
   genesis_ = genesis();
   cluster_ = genesis_.cluster;

@@ -27,7 +27,7 @@ class Solo {
     Buffer frame;
   };
 
-  explicit Solo(std::uint8_t index, std::uint8_t voters = 3);
+  explicit Solo(std::uint8_t index, std::uint8_t voters = 3, std::uint64_t format = format_version);
 
   // From the disk; the superblock of the new life is being written.
   void open();

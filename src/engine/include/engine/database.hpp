@@ -301,6 +301,7 @@ struct StatusReport {
   Hash state_digest{};
   std::uint64_t view = 0;
   std::uint64_t incarnation = 0;
+  std::uint64_t format = 1;  // the newest one every replica can write
   OpNumber committed;
   OpNumber checkpoint;
   std::uint64_t ring_size = 0;

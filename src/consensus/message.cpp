@@ -158,9 +158,11 @@ std::size_t size_of(const Payload& payload) {
     std::size_t operator()(const RequestStartView&) const { return prefix_size + 24; }
     std::size_t operator()(const RequestPrepares&) const { return prefix_size + 16; }
     std::size_t operator()(const Gone&) const { return prefix_size + 16; }
-    std::size_t operator()(const RecoveryAnswer&) const { return prefix_size + 24; }
+    std::size_t operator()(const RecoveryAnswer& answer) const {
+      return prefix_size + 24 + sizeof answer.lives;
+    }
     std::size_t operator()(const Hello& hello) const {
-      return prefix_size + 24 + sizeof hello.tokens;
+      return prefix_size + 32 + sizeof hello.tokens;
     }
     static std::size_t size_of(const Suffix& suffix) { return consensus::size_of(suffix); }
   };
@@ -211,9 +213,11 @@ struct Write {
   void operator()(const RecoveryAnswer& answer) const {
     to.put(Bytes(answer.nonce));
     to.put(std::uint64_t{answer.lost});
+    for (const LifeId& life : answer.lives) to.put(life);
   }
   void operator()(const Hello& hello) const {
     to.put(hello.seen);
+    to.put(std::uint64_t{hello.answered});
     for (const std::uint64_t token : hello.tokens) to.put(token);
     to.put(hello.format);
   }
@@ -261,10 +265,13 @@ Result<Payload> read_payload(Kind kind, Reader& from, const Id128& cluster) {
       return Payload{RequestPrepares{.from = from.id<OpNumber>(), .to = from.id<OpNumber>()}};
     case Kind::gone:
       return Payload{Gone{.op = from.id<OpNumber>(), .checkpoint = from.id<OpNumber>()}};
-    case Kind::recovery_answer:
-      return Payload{RecoveryAnswer{.nonce = from.array<16>(), .lost = from.flag()}};
+    case Kind::recovery_answer: {
+      RecoveryAnswer answer{.nonce = from.array<16>(), .lost = from.flag(), .lives = {}};
+      for (LifeId& life : answer.lives) life = from.life();
+      return Payload{answer};
+    }
     case Kind::hello: {
-      Hello hello{.seen = from.life(), .tokens = {}};
+      Hello hello{.seen = from.life(), .answered = from.flag(), .tokens = {}};
       for (std::uint64_t& token : hello.tokens) token = from.number<std::uint64_t>();
       hello.format = from.number<std::uint64_t>();
       return Payload{hello};

@@ -60,9 +60,14 @@ Result<std::unique_ptr<Replica>> Replica::open(Now now, const ReplicaOptions& op
                                                const Recovered& recovered, BlockPool& pool,
                                                std::vector<Action>& out) {
   KIMBERLITE_CHECK(check_limits(options.journal));
+  if (recovered.superblock.superblock.standing == Standing::rolled_back) {
+    return Error{Code::integrity_rollback, "this directory is an old copy of a replica's"}
+        .why("its group has seen later lives of it, in which it acknowledged what it has forgotten")
+        .next("make the replica anew: kimberlite cluster recover");
+  }
   std::unique_ptr<Replica> replica(new Replica(options, recovered, pool));
-  const bool resumes = replica->adopted() && !replica->superblock_.lost;
-  if (replica->superblock_.lost && replica->voters() == 1) {
+  const bool resumes = replica->adopted() && !replica->is_lost();
+  if (replica->is_lost() && replica->voters() == 1) {
     return Error{Code::usage_config, "a replica alone has no peers to take its state from"}.next(
         "restore a backup: kimberlite restore");
   }
@@ -127,7 +132,7 @@ Replica::Replica(const ReplicaOptions& options, const Recovered& recovered, Bloc
   if (journal.lost) probe<"consensus.open.lost_acknowledged">();
   if (headless) probe<"consensus.open.lost_head">();
   if (journal.lost) faulty_until_ = headless ? unknown_op : known_;
-  if (superblock_.lost) faulty_until_ = unknown_op;
+  if (is_lost()) faulty_until_ = unknown_op;
   // The superblock written now is as good as a mark for all that was found.
   marked_ = op_;
   group_checkpoint_ = checkpoint_.op;
@@ -157,7 +162,12 @@ void Replica::on(Now now, const MarkWritten& event, std::vector<Action>& out) {
 }
 
 void Replica::on(Now now, const SuperblockWritten& event, std::vector<Action>& out) {
-  if (phase_ == Phase::failed) return;
+  if (phase_ == Phase::failed) {
+    // That it is rolled back is still to be written down.
+    writing_.in_flight = false;
+    if (event.status && std::exchange(writing_.again, false)) write_superblock(out);
+    return;
+  }
   if (!writing_.in_flight || event.sequence != superblock_.sequence) return;
   if (!event.status) {
     fail(write_failed(event.status.error(), "the superblock"), out);
@@ -170,6 +180,8 @@ void Replica::on(Now now, const SuperblockWritten& event, std::vector<Action>& o
   durable_view_ = writing_.view;
   const auto lives_before = std::exchange(durable_lives_, writing_.lives);
   durable_log_view_ = writing_.log_view;
+  durable_standing_ = writing_.standing;
+  durable_incarnation_ = writing_.incarnation;
   const bool later = writing_.checkpoint.op > checkpoint_.op;
   if (later && checkpointing_ && checkpointing_->op == writing_.checkpoint.op) {
     checkpoint_commands_ = checkpointing_->commands;
@@ -295,7 +307,9 @@ void Replica::on(Now now, const Close&, std::vector<Action>& out) {
 
 bool Replica::gate_open() const {
   if (is_planted(Canary::send_before_durable)) return opened_;
-  return opened_ && durable_view_ == superblock_.view && durable_log_view_ == superblock_.log_view;
+  return opened_ && durable_view_ == superblock_.view &&
+         durable_log_view_ == superblock_.log_view && durable_standing_ == superblock_.standing &&
+         durable_incarnation_ == superblock_.incarnation;
 }
 
 void Replica::gate_opened(Now now, std::vector<Action>& out) {
@@ -333,7 +347,9 @@ void Replica::write_superblock(std::vector<Action>& out) {
               .log_view = superblock_.log_view,
               .sync_to = superblock_.sync_to,
               .checkpoint = superblock_.checkpoint,
-              .lives = superblock_.lives_seen};
+              .lives = superblock_.lives_seen,
+              .standing = superblock_.standing,
+              .incarnation = superblock_.incarnation};
   out.emplace_back(WriteSuperblock{
       .sequence = superblock_.sequence, .order = order_, .bytes = std::move(bytes)});
 }
@@ -416,7 +432,7 @@ ReplicaStatus Replica::status() const {
   if (closing_) return ReplicaStatus::closing;
   if (syncing_) return ReplicaStatus::syncing;
   if (phase_ == Phase::recovering_head) {
-    return superblock_.lost ? ReplicaStatus::recovering_disk : ReplicaStatus::recovering_head;
+    return is_lost() ? ReplicaStatus::recovering_disk : ReplicaStatus::recovering_head;
   }
   return phase_ == Phase::normal ? ReplicaStatus::normal : ReplicaStatus::view_change;
 }

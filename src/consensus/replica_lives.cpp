@@ -79,43 +79,62 @@ void Replica::hear(const Message& message, const Hello& hello, std::vector<Actio
     seen = message.life;
     acked_[message.from] = {};
     peer_rounds_[message.from] = 0;
+    peer_checkpoints_[message.from] = {};
     votes_[message.from] = {};
     collected_[message.from].reset();
     answers_[message.from].reset();
     write_superblock(out);
-  } else if (hello.seen != life()) {
-    send_hello(message.from, out);
   }
   if (has_lived(hello.seen, life(), superblock_.tokens)) return;
   if (is_planted(Canary::ignore_other_life)) return;
-  if (superblock_.lost) {
-    // An earlier life went further than the new directory could know.
+  const std::uint64_t known = std::max(superblock_.incarnation, hello.seen.incarnation);
+  if (is_lost()) {
+    // Beyond every life its lost disk may have had, whoever remembers it.
     probe<"consensus.life.raised">();
-    begin_life(hello.seen.incarnation + 1);
+    begin_life(known + lives_gap);
     write_superblock(out);
     return;
   }
   probe<"consensus.life.rolled_back">();
-  fail(Error{Code::integrity_rollback, "this directory is older than what its group has seen of it"}
-           .why("it is in incarnation {}, replica {} has seen {}{}", superblock_.incarnation,
-                message.from, hello.seen.incarnation,
-                is_later(hello.seen, life()) ? "" : ", of another copy")
-           .next("it has forgotten what it acknowledged: never open a copy of a replica's disk; "
-                 "make the replica anew with kimberlite cluster recover"),
-       out);
+  fail_as_rolled_back(
+      Error{Code::integrity_rollback, "this directory is older than what its group has seen of it"}
+          .why("it is in incarnation {}, replica {} has seen {}{}", superblock_.incarnation,
+               message.from, hello.seen.incarnation,
+               is_later(hello.seen, life()) ? "" : ", of another copy")
+          .next("it has forgotten what it acknowledged: never open a copy of a replica's disk; "
+                "make the replica anew with kimberlite cluster recover"),
+      out);
 }
 
-// The sender, whose life is known here, knows this one or does not. Once it does, what was said to
-// it in vain is said again.
+// It is to know it in every next life, however often it is opened.
+void Replica::fail_as_rolled_back(const Error& error, std::vector<Action>& out) {
+  superblock_.standing = Standing::rolled_back;
+  write_superblock(out);
+  fail(error, out);
+}
+
+// (R9) With this one they are a replication quorum.
+bool Replica::is_confirmed() const {
+  if (is_planted(Canary::speak_unconfirmed)) return true;
+  return core::votes_counted(heard_by_, voters()) + 1 >= core::replication_quorum(voters());
+}
+
+// The sender, whose life is known here on disk, knows this one or does not. Once it does, what was
+// said to it in vain is said again.
 void Replica::receive(Now now, const Message& message, const Hello& hello,
                       std::vector<Action>& out) {
   formats_[message.from] = hello.format;
   const std::uint32_t bit = 1U << message.from;
-  if (hello.seen != life() || (heard_by_ & bit) != 0) return;
-  heard_by_ |= bit;
+  const bool was_heard = (heard_by_ & bit) != 0;
+  if (hello.seen == life()) heard_by_ |= bit;
+  if (hello.seen != life() || !hello.answered) send_hello(message.from, out);
+  if (was_heard || (heard_by_ & bit) == 0) return;
   resend_at_ = std::min(resend_at_, now.monotonic_ns);
   if (votes_[index()].view > view()) timeout_at_ = std::min(timeout_at_, now.monotonic_ns);
-  if (message.from == primary()) send_prepare_ok(out);
+  if (!is_confirmed()) return;
+  send_prepare_ok(out);
+  send_do_view_change(out);
+  decide_log(now, out);
 }
 
 // Those whose lives became known on disk may say it all again.
@@ -129,7 +148,8 @@ void Replica::greet_new(const std::array<LifeId, members_max>& before, std::vect
 void Replica::send_hello(std::uint8_t to, std::vector<Action>& out) {
   if (!opened_ || phase_ == Phase::failed) return;
   send_in_view(to, {},
-               Hello{.seen = superblock_.lives_seen[to],
+               Hello{.seen = durable_lives_[to],
+                     .answered = ((heard_by_ >> to) & 1U) != 0,
                      .tokens = superblock_.tokens,
                      .format = options_.format},
                out);
@@ -173,14 +193,16 @@ bool Replica::is_outlived(std::uint8_t voter) const {
 void Replica::answer_lost(const Message& message, const RequestStartView& request,
                           std::vector<Action>& out) {
   if (!is_voter() || !gate_open()) return;
-  if (!superblock_.lost && phase_ != Phase::normal) return;
+  if (!is_lost() && phase_ != Phase::normal) return;
   probe<"consensus.recovery.answered">();
-  send(message.from, RecoveryAnswer{.nonce = request.nonce, .lost = superblock_.lost}, out);
+  RecoveryAnswer answer{.nonce = request.nonce, .lost = is_lost(), .lives = superblock_.lives_seen};
+  answer.lives[index()] = life();
+  send(message.from, answer, out);
 }
 
 void Replica::receive(Now, const Message& message, const RecoveryAnswer& answer,
                       std::vector<Action>&) {
-  if (!superblock_.lost || answer.nonce != nonce_ || message.from >= voters()) return;
+  if (!is_lost() || answer.nonce != nonce_ || message.from >= voters()) return;
   const std::uint32_t bit = 1U << message.from;
   if (answer.lost) {
     probe<"consensus.recovery.peer_lost_too">();
@@ -189,24 +211,35 @@ void Replica::receive(Now, const Message& message, const RecoveryAnswer& answer,
     return;
   }
   lost_too_ &= ~bit;
-  answers_[message.from] = std::max(answers_[message.from].value_or(ViewNumber{}), message.view);
+  if (answers_[message.from] && answers_[message.from]->view > message.view) return;
+  answers_[message.from] = Answer{.view = message.view, .lives = answer.lives};
 }
 
 // The start-view of the latest view any of a quorum of others was in when it heard of this life.
 bool Replica::may_take(const Message& message, const StartView& start) {
   if (start.nonce != nonce_ || message.from >= voters()) return false;
-  lost_too_ &= ~(1U << message.from);
-  answers_[message.from] = std::max(answers_[message.from].value_or(ViewNumber{}), message.view);
   std::uint32_t count = 0;
-  for (const std::optional<ViewNumber>& in : answers_) {
-    if (in && *in > message.view) return false;
-    if (in) ++count;
+  for (const std::optional<Answer>& answer : answers_) {
+    if (answer && answer->view > message.view) return false;
+    if (answer) ++count;
   }
   // As many as leave no view-change quorum without one of them.
   const std::uint32_t needed =
-      is_planted(Canary::recover_from_one) ? 1 : core::replication_quorum(voters());
+      is_planted(Canary::recover_from_one) ? 0 : core::replication_quorum(voters());
   if (count < needed) probe<"consensus.recovery.too_few">();
   return count >= needed;
+}
+
+// What the lost disk knew of others' lives is known to a quorum of them.
+void Replica::take_lives_of_answers() {
+  if (is_planted(Canary::forget_lives_of_others)) return;
+  for (const std::optional<Answer>& answer : answers_) {
+    if (!answer) continue;
+    for (std::uint8_t member = 0; member < members(); ++member) {
+      LifeId& seen = superblock_.lives_seen[member];
+      if (member != index() && is_later(answer->lives[member], seen)) seen = answer->lives[member];
+    }
+  }
 }
 
 RecoveryProgress Replica::recovery() const {

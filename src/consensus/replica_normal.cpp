@@ -50,6 +50,7 @@ void Replica::send_prepare(std::uint8_t to, const PrepareHeader& header, Bytes f
 // To the primary of this view, and only what is durable here in the log of that view.
 void Replica::send_prepare_ok(std::vector<Action>& out) {
   if (phase_ != Phase::normal || !gate_open() || syncing_ || closing_ || is_primary()) return;
+  if (!is_confirmed()) return;
   const OpNumber op = acknowledgeable();
   if (op <= released_.op && op != released_.op) return;
   const std::optional<Hash> checksum = checksum_at(op);
@@ -223,7 +224,9 @@ void Replica::receive(Now now, const Message& message, const Heartbeat& beat,
   wanted_ = std::max(wanted_, beat.op);
   group_checkpoint_ = std::max(group_checkpoint_, beat.released);
   release(out);
-  send(message.from, HeartbeatOk{.round = beat.round, .checkpoint = checkpoint_.op}, out);
+  if (is_confirmed()) {
+    send(message.from, HeartbeatOk{.round = beat.round, .checkpoint = checkpoint_.op}, out);
+  }
   if (message.commit < beat.op || acknowledgeable() < beat.op) send_prepare_ok(out);
   request_missing(now, out);
   advance_commit(out);
@@ -396,7 +399,7 @@ void Replica::on(Now now, const Tick&, std::vector<Action>& out) {
     resend_at_ = now.monotonic_ns + options_.resend_ns;
     if (phase_ == Phase::recovering_head) {
       probe<"consensus.head.asked_for">();
-      broadcast(RequestStartView{.nonce = nonce_, .lost = superblock_.lost}, out);
+      broadcast(RequestStartView{.nonce = nonce_, .lost = is_lost()}, out);
     } else if (catching_up_from_ && *catching_up_from_ != index()) {
       ask_for_start_view(now, *catching_up_from_, out);
     } else if (phase_ == Phase::view_change && !adopted() && is_voter()) {

@@ -125,7 +125,7 @@ DoViewChange Replica::do_view_change() const {
 }
 
 void Replica::send_do_view_change(std::vector<Action>& out) {
-  if (!gate_open() || phase_ != Phase::view_change || adopted()) return;
+  if (!gate_open() || phase_ != Phase::view_change || adopted() || !is_confirmed()) return;
   if (primary() != index()) send(primary(), do_view_change(), out);
 }
 
@@ -200,11 +200,15 @@ std::optional<Suffix> Replica::canonical_log(std::uint8_t& source, OpNumber& com
 void Replica::decide_log(Now now, std::vector<Action>& out) {
   const bool alone = core::view_change_quorum(voters()) == 1;
   if (phase_ != Phase::view_change || adopted() || primary() != index()) return;
-  if (!gate_open() && !alone) return;
+  if (!alone && (!gate_open() || !is_confirmed())) return;
   collected_[index()] =
       Collected{.commit = commit_max_, .life = life(), .message = do_view_change()};
+  std::uint32_t outlived = 0;
   for (std::uint8_t i = 0; i < voters(); ++i) {
-    if (collected_[i] && is_outlived(i)) collected_[i].reset();
+    if (collected_[i] && is_outlived(i)) outlived |= 1U << i;
+  }
+  for (std::uint8_t i = 0; i < voters(); ++i) {
+    if (((outlived >> i) & 1U) != 0) collected_[i].reset();
   }
   std::uint8_t source = index();
   OpNumber commit = commit_max_;
@@ -253,7 +257,8 @@ void Replica::install(const Suffix& suffix, std::vector<Action>& out) {
 
 void Replica::adopt(Now now, std::vector<Action>& out) {
   superblock_.log_view = superblock_.view;
-  superblock_.lost = false;
+  if (is_lost()) take_lives_of_answers();
+  superblock_.standing = Standing::member;
   superblock_.view_headers = suffix().headers;
   if (is_planted(Canary::adopt_without_headers)) superblock_.view_headers.clear();
   superblock_.view_durable = std::max(durable_, faulty_until_);
@@ -295,17 +300,14 @@ void Replica::receive(Now now, const Message& message, const RequestStartView& r
   if (message.view > view() && is_voter() && phase_ != Phase::recovering_head) {
     return enter_view(now, message.view, out);
   }
-  if (is_primary() && gate_open()) {
-    send_start_view(message.from, request.nonce, out);
-  } else if (request.lost) {
-    answer_lost(message, request, out);
-  }
+  if (request.lost) answer_lost(message, request, out);
+  if (is_primary() && gate_open()) send_start_view(message.from, request.nonce, out);
 }
 
 void Replica::ask_for_start_view(Now now, std::uint8_t whom, std::vector<Action>& out) {
   if (!gate_open() || whom == index() || now.monotonic_ns < asked_view_at_) return;
   asked_view_at_ = now.monotonic_ns + options_.repair_ns;
-  send(whom, RequestStartView{.nonce = nonce_, .lost = superblock_.lost}, out);
+  send(whom, RequestStartView{.nonce = nonce_, .lost = is_lost()}, out);
 }
 
 void Replica::receive(Now now, const Message& message, const StartView& start,
@@ -315,7 +317,7 @@ void Replica::receive(Now now, const Message& message, const StartView& start,
   // One whose head is lost takes it from an answer to this very life only.
   const bool is_answer = start.nonce == nonce_ || is_planted(Canary::any_nonce);
   if (phase_ == Phase::recovering_head && !is_answer) return;
-  if (superblock_.lost && !may_take(message, start)) return;
+  if (is_lost() && !may_take(message, start)) return;
   if (message.view == view() && adopted() && phase_ != Phase::recovering_head) {
     learn_commit(message);
     advance_commit(out);

@@ -79,7 +79,7 @@ void encode_common(const Superblock& superblock, std::byte* at) {
   at[43] = static_cast<std::byte>(standbys);
   at[44] = std::byte{superblock.replica};
   at[45] = static_cast<std::byte>(superblock.view_headers.size());
-  at[46] = std::byte{superblock.lost};
+  at[46] = static_cast<std::byte>(superblock.standing);
   store_le(at + 48, superblock.sequence);
   put(at + 56, superblock.parent);
   put(at + 88, superblock.cluster);
@@ -160,7 +160,10 @@ Superblock first_superblock(const Genesis& genesis) {
   superblock.members = genesis.members;
   superblock.voters = genesis.voters;
   superblock.replica = genesis.replica;
-  superblock.lost = genesis.lost;
+  if (genesis.lost) {
+    superblock.standing = Standing::lost;
+    superblock.incarnation = lives_gap;
+  }
   superblock.checkpoint = {.op = genesis.op,
                            .header_checksum = genesis.op == OpNumber{0}
                                                   ? root_prepare(genesis.cluster).checksum
@@ -242,14 +245,15 @@ Result<Superblock> decode_superblock_copy(Sector from, std::uint32_t copy) {
   KIMBERLITE_CHECK(decode_view_headers(superblock, headers, from));
   superblock.view_durable = OpNumber{word(at + view_durable_at)};
   superblock.words_from = ViewNumber{word(at + words_from_at)};
-  superblock.lost = at[46] == std::byte{1};
+  superblock.standing = static_cast<Standing>(at[46]);
   const std::size_t members_end = members_at + members * sizeof(Id128);
   const std::size_t headers_end = view_headers_at + headers * prepare_header_size;
-  const bool canonical = version == format_version && load_le<std::uint32_t>(at + 32) == copy &&
-                         load_le<std::uint16_t>(at + 46) <= 1 && word(at + 176) == 0 &&
-                         all_zero(from.subspan(members_end, incarnations_at - members_end)) &&
-                         all_zero(from.subspan(headers_end, headers_max_end - headers_end)) &&
-                         all_zero(from.subspan(fields_end));
+  const bool canonical =
+      version == format_version && load_le<std::uint32_t>(at + 32) == copy &&
+      load_le<std::uint16_t>(at + 46) <= static_cast<std::uint16_t>(Standing::rolled_back) &&
+      word(at + 176) == 0 && all_zero(from.subspan(members_end, incarnations_at - members_end)) &&
+      all_zero(from.subspan(headers_end, headers_max_end - headers_end)) &&
+      all_zero(from.subspan(fields_end));
   if (!canonical || !is_consistent(superblock)) {
     return wrong("the fields of a superblock copy contradict each other");
   }

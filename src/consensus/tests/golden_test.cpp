@@ -98,7 +98,7 @@ TEST(Golden, Consensus) {
   superblock.configuration_epoch = 0x0303030303030303;
   superblock.incarnation = 0x0404040404040404;
   superblock.lives_seen[12] = {.incarnation = 0x0505050505050505, .token = 0x0A0A0A0A0A0A0A0A};
-  superblock.lost = true;
+  superblock.standing = Standing::lost;
   superblock.tokens[7] = 0x0B0B0B0B0B0B0B0B;
   superblock.view = ViewNumber{0x0606060606060606};
   superblock.log_view = ViewNumber{0x0606060606060605};
@@ -132,9 +132,11 @@ TEST(Golden, Consensus) {
   message("request_start_view", RequestStartView{.nonce = filled<Id128>(3), .lost = true});
   message("request_prepares", RequestPrepares{.from = OpNumber{10}, .to = OpNumber{11}});
   message("gone", Gone{.op = OpNumber{12}, .checkpoint = OpNumber{13}});
-  message("recovery_answer", RecoveryAnswer{.nonce = {}, .lost = true});
-  message("hello",
-          Hello{.seen = {.incarnation = 14, .token = 15}, .tokens = {1, 2, 3}, .format = 4});
+  message("recovery_answer", RecoveryAnswer{.nonce = {}, .lost = true, .lives = {{{18, 19}}}});
+  message("hello", Hello{.seen = {.incarnation = 14, .token = 15},
+                         .answered = true,
+                         .tokens = {1, 2, 3},
+                         .format = 4});
   file.check("message_prepare", encode_prepare_message({.from = 2,
                                                         .view = ViewNumber{14},
                                                         .commit = OpNumber{15},

@@ -52,8 +52,11 @@ std::vector<Message> samples() {
       RequestStartView{.nonce = cluster, .lost = true},
       RequestPrepares{.from = OpNumber{3}, .to = OpNumber{8}},
       Gone{.op = OpNumber{3}, .checkpoint = OpNumber{80}},
-      RecoveryAnswer{.nonce = cluster, .lost = true},
-      Hello{.seen = {.incarnation = 7, .token = 0x1234}, .tokens = {1, 2, 3}, .format = 4}};
+      RecoveryAnswer{.nonce = cluster, .lost = true, .lives = {{{18, 19}, {}, {20, 21}}}},
+      Hello{.seen = {.incarnation = 7, .token = 0x1234},
+            .answered = true,
+            .tokens = {1, 2, 3},
+            .format = 4}};
   std::vector<Message> messages;
   for (Payload& payload : payloads) {
     messages.push_back({.from = 2,

@@ -271,6 +271,25 @@ TEST(Replica, DropsMessagesOfNoMember) {
   expect_right(node);
 }
 
+// Whoever was away may remember a life of the lost disk that nobody else heard of.
+TEST(Replica, AMemberMadeAnewIsBeyondEveryLifeOfItsLostDisk) {
+  testing::Solo replica(2);
+  replica.lose_disk();
+  replica.open();
+  replica.end_writes();
+  replica.wait(150);
+  ASSERT_FALSE(replica.said<RequestStartView>().empty());
+  const Id128 nonce = replica.said<RequestStartView>().back().nonce;
+  replica.hear(0, 3, RecoveryAnswer{.nonce = nonce});
+  replica.hear(1, 3, RecoveryAnswer{.nonce = nonce});
+  replica.hear(0, 3, StartView{.nonce = nonce, .suffix = replica.log_of({})});
+  replica.end_writes();
+  ASSERT_EQ(replica.replica().status(), ReplicaStatus::normal);
+  replica.hear(1, 3, Hello{.seen = {.incarnation = 40, .token = 99}, .tokens = {}});
+  EXPECT_EQ(replica.replica().status(), ReplicaStatus::normal);
+  EXPECT_EQ(replica.wrong(), "");
+}
+
 // A program that knows format 3, among some that may not yet.
 TEST(Replica, NoFormatIsWrittenThatAMemberDoesNotKnow) {
   testing::Solo replica(2, 3, 3);

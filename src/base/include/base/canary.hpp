@@ -37,12 +37,14 @@ enum class Canary : std::uint8_t {
   truncate_before_sync,     // the log is cut to the commit when a state is asked for
   lower_commit,             // a start-view sets the commit, whatever was committed
   leave_on_vote,            // whoever votes leaves his view
-  take_older_life,    // what a member said in an earlier life counts as if it were of this one
-  ignore_other_life,  // a member that is told of a later life of it goes on
-  recover_from_one,   // a lost disk is made up for by the first primary that answers
+  take_older_life,         // what a member said in an earlier life counts as if it were of this one
+  ignore_other_life,       // a member that is told of a later life of it goes on
+  recover_from_one,        // a lost disk is made up for by the first primary that answers
+  forget_lives_of_others,  // a lost disk's knowledge of the others' lives is not had again
+  speak_unconfirmed,       // a life counts before the others said that they know of no later one
 };
 
-inline constexpr std::array<std::string_view, 27> canary_names{"none",
+inline constexpr std::array<std::string_view, 29> canary_names{"none",
                                                                "skip_sync",
                                                                "wrong_quorum",
                                                                "forget_fault_bit",
@@ -68,8 +70,10 @@ inline constexpr std::array<std::string_view, 27> canary_names{"none",
                                                                "leave_on_vote",
                                                                "take_older_life",
                                                                "ignore_other_life",
-                                                               "recover_from_one"};
-static_assert(canary_names.size() == static_cast<std::size_t>(Canary::recover_from_one) + 1);
+                                                               "recover_from_one",
+                                                               "forget_lives_of_others",
+                                                               "speak_unconfirmed"};
+static_assert(canary_names.size() == static_cast<std::size_t>(Canary::speak_unconfirmed) + 1);
 
 [[nodiscard]] constexpr std::string_view name(Canary canary) {
   return canary_names[static_cast<std::size_t>(canary)];

@@ -27,11 +27,13 @@
 //     request_start_view  nonce 16 · disk lost u64, 0 or 1
 //     request_prepares    from op u64 · to op u64
 //     gone                op asked for u64 · checkpoint u64
-//     recovery_answer     nonce 16 · disk lost too u64, 0 or 1
-//     hello               the receiver's life seen last: incarnation u64 · token u64 · tokens of
-//     the
-//                         sender's newest incarnations u64, of n in n % 8; 0: not known · newest
-//                         format of directory and messages it can write u64
+//     recovery_answer     nonce 16 · disk lost too u64, 0 or 1 · of each member, 13 of them, the
+//     life
+//                         seen last, its own where it stands itself: incarnation u64 · token u64
+//     hello               the receiver's life seen last: incarnation u64 · token u64 · answered
+//     u64,
+//                         0 or 1 · tokens of the sender's newest incarnations u64, of n in n % 24;
+//                         0: not known · newest format of directory and messages it can write u64
 //
 //   suffix: base u64 · base checksum 32 · count u32 · zero u32 · `count` prepare headers, chained
 //
@@ -128,12 +130,14 @@ struct Gone {
 struct RecoveryAnswer {
   Id128 nonce{};
   bool lost = false;
+  std::array<LifeId, members_max> lives{};
   friend bool operator==(const RecoveryAnswer&, const RecoveryAnswer&) = default;
 };
 // To everyone once in a while, and to whoever speaks in another life than the newest one seen of
 // him. A later life is taken from this only, since it says what went before it.
 struct Hello {
   LifeId seen;
+  bool answered = false;  // the receiver has said that it knows the sender's life; else it is to
   std::array<std::uint64_t, lives_kept> tokens{};
   std::uint64_t format = format_version;
   friend bool operator==(const Hello&, const Hello&) = default;

@@ -421,6 +421,10 @@ class Replica {
                    std::vector<Action>& out);
   [[nodiscard]] bool may_take(const Message& message, const StartView& start);
   [[nodiscard]] bool is_outlived(std::uint8_t voter) const;
+  [[nodiscard]] bool is_lost() const { return superblock_.standing == Standing::lost; }
+  [[nodiscard]] bool is_confirmed() const;
+  void take_lives_of_answers();
+  void fail_as_rolled_back(const Error& error, std::vector<Action>& out);
   void say_hello(Now now, std::vector<Action>& out);
   void greet_new(const std::array<LifeId, members_max>& before, std::vector<Action>& out);
 
@@ -468,12 +472,16 @@ class Replica {
     OpNumber sync_to;
     Checkpoint checkpoint;
     std::array<LifeId, members_max> lives{};
+    Standing standing = Standing::member;
+    std::uint64_t incarnation = 0;
   } writing_;
   bool opened_ = false;  // the incarnation is durable
   ViewNumber durable_view_;
   ViewNumber durable_log_view_;
   std::array<LifeId, members_max> durable_lives_{};  // seen
-  Checkpoint checkpoint_;                            // of the last one known to be on disk
+  Standing durable_standing_ = Standing::member;
+  std::uint64_t durable_incarnation_ = 0;
+  Checkpoint checkpoint_;  // of the last one known to be on disk
 
   // The log: released_.op < … <= commit_ <= durable_ <= op_ <= known_.
   Point released_;                       // the ring before it is free
@@ -521,8 +529,12 @@ class Replica {
   std::array<std::optional<Collected>, members_max> collected_{};  // of this view
   std::uint64_t now_ns_ = 0;
   Id128 nonce_{};
-  // While the disk is lost: the view each was in who answered with this life's nonce.
-  std::array<std::optional<ViewNumber>, members_max> answers_{};
+  // While the disk is lost: what each said who answered with this life's nonce.
+  struct Answer {
+    ViewNumber view;
+    std::array<LifeId, members_max> lives{};
+  };
+  std::array<std::optional<Answer>, members_max> answers_{};
   std::uint32_t lost_too_ = 0;
   std::optional<std::uint8_t> catching_up_from_;  // committed ops, before its log can be adopted
   ViewNumber catch_up_view_;

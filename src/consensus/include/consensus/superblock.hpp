@@ -12,10 +12,9 @@
 //      32 copy u32             0..3; all else is the same in all four
 //      36 magic u32            "KBS1"
 //      40 version u16          format version of the directory, 1
-//      42 voters u8 · 43 standbys u8 · 44 replica u8 · 45 view headers u8 · 46 lost u8 · 47 zero
-//      48 sequence u64         from 1, one more at every write
-//      56 parent 32            the identity of sequence - 1, zeros for the first
-//      88 cluster 16
+//      42 voters u8 · 43 standbys u8 · 44 replica u8 · 45 view headers u8 · 46 standing u8 · 47
+//      zero 48 sequence u64         from 1, one more at every write 56 parent 32            the
+//      identity of sequence - 1, zeros for the first 88 cluster 16
 //     104 configuration epoch u64
 //     112 incarnation u64      raised at every open
 //     120 view u64 · 128 log view u64
@@ -27,7 +26,7 @@
 //     672 view headers, 192 bytes each, at most 16, the oldest first
 //    3744 view durable u64 · 3752 words from view u64
 //    3760 tokens of these incarnations, u64 each, 13 of them
-//    3864 tokens of this one's own incarnations, u64 each, of n in n % 8 · 3928 zero 168
+//    3864 tokens of this one's own incarnations, u64 each, of n in n % 24 · 4056 zero 40
 //
 // The identity of a superblock is BLAKE3-256 of bytes 36..4095 of any of its copies. Thread rule:
 // values and pure functions.
@@ -53,7 +52,10 @@ inline constexpr std::size_t superblock_size = superblock_copies * sector_size;
 inline constexpr std::uint16_t format_version = 1;
 inline constexpr std::size_t members_max = 13;  // 7 voters, 6 standbys
 inline constexpr std::size_t view_headers_max = 16;
-inline constexpr std::size_t lives_kept = 8;
+inline constexpr std::size_t lives_kept = 24;
+// A member that begins anew is so far ahead of every life it may have had before.
+inline constexpr std::uint64_t lives_gap = std::uint64_t{1} << 20;
+static_assert(lives_gap > lives_kept);
 
 // The state on disk up to `op`: everything before the journal's live part.
 struct Checkpoint {
@@ -78,6 +80,12 @@ struct LifeId {
   friend bool operator==(const LifeId&, const LifeId&) = default;
 };
 
+enum class Standing : std::uint8_t {
+  member,
+  lost,         // all of it was lost with its disk, and what its group has is not here yet
+  rolled_back,  // it is an old copy, and has been told so: it is opened no more
+};
+
 struct Superblock {
   std::uint64_t sequence = 0;
   Hash parent{};
@@ -91,8 +99,7 @@ struct Superblock {
   // one of these numbers knows another disk.
   std::array<std::uint64_t, lives_kept> tokens{};
   std::array<LifeId, members_max> lives_seen{};  // the newest one of each member
-  // Everything of this member was lost with its disk, and what its group has is not here yet.
-  bool lost = false;
+  Standing standing = Standing::member;
   ViewNumber view;
   ViewNumber log_view;
   // The newest headers of the log as it was when view or log_view last changed, chained, the oldest

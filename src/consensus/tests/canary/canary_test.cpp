@@ -91,13 +91,13 @@ constexpr std::array limits{Limit{Canary::skip_sync, 8},
                             Limit{Canary::send_before_durable, 8},
                             Limit{Canary::forget_fault_bit, 64},
                             Limit{Canary::stale_read, 64},
-                            Limit{Canary::commit_before_canonical, 600},
-                            Limit{Canary::log_view_of_head, 96},
+                            Limit{Canary::commit_before_canonical, 64},
+                            Limit{Canary::log_view_of_head, 300},
                             Limit{Canary::adopt_without_headers, 8},
-                            Limit{Canary::regress_view, 16},
+                            Limit{Canary::regress_view, 96},
                             Limit{Canary::vote_once, 16},
                             Limit{Canary::truncate_before_sync, 96},
-                            Limit{Canary::lower_commit, 32}};
+                            Limit{Canary::lower_commit, 64}};
 
 INSTANTIATE_TEST_SUITE_P(All, Canaries, ::testing::ValuesIn(limits),
                          [](const auto& one) { return std::string(name(one.param.canary)); });

@@ -131,7 +131,7 @@ void Cluster::start(std::uint8_t index) {
                    journal->frames.size(), journal->durable_seen.value(),
                    journal->lost ? " LOST: " + to_string(*journal->lost) : ""));
   node.lost_until = journal->lost ? journal->durable_seen : OpNumber{};
-  node.is_lost = found.lost;
+  node.is_lost = found.standing == Standing::lost;
   if (node.is_lost) node.lost_until = std::max(node.lost_until, OpNumber{1});
   node.view_durable = found.view_durable;
   std::erase_if(node.damaged,
@@ -296,7 +296,7 @@ void Cluster::copy_disk(std::uint8_t index) {
   if (node.replica != nullptr || node.is_old || node.lost_until > OpNumber{}) return;
   const auto read =
       read_superblock(std::span<const std::byte, superblock_size>(node.disk->superblock));
-  if (!read || read->superblock.lost) return;
+  if (!read || read->superblock.standing == Standing::lost) return;
   node.copy = std::make_unique<Disk>(*node.disk);
   node.copied_in = read->superblock.incarnation;
 }
@@ -664,7 +664,7 @@ void Cluster::end_write(std::uint8_t index, std::size_t which) {
     node.view_durable = read->superblock.view_durable;
     node.on_disk.erase(node.on_disk.begin(), node.on_disk.upper_bound(node.checkpoint.value()));
     node.incarnation = read->superblock.incarnation;
-    node.is_lost = read->superblock.lost;
+    node.is_lost = read->superblock.standing == Standing::lost;
     node.superblock.reset();
     feed(index, SuperblockWritten{.sequence = write.sequence, .status = {}});
   }

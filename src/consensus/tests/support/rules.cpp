@@ -438,6 +438,10 @@ std::string an_old_disk_is_noticed() {
   replica.hear(0, 0, Hello{.seen = {.incarnation = 1, .token = 99}, .tokens = {}});
   replica.expect(replica.replica().status() == ReplicaStatus::failed,
                  "a life of the same number was another's, and it went on");
+  replica.end_writes();
+  replica.crash();
+  replica.expect(replica.why_not_open().contains("old copy"),
+                 "it was told that it is old, and opens again");
   return replica.wrong();
 }
 
@@ -452,6 +456,7 @@ std::string a_lost_disk_hears_a_quorum() {
     replica.end_writes();
     return replica.replica().status() == ReplicaStatus::normal;
   };
+  replica.hear(0, 3, RecoveryAnswer{.nonce = nonce});
   replica.expect(!starts(0, 3), "it took the log of the first who answered");
   replica.hear(1, 4, RecoveryAnswer{.nonce = {}});
   replica.expect(!starts(0, 3), "an answer to an earlier life counted");
@@ -460,6 +465,58 @@ std::string a_lost_disk_hears_a_quorum() {
   replica.expect(replica.said<PrepareOk>().empty() && replica.said<DoViewChange>().empty(),
                  "it spoke of a log it does not know");
   replica.expect(starts(1, 4), "it takes the log of the latest view of a quorum");
+  return replica.wrong();
+}
+
+// Whoever might know a later life of replica 2 has not been heard.
+std::string a_life_is_confirmed_first() {
+  Solo replica(2);
+  const auto [one, two] = two_durable(replica);
+  replica.crash();
+  replica.is_greeted(false);
+  replica.open();
+  replica.end_writes();
+  const Made three = replica.next(two.header, 0);
+  replica.hear(0, 0, three);
+  replica.hear(0, 0, Heartbeat{.round = 1, .op = OpNumber{3}, .released = {}});
+  ask_for_view(replica, 1, 0, 1);
+  replica.end_writes();
+  replica.wait(300);
+  replica.expect(replica.said<PrepareOk>().empty() && replica.said<HeartbeatOk>().empty() &&
+                     replica.said<DoViewChange>().empty(),
+                 "it counted before anyone said that no later life of it is known");
+  replica.hear_hello(1);
+  replica.wait(1);
+  replica.expect(!replica.said<DoViewChange>().empty(), "with one of the two it is a quorum");
+  return replica.wrong();
+}
+
+// Its lost disk knew a later life of replica 1 than that it hears from now.
+std::string a_lost_disk_learns_the_lives_of_others() {
+  Solo replica(2, 5);
+  const LifeId later{.incarnation = 5, .token = 50};
+  replica.lose_disk();
+  const Id128 nonce = open_without_head(replica);
+  for (const std::uint8_t from : std::array<std::uint8_t, 3>{0, 3, 4}) {
+    RecoveryAnswer answer{.nonce = nonce};
+    if (from == 3) answer.lives[1] = later;
+    replica.hear(from, 5, answer);
+  }
+  replica.hear(0, 5, StartView{.nonce = nonce, .suffix = replica.log_of({})});
+  replica.end_writes();
+  replica.expect(replica.replica().status() == ReplicaStatus::normal, "it takes the log of view 5");
+  replica.forget();
+  ask_for_view(replica, 7, 3, 4);
+  replica.hear(0, 7, StartViewChange{ViewNumber{5}});
+  replica.end_writes();
+  const DoViewChange vote{.log_view = ViewNumber{5}, .suffix = replica.log_of({})};
+  replica.hear(3, 7, vote);
+  replica.hear(1, 7, vote);
+  replica.end_writes();
+  replica.expect(replica.said<StartView>().empty(), "replica 1 spoke in a life that is over");
+  replica.hear(4, 7, vote);
+  replica.end_writes();
+  replica.expect(!replica.said<StartView>().empty(), "three of five begin the view");
   return replica.wrong();
 }
 
@@ -490,7 +547,10 @@ constexpr std::array all{
     Rule{"R18_AVoteLeavesNoView", Canary::leave_on_vote, a_vote_leaves_no_view},
     Rule{"D01_AnEarlierLifeCountsNoMore", Canary::take_older_life, an_earlier_life_counts_no_more},
     Rule{"D02_AnOldDiskIsNoticed", Canary::ignore_other_life, an_old_disk_is_noticed},
-    Rule{"D03_ALostDiskHearsAQuorum", Canary::recover_from_one, a_lost_disk_hears_a_quorum}};
+    Rule{"D03_ALostDiskHearsAQuorum", Canary::recover_from_one, a_lost_disk_hears_a_quorum},
+    Rule{"D04_ALifeIsConfirmedFirst", Canary::speak_unconfirmed, a_life_is_confirmed_first},
+    Rule{"D05_ALostDiskLearnsTheLivesOfOthers", Canary::forget_lives_of_others,
+         a_lost_disk_learns_the_lives_of_others}};
 
 }  // namespace
 

@@ -45,6 +45,19 @@ void Solo::expect(bool holds, const std::string& what) {
   if (!holds) wrong_ += what + "\n";
 }
 
+void Solo::hear_hello(std::uint8_t from) {
+  hear(from, 0,
+       Hello{.seen = {.incarnation = replica_->incarnation(), .token = options_.token},
+             .answered = true,
+             .tokens = {}});
+}
+
+std::string Solo::why_not_open() {
+  const std::string before = std::exchange(wrong_, {});
+  open();
+  return std::exchange(wrong_, before);
+}
+
 void Solo::open() {
   auto superblock = read_superblock(std::span<const std::byte, superblock_size>(disk_.superblock));
   if (!superblock) return expect(false, "superblock: " + to_string(superblock.error()));
@@ -64,6 +77,7 @@ void Solo::crash() {
   writes_.clear();
   reads_.clear();
   commits_.clear();
+  greeted_ = 0;
   forget();
 }
 
@@ -114,6 +128,15 @@ void Solo::end_writes() {
       step(SuperblockWritten{superblock->sequence, {}});
     }
   }
+  if (!is_greeted_ || replica_->status() == ReplicaStatus::failed ||
+      greeted_ == replica_->incarnation()) {
+    return;
+  }
+  greeted_ = replica_->incarnation();
+  for (std::uint8_t member = 0; member < replica_->members(); ++member) {
+    if (member != replica_->index()) hear_hello(member);
+  }
+  end_writes();
 }
 
 void Solo::end_reads() {

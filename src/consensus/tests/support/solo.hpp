@@ -36,6 +36,11 @@ class Solo {
   void lose_disk();
   // What that member says from now on, it says in this life.
   void is_in_life(std::uint8_t member, LifeId life) { lives_.at(member) = life; }
+  // The others say no hello to its next lives; they do otherwise, after its first write.
+  void is_greeted(bool greeted) { is_greeted_ = greeted; }
+  void hear_hello(std::uint8_t from);
+  // Why it does not open; empty if it does.
+  [[nodiscard]] std::string why_not_open();
   // All in flight, and what they lead to.
   void end_writes();
   void end_reads();
@@ -91,6 +96,8 @@ class Solo {
   std::vector<std::uint64_t> commits_;
   std::map<std::uint64_t, std::uint64_t> places_;  // of each op written: its ring offset
   std::uint64_t next_ticket_ = 1;
+  bool is_greeted_ = true;
+  std::uint64_t greeted_ = 0;  // incarnation
   std::string wrong_;
 };
 

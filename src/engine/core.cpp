@@ -147,6 +147,14 @@ Error Core::not_primary() const {
       .next("send the request there, under the same idempotency key");
 }
 
+std::optional<std::uint8_t> Core::other_primary() const {
+  if (failed_ || replica_->status() != consensus::ReplicaStatus::normal ||
+      replica_->primary() == replica_->index()) {
+    return std::nullopt;
+  }
+  return replica_->primary();
+}
+
 void Core::run(const std::function<void(Core&)>& task) {
   Signal signal;
   run_on_strand([&](Core& core) {
@@ -190,6 +198,11 @@ void Core::abandon_keys(TenantId tenant) {
 
 void Core::run_on_strand(std::move_only_function<void(Core&)> task) {
   env_.executor.post(strand, life_.task([this, task = std::move(task)]() mutable { task(*this); }));
+}
+
+void Core::after(std::uint64_t delay_ns, std::move_only_function<void(Core&)> task) {
+  env_.executor.post_after(delay_ns, strand,
+                           life_.task([this, task = std::move(task)]() mutable { task(*this); }));
 }
 
 Result<crypto::Key256> Core::page_key(TenantId tenant, bool fresh, bool& is_new) {
@@ -461,6 +474,10 @@ void Core::received(std::uint8_t from, Bytes frame) {
   env_.executor.post(strand, life_.task([this, from, block = std::move(block)]() mutable {
     inbound_bytes_.fetch_sub(block->size());
     if (replica_ == nullptr || failed_) return;
+    if (Forwarder::is_frame(block->bytes())) {
+      forwarder_.received(from, block->bytes());
+      return;
+    }
     if (StateSync::is_frame(block->bytes())) {
       sync_.received(from, block->bytes());
       return;

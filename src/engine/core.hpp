@@ -32,6 +32,7 @@
 #include "engine/backup.hpp"
 #include "engine/database.hpp"
 #include "env/env.hpp"
+#include "forward.hpp"
 #include "journal_io.hpp"
 #include "kernel/command.hpp"
 #include "kernel/state.hpp"
@@ -134,12 +135,20 @@ class Core {
   // A tenant of this replica can do no more for want of its disk: in a group all of the replica
   // stops, so that another becomes primary, and is to be opened again.
   void stop_in_group(const Error& error);
-  // Runs `task` on the strand, later.
+  // Runs `task` on the strand, later; or at the earliest after so long.
   void run_on_strand(std::move_only_function<void(Core&)> task);
+  void after(std::uint64_t delay_ns, std::move_only_function<void(Core&)> task);
+  [[nodiscard]] Forwarder& forwarder() { return forwarder_; }
+  // True if a write asked here is carried to another replica, as far as is known.
+  [[nodiscard]] bool forwards() const {
+    return options_.forward_writes && is_group_ && !is_primary_.load(std::memory_order_acquire);
+  }
   // Once nobody asks for anything any more; waits for the disk.
   [[nodiscard]] Status close();
 
   // ---- On the strand ----------------------------------------------------------------------------
+  // Who writes are forwarded to; nothing if it is this one, or nobody known.
+  [[nodiscard]] std::optional<std::uint8_t> other_primary() const;
   [[nodiscard]] const kernel::State& state() const { return *state_; }
   [[nodiscard]] TenantView view(TenantId tenant) const;
   [[nodiscard]] Buffer propose_tenant(TenantId tenant);
@@ -236,6 +245,7 @@ class Core {
   std::optional<kernel::State> state_;
   std::unique_ptr<consensus::Replica> replica_;
   StateSync sync_{*this};
+  Forwarder forwarder_{*this};
   consensus::BlockPool blocks_;
   std::deque<Batch> queue_;
   std::vector<Signal*> fences_;

@@ -40,6 +40,7 @@ class LocalDatabase final : public Database {
   Result<std::string> dump(std::string_view name, Position position) override;
   Result<std::vector<ProjectionSum>> sums(std::string_view name) override;
   void turn(std::uint64_t wait_ns) override { core_->driver().turn(wait_ns); }
+  bool serve() override;
   Status close() override;
   // Begins to make heads of the cluster.
   [[nodiscard]] Status publish_heads();
@@ -49,6 +50,7 @@ class LocalDatabase final : public Database {
   [[nodiscard]] Result<Tenant*> find(std::string_view name);
   void open_unsettled();
   [[nodiscard]] Principal principal(Tenant& tenant);
+  [[nodiscard]] Result<Outcome> perform(const ForwardedWrite& write);
   [[nodiscard]] Result<Outcome> control(Tenant& tenant, kernel::Control control, Buffer sidecar,
                                         const Why& why);
 
@@ -122,6 +124,43 @@ Result<std::unique_ptr<Session>> LocalDatabase::session(std::string_view name) {
   KIMBERLITE_TRY(Tenant * found, find(name));
   return std::unique_ptr<Session>{
       std::make_unique<LocalSession>(*core_, *found, principal(*found))};
+}
+
+bool LocalDatabase::serve() {
+  const std::optional<ForwardedWrite> write = core_->forwarder().take();
+  if (!write) return false;
+  core_->forwarder().answer(*write, perform(*write));
+  return true;
+}
+
+Result<Outcome> LocalDatabase::perform(const ForwardedWrite& write) {
+  KIMBERLITE_CHECK(core_->check_primary());
+  Tenant* found = nullptr;
+  {
+    const std::scoped_lock lock{mutex_};
+    KIMBERLITE_TRY(found, find(write.tenant));
+  }
+  LocalSession session{*core_, *found,
+                       Principal{.actor = found->actor(write.actor),
+                                 .description = write.actor,
+                                 .session = write.session}};
+  const Why why{.request_id = write.request_id,
+                .idempotency_key = write.idempotency_key,
+                .reason = write.reason,
+                .correlation = write.correlation,
+                .expected = write.expected};
+  if (write.statements.empty()) {
+    std::vector<Event> events;
+    events.reserve(write.events.size());
+    for (const auto& event : write.events) events.push_back({event.kind, event.payload});
+    return session.append(write.stream, write.expected_sequence, events, why);
+  }
+  std::vector<Statement> statements;
+  statements.reserve(write.statements.size());
+  for (const auto& statement : write.statements) {
+    statements.push_back({statement.text, statement.parameters});
+  }
+  return session.execute(statements, why);
 }
 
 Result<Outcome> LocalDatabase::control(Tenant& tenant, kernel::Control control, Buffer sidecar,

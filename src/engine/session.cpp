@@ -133,6 +133,10 @@ LocalSession::~LocalSession() {
 
 Result<LocalSession::ParsedPtr> LocalSession::parse(std::string_view text) {
   KIMBERLITE_CHECK(core_.check_primary());
+  return parse_text(text);
+}
+
+Result<LocalSession::ParsedPtr> LocalSession::parse_text(std::string_view text) {
   if (const auto found = parsed_.find(text); found != parsed_.end()) {
     recent_.splice(recent_.begin(), recent_, found->second);
     return found->second->second;
@@ -194,6 +198,21 @@ Status LocalSession::fill(Request& request, const Why& why, std::span<const Byte
   }
   KIMBERLITE_TRY(request.digest, core_.keys().request_digest(tenant_.id(), digest_parts));
   return {};
+}
+
+Result<Outcome> LocalSession::forward(ForwardedWrite&& write, const Why& why) {
+  write.tenant = tenant_.name();
+  write.actor = principal_.description;
+  write.session = principal_.session;
+  write.request_id = why.request_id;
+  write.idempotency_key = why.idempotency_key;
+  if (!write.request_id && write.idempotency_key.empty()) {
+    write.request_id = new_request_id(core_.env().clock, core_.env().random);
+  }
+  write.expected = why.expected;
+  write.reason = why.reason;
+  write.correlation = why.correlation;
+  return core_.forwarder().ask(write);
 }
 
 Status LocalSession::take_reason(Request& request, const Parsed& parsed,
@@ -265,7 +284,7 @@ Result<Outcome> LocalSession::execute(std::span<const Statement> statements, con
       if (const auto* text = std::get_if<std::string>(&value)) size += text->size();
       if (const auto* bytes = std::get_if<Buffer>(&value)) size += bytes->size();
     }
-    KIMBERLITE_TRY(ParsedPtr one, parse(statement.sql));
+    KIMBERLITE_TRY(ParsedPtr one, parse_text(statement.sql));
     if (!sql::is_write(one->statement.kind) || one->statement.explain) {
       return Error{Code::sql_misuse, "statement {} is not a write", parsed.size() + 1}.next(
           "send reads by query, one at a time");
@@ -282,6 +301,15 @@ Result<Outcome> LocalSession::execute(std::span<const Statement> statements, con
                  request_size_max}
         .next("split it into several requests");
   }
+  if (core_.forwards()) {
+    ForwardedWrite all;
+    for (const Statement& statement : statements) {
+      all.statements.push_back(
+          {std::string{statement.sql}, {statement.parameters.begin(), statement.parameters.end()}});
+    }
+    return forward(std::move(all), why);
+  }
+  KIMBERLITE_CHECK(core_.check_primary());
   return write(parsed, statements, why, limits);
 }
 
@@ -339,6 +367,15 @@ Result<Outcome> LocalSession::append(std::string_view stream, std::optional<Sequ
     return Error{Code::limit_request, "the append has {} bytes; {} are allowed", size,
                  request_size_max}
         .next("split it into several");
+  }
+  if (core_.forwards()) {
+    ForwardedWrite all;
+    all.stream = stream;
+    all.expected_sequence = expected;
+    for (const Event& event : events) {
+      all.events.push_back({std::string{event.kind}, {event.payload.begin(), event.payload.end()}});
+    }
+    return forward(std::move(all), why);
   }
   Request request;
   request.kind = RequestKind::append;
@@ -626,7 +663,10 @@ Status LocalSession::set_as_of(const AsOf& as_of) {
 
 Result<Reply> LocalSession::run(const Statement& statement, const Why& why,
                                 const ReadLimits& limits) {
-  KIMBERLITE_TRY(const ParsedPtr parsed, parse(statement.sql));
+  KIMBERLITE_TRY(const ParsedPtr parsed, parse_text(statement.sql));
+  const bool stands_alone =
+      sql::is_write(parsed->statement.kind) && !parsed->statement.explain && !transaction_;
+  if (!core_.forwards() || !stands_alone) KIMBERLITE_CHECK(core_.check_primary());
   Reply reply;
   switch (parsed->statement.kind) {
     case sql::StatementKind::begin:

@@ -74,7 +74,11 @@ class LocalSession final : public Session {
   };
   using ParsedPtr = std::shared_ptr<const Parsed>;
 
+  // The second asks first whether this replica can say anything about its schema.
+  [[nodiscard]] Result<ParsedPtr> parse_text(std::string_view text);
   [[nodiscard]] Result<ParsedPtr> parse(std::string_view text);
+  // A write that is all here, to the primary.
+  [[nodiscard]] Result<Outcome> forward(ForwardedWrite&& write, const Why& why);
   [[nodiscard]] Result<Outcome> submit(Request& request);
   [[nodiscard]] Status fill(Request& request, const Why& why, std::span<const Bytes> digest_parts);
   [[nodiscard]] Status take_reason(Request& request, const Parsed& parsed,

@@ -85,6 +85,7 @@ Status Group::start(std::uint8_t replica) {
   options.checkpoint_commands = plan_.checkpoint_commands;
   options.quorum_timeout_ns = plan_.quorum_timeout_ns;
   options.strict_journal = plan_.strict;
+  options.forward_writes = plan_.forward;
   auto opened = [&] {
     const Busy busy{busy_, replica};
     return Database::open(world_.env(replica), *master_, options);
@@ -95,8 +96,23 @@ Status Group::start(std::uint8_t replica) {
     return Error{Code::unavailable_io, "the power of replica {} failed while it opened", replica};
   }
   databases_[replica] = *std::move(opened);
-  world_.on_turn(replica, [this, replica] { databases_[replica]->turn(0); });
+  world_.on_turn(replica, [this, replica] { turn(replica); });
   return {};
+}
+
+// What was forwarded is done when no other call is under way there: there is one thread.
+void Group::turn(std::uint8_t replica) {
+  if (plan_.forward && !is_busy(replica)) {
+    serving_.insert(replica);
+    const bool served = databases_[replica]->serve();
+    serving_.erase(replica);
+    if (!is_up(replica) || world_.storage(replica).frozen()) {
+      world_.power_off(replica);
+      return bury(replica);
+    }
+    if (served) return;
+  }
+  databases_[replica]->turn(0);
 }
 
 Status Group::recover(std::uint8_t replica) {
@@ -108,7 +124,7 @@ Status Group::recover(std::uint8_t replica) {
 
 void Group::kill(std::uint8_t replica) {
   world_.power_off(replica);
-  if (busy_ != replica) bury(replica);
+  if (!is_busy(replica)) bury(replica);
 }
 
 void Group::bury(std::uint8_t replica) {

@@ -278,7 +278,7 @@ class Runner {
   }
   Status start_one(std::uint8_t index) {
     if (group_->is_up(index)) return wrong("it is on already");
-    if (group_->busy() == index) return wrong("a client's call at it has not ended yet");
+    if (group_->is_busy(index)) return wrong("a client's call at it has not ended yet");
     world().power_on(index, {.capacity = full_.contains(index) ? 0 : Faults{}.capacity});
     disks_.watch(index, world().storage(index));
     return group_->start(index);
@@ -301,7 +301,7 @@ class Runner {
     return wrong("it refuses otherwise: {}", to_string(started.error()));
   }
   Status pause(Args args) {
-    if (group_->busy() == replica(args[0])) return wrong("a client's call is under way at it");
+    if (group_->is_busy(replica(args[0]))) return wrong("a client's call is under way at it");
     world().pause(replica(args[0]));
     return {};
   }

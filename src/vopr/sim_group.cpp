@@ -276,7 +276,9 @@ bool SimGroup::step_beside(std::uint64_t wait_ns, const Machine* waiting) {
   if (!ready.empty()) {
     const std::uint8_t chosen = ready[choices_.below(ready.size())];
     note(chosen);
-    machines_[chosen]->turn();
+    // It may be taken away meanwhile: the power may fail in it.
+    const std::function<void()> turn = machines_[chosen]->turn;
+    turn();
     return true;
   }
   clock_.advance_to(next);

@@ -64,6 +64,68 @@ TEST(Group, ABackupTakesNoWritesAndNamesThePrimary) {
   EXPECT_EQ(read.error().code(), Code::unavailable_not_primary);
 }
 
+TEST(Group, ABackupCarriesWritesToThePrimary) {
+  const std::unique_ptr<Group> owned = make(2, {.forward = true});
+  Group& group = *owned;
+  ASSERT_TRUE(group.wait_for_primary(5 * second));
+  ASSERT_TRUE(group.create_tenant("clinic", 10 * second));
+  ASSERT_TRUE(group.execute("clinic", "CREATE TABLE t (id BIGINT PRIMARY KEY, v TEXT)", request(1),
+                            10 * second));
+  ASSERT_TRUE(group.converge(10 * second)) << group.picture();
+  const std::uint8_t primary = *group.primary();
+  const auto backup = static_cast<std::uint8_t>((primary + 1) % 3);
+  const auto ask = [&](std::string_view sql, std::uint64_t number) {
+    return group.execute_at(backup, "clinic", sql, {.request_id = request(number)});
+  };
+  const auto first = ask("INSERT INTO t VALUES (1, 'ann') RETURNING v", 2);
+  ASSERT_TRUE(first) << to_string(first.error()) << group.picture();
+  ASSERT_EQ(first->returning.rows.size(), 1U);
+  EXPECT_EQ(std::get<std::string>(first->returning.rows[0][0]), "ann");
+  EXPECT_FALSE(first->replayed);
+  const auto again = ask("INSERT INTO t VALUES (1, 'ann') RETURNING v", 2);
+  ASSERT_TRUE(again) << to_string(again.error());
+  EXPECT_TRUE(again->replayed);
+  EXPECT_EQ(again->position, first->position);
+  EXPECT_EQ(again->leaf, first->leaf);
+  const auto taken = ask("INSERT INTO t VALUES (1, 'eve')", 3);
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().code(), Code::constraint_primary_key) << to_string(taken.error());
+  EXPECT_NE(taken.error().what(), "");
+  const auto appended =
+      group.append_at(backup, "clinic", "visits", "one", {.idempotency_key = "visit 1"});
+  ASSERT_TRUE(appended) << to_string(appended.error());
+  const auto elsewhere =
+      group.append_at(primary, "clinic", "visits", "one", {.idempotency_key = "visit 1"});
+  ASSERT_TRUE(elsewhere) << to_string(elsewhere.error());
+  EXPECT_TRUE(elsewhere->replayed) << "the same key asked at another replica";
+  EXPECT_EQ(elsewhere->position, appended->position);
+  ASSERT_TRUE(group.converge(10 * second)) << group.picture();
+  EXPECT_EQ(group.differences("clinic"), "");
+}
+
+// Whoever was to do it died: nobody knows whether it was done, until it is asked again.
+TEST(Group, AForwardedWriteWhosePrimaryDiesHasAnUnknownOutcome) {
+  const std::unique_ptr<Group> owned = make(3, {.quorum_timeout_ns = 2 * second, .forward = true});
+  Group& group = *owned;
+  ASSERT_TRUE(group.wait_for_primary(5 * second));
+  ASSERT_TRUE(group.create_tenant("clinic", 10 * second));
+  ASSERT_TRUE(group.execute("clinic", "CREATE TABLE t (id BIGINT)", request(1), 10 * second));
+  ASSERT_TRUE(group.converge(10 * second));
+  const std::uint8_t primary = *group.primary();
+  const auto backup = static_cast<std::uint8_t>((primary + 1) % 3);
+  group.kill(primary);
+  const auto lost =
+      group.execute_at(backup, "clinic", "INSERT INTO t VALUES (1)", {.request_id = request(2)});
+  ASSERT_FALSE(lost);
+  EXPECT_EQ(lost.error().code(), Code::unavailable_outcome_unknown) << to_string(lost.error());
+  ASSERT_TRUE(group.wait_for_primary(20 * second));
+  const auto done = group.execute("clinic", "INSERT INTO t VALUES (1)", request(2), 20 * second);
+  ASSERT_TRUE(done) << to_string(done.error());
+  ASSERT_TRUE(group.start(primary));
+  ASSERT_TRUE(group.converge(20 * second)) << group.picture();
+  EXPECT_EQ(group.differences("clinic"), "");
+}
+
 // Rule 17: no table of clients; the request's id is in the records, which every primary has.
 TEST(Group, ARequestIsDoneOnceWhoeverIsPrimary) {
   const std::unique_ptr<Group> owned = make(6);

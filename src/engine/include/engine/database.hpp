@@ -233,6 +233,9 @@ struct Options {
   bool simulated = false;  // seeds SQLite's own generator from `Random`
   // In a group: how long a write or read waits for a quorum.
   std::uint64_t quorum_timeout_ns = 10'000'000'000;
+  // In a group: a write (`execute`, `append`, `run` of one that stands alone) asked at a replica
+  // that is not the primary is carried there. Needs a thread at the primary that calls `serve`.
+  bool forward_writes = false;
   // A checkpoint is due after so many commands, and when half the ring is used.
   std::uint64_t checkpoint_commands = 1'000'000;
   // So long after one head of the cluster the next is made, if a log has changed
@@ -380,6 +383,9 @@ class Database {
   // One piece of work, waited for at most so long: what a replica does while nobody asks it
   // anything.
   virtual void turn(std::uint64_t wait_ns) = 0;
+  // Does one write that another replica forwarded here, and answers it; false: there is none. Takes
+  // as long as the write would if it were asked here. For whoever turns the database.
+  virtual bool serve() = 0;
   // Everything durable in its final place; also done, as far as possible, by the destructor.
   [[nodiscard]] virtual Status close() = 0;
 };

@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -30,7 +31,8 @@ struct GroupPlan {
   std::uint64_t ring_size = std::uint64_t{64} << 20;
   std::uint64_t checkpoint_commands = 1'000'000;
   std::uint64_t quorum_timeout_ns = 10'000'000'000;
-  bool strict = false;  // acknowledge only what a mark names
+  bool strict = false;   // acknowledge only what a mark names
+  bool forward = false;  // writes asked at a backup are carried to the primary
 };
 
 // How two replicas that ought to be alike are not.
@@ -65,8 +67,12 @@ class Group {
   // `cluster recover` on its machine, which is off, and stays so: a directory made anew on an empty
   // disk.
   [[nodiscard]] Status recover(std::uint8_t replica);
-  // The one a call is under way at.
+  // The one a client's call is under way at.
   [[nodiscard]] std::optional<std::uint8_t> busy() const { return busy_; }
+  // A call is under way there, a client's or one that another replica forwarded.
+  [[nodiscard]] bool is_busy(std::uint8_t replica) const {
+    return busy_ == replica || serving_.contains(replica);
+  }
   // Who says that it is the primary of the newest view.
   [[nodiscard]] std::optional<std::uint8_t> primary();
   [[nodiscard]] bool wait_for_primary(std::uint64_t ns);
@@ -118,6 +124,7 @@ class Group {
   [[nodiscard]] Status found();
   [[nodiscard]] engine::GroupOptions options_of(std::uint8_t replica) const;
   void bury(std::uint8_t replica);
+  void turn(std::uint8_t replica);
   [[nodiscard]] Result<engine::Session*> session(std::uint8_t replica, std::string_view tenant);
   [[nodiscard]] Result<engine::Outcome> follow(
       const std::function<Result<engine::Outcome>(std::uint8_t replica)>& ask, std::uint64_t ns);
@@ -131,6 +138,7 @@ class Group {
   Buffer keys_;  // as the first replica gave them
   SimGroup world_;
   std::optional<std::uint8_t> busy_;
+  std::set<std::uint8_t> serving_;
   std::vector<std::unique_ptr<engine::Database>> databases_;
   std::vector<std::map<std::string, std::unique_ptr<engine::Session>, std::less<>>> sessions_;
 };

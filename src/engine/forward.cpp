@@ -1,0 +1,306 @@
+#include "forward.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/codec.hpp"
+#include "base/probe.hpp"
+#include "core.hpp"
+#include "crypto/blake3.hpp"
+#include "request.hpp"
+
+namespace kimberlite::engine {
+namespace {
+
+constexpr std::uint32_t magic = 0x3146424B;  // "KBF1"
+constexpr std::size_t head_size = 32 + 4 + 4 + 16 + 8;
+constexpr std::uint64_t none = ~std::uint64_t{0};
+// What waits here to be done for others; more is refused.
+constexpr std::size_t asked_max = 1024;
+// Bounds what a count in a frame can make a decoder reserve.
+constexpr std::uint32_t count_max = 1U << 20;
+
+enum Kind : std::uint8_t {
+  ask_write = 1,
+  done,
+  failed,
+};
+
+Error wrong() { return Error{Code::integrity_encoding, "a forwarded write does not decode"}; }
+
+std::string text(Reader& from) { return std::string{from.text()}; }
+
+std::uint32_t count(Reader& from) {
+  const std::uint32_t count = from.u32();
+  if (count > count_max) from.fail();
+  return from.failed() ? 0 : count;
+}
+
+void put_row(Writer& to, const Row& row) {
+  to.u32(static_cast<std::uint32_t>(row.size()));
+  for (const Value& value : row) encode(to, view(value));
+}
+
+Row take_row(Reader& from) {
+  Row row;
+  for (std::uint32_t left = count(from); left > 0 && !from.failed(); --left) {
+    row.push_back(own(decode_value(from)));
+  }
+  return row;
+}
+
+template <class Id>
+void put(Writer& to, const std::optional<Id>& id) {
+  to.u64(id ? id->value() : none);
+}
+
+template <class Id>
+std::optional<Id> take_optional(Reader& from) {
+  const std::uint64_t value = from.u64();
+  return value == none ? std::nullopt : std::optional<Id>{Id{value}};
+}
+
+}  // namespace
+
+Buffer encode_forwarded(const ForwardedWrite& write) {
+  Writer to;
+  to.text(write.tenant);
+  to.text(write.actor.method);
+  to.text(write.actor.name);
+  to.u8(static_cast<std::uint8_t>(write.actor.kind));
+  to.bytes(write.session);
+  to.bytes(write.request_id.value_or(Id128{}));
+  to.text(write.idempotency_key);
+  put(to, write.expected);
+  to.text(write.reason);
+  to.text(write.correlation);
+  to.u8(write.statements.empty() ? 1 : 0);
+  if (write.statements.empty()) {
+    to.text(write.stream);
+    put(to, write.expected_sequence);
+    to.u32(static_cast<std::uint32_t>(write.events.size()));
+    for (const ForwardedWrite::AppendedEvent& event : write.events) {
+      to.text(event.kind);
+      to.sized(event.payload);
+    }
+  } else {
+    to.u32(static_cast<std::uint32_t>(write.statements.size()));
+    for (const ForwardedWrite::SqlStatement& statement : write.statements) {
+      to.text(statement.text);
+      put_row(to, statement.parameters);
+    }
+  }
+  return std::move(to).take();
+}
+
+Result<ForwardedWrite> decode_forwarded(Bytes bytes) {
+  Reader from{bytes};
+  ForwardedWrite write;
+  write.tenant = text(from);
+  write.actor.method = text(from);
+  write.actor.name = text(from);
+  write.actor.kind = static_cast<kernel::ActorKind>(from.u8());
+  write.session = from.array<16>();
+  const Id128 request_id = from.array<16>();
+  if (request_id != Id128{}) write.request_id = request_id;
+  write.idempotency_key = text(from);
+  write.expected = take_optional<Position>(from);
+  write.reason = text(from);
+  write.correlation = text(from);
+  if (from.u8() == 1) {
+    write.stream = text(from);
+    write.expected_sequence = take_optional<Sequence>(from);
+    for (std::uint32_t left = count(from); left > 0 && !from.failed(); --left) {
+      ForwardedWrite::AppendedEvent event{.kind = text(from), .payload = {}};
+      const Bytes payload = from.sized();
+      event.payload.assign(payload.begin(), payload.end());
+      write.events.push_back(std::move(event));
+    }
+  } else {
+    for (std::uint32_t left = count(from); left > 0 && !from.failed(); --left) {
+      ForwardedWrite::SqlStatement statement{.text = text(from), .parameters = {}};
+      statement.parameters = take_row(from);
+      write.statements.push_back(std::move(statement));
+    }
+    if (write.statements.empty()) from.fail();
+  }
+  if (!from.finished()) return wrong();
+  return write;
+}
+
+Buffer encode_outcome(const Outcome& outcome) {
+  Writer to;
+  to.id(outcome.position);
+  to.id(outcome.timestamp);
+  to.bytes(outcome.leaf);
+  to.bytes(outcome.request_id);
+  to.u64(outcome.rows);
+  to.u8(outcome.replayed ? 1 : 0);
+  to.u32(static_cast<std::uint32_t>(outcome.returning.columns.size()));
+  for (const ColumnInfo& column : outcome.returning.columns) to.text(column.name);
+  to.u32(static_cast<std::uint32_t>(outcome.returning.rows.size()));
+  for (const Row& row : outcome.returning.rows) put_row(to, row);
+  to.u32(static_cast<std::uint32_t>(outcome.notices.size()));
+  for (const std::string& notice : outcome.notices) to.text(notice);
+  return std::move(to).take();
+}
+
+// The types of the columns are not carried: a client sees each value's own.
+Result<Outcome> decode_outcome(Bytes bytes) {
+  Reader from{bytes};
+  Outcome outcome;
+  outcome.position = from.id<Position>();
+  outcome.timestamp = from.id<TimestampUs>();
+  outcome.leaf = from.array<32>();
+  outcome.request_id = from.array<16>();
+  outcome.rows = from.u64();
+  outcome.replayed = from.u8() == 1;
+  for (std::uint32_t left = count(from); left > 0 && !from.failed(); --left) {
+    outcome.returning.columns.push_back({text(from), std::nullopt});
+  }
+  for (std::uint32_t left = count(from); left > 0 && !from.failed(); --left) {
+    outcome.returning.rows.push_back(take_row(from));
+  }
+  for (std::uint32_t left = count(from); left > 0 && !from.failed(); --left) {
+    outcome.notices.push_back(text(from));
+  }
+  if (!from.finished()) return wrong();
+  return outcome;
+}
+
+Buffer encode_error(const Error& error) {
+  Writer to;
+  to.u16(static_cast<std::uint16_t>(error.code()));
+  for (const std::string_view part : {error.what(), error.where(), error.why(), error.next()}) {
+    to.text(part);
+  }
+  return std::move(to).take();
+}
+
+std::optional<Error> decode_error(Bytes bytes) {
+  Reader from{bytes};
+  Code code{from.u16()};
+  const std::string what = text(from);
+  const std::string where = text(from);
+  const std::string why = text(from);
+  const std::string next = text(from);
+  if (!from.finished()) return std::nullopt;
+  if (name(code) == name(Code{0xFFFF})) code = Code::internal_bug;  // of a later release
+  return Error{code, "{}", what}.where("{}", where).why("{}", why).next("{}", next);
+}
+
+// ---- frames -------------------------------------------------------------------------------------
+
+bool Forwarder::is_frame(Bytes frame) {
+  return frame.size() >= head_size && load_le<std::uint32_t>(frame.data() + 32) == magic;
+}
+
+Buffer Forwarder::seal(std::uint8_t kind, std::uint64_t ticket, Bytes body) const {
+  Writer frame;
+  frame.zeros(32);
+  frame.u32(magic);
+  frame.u8(kind);
+  frame.zeros(3);
+  frame.bytes(core_.state().cluster());
+  frame.u64(ticket);
+  frame.bytes(body);
+  Buffer bytes = std::move(frame).take();
+  std::ranges::copy(crypto::blake3(Bytes(bytes).subspan(32)), bytes.begin());
+  return bytes;
+}
+
+void Forwarder::received(std::uint8_t from, Bytes frame) {
+  Reader reader{frame};
+  const Hash checksum = reader.array<32>();
+  reader.u32();
+  const std::uint8_t kind = reader.u8();
+  reader.zeros(3);
+  const Id128 cluster = reader.array<16>();
+  const std::uint64_t ticket = reader.u64();
+  if (reader.failed() || cluster != core_.state().cluster() ||
+      crypto::blake3(frame.subspan(32)) != checksum) {
+    return;
+  }
+  if (kind == ask_write) {
+    Result<ForwardedWrite> write = decode_forwarded(reader.rest());
+    if (!write) return;
+    probe<"engine.forward.asked">();
+    write->from = from;
+    write->ticket = ticket;
+    const std::scoped_lock lock{mutex_};
+    // It hears nothing, and asks again later.
+    if (asked_.size() < asked_max) asked_.push_back(*std::move(write));
+    return;
+  }
+  const auto found = waiting_.find(ticket);
+  if (found == waiting_.end() || found->second.whom != from) return;
+  if (kind == done) {
+    end(ticket, decode_outcome(reader.rest()));
+  } else if (kind == failed) {
+    end(ticket, decode_error(reader.rest()).value_or(wrong()));
+  }
+}
+
+// ---- asking -------------------------------------------------------------------------------------
+
+void Forwarder::end(std::uint64_t ticket, Result<Outcome> result) {
+  const auto found = waiting_.find(ticket);
+  if (found == waiting_.end()) return;
+  const Waiting waiting = found->second;
+  waiting_.erase(found);
+  waiting.result->emplace(std::move(result));
+  core_.driver().set(*waiting.signal);
+}
+
+Result<Outcome> Forwarder::ask(const ForwardedWrite& write) {
+  const Buffer body = encode_forwarded(write);
+  if (body.size() + head_size > consensus::message_size_max) {
+    return Error{Code::unavailable_not_primary, "the request is too long to be forwarded"}.next(
+        "send it to the primary itself");
+  }
+  Signal signal;
+  std::optional<Result<Outcome>> result;
+  core_.run_on_strand([&](Core& core) {
+    const std::optional<std::uint8_t> whom = core.other_primary();
+    if (!whom) {
+      result.emplace(
+          Error{Code::unavailable_quorum, "there is no primary to send the write to now"}.next(
+              "ask again"));
+      core.driver().set(signal);
+      return;
+    }
+    const std::uint64_t ticket = ++tickets_;
+    waiting_.emplace(ticket, Waiting{*whom, &signal, &result});
+    core.after(core.options().quorum_timeout_ns, [ticket](Core& later) {
+      later.forwarder().end(
+          ticket, Error{Code::unavailable_outcome_unknown, "the primary has not answered"}.next(
+                      "ask again under the same idempotency key"));
+    });
+    probe<"engine.forward.sent">();
+    core.env().network.send(*whom, seal(ask_write, ticket, body));
+  });
+  core_.driver().wait(signal);
+  return *std::move(result);
+}
+
+// ---- answering ----------------------------------------------------------------------------------
+
+std::optional<ForwardedWrite> Forwarder::take() {
+  const std::scoped_lock lock{mutex_};
+  if (asked_.empty()) return std::nullopt;
+  ForwardedWrite first = std::move(asked_.front());
+  asked_.pop_front();
+  return first;
+}
+
+void Forwarder::answer(const ForwardedWrite& write, const Result<Outcome>& outcome) {
+  core_.run_on_strand(
+      [this, to = write.from, ticket = write.ticket, is_done = outcome.has_value(),
+       body = outcome ? encode_outcome(*outcome) : encode_error(outcome.error())](Core& core) {
+        probe<"engine.forward.answered">();
+        core.env().network.send(to, seal(is_done ? done : failed, ticket, body));
+      });
+}
+
+}  // namespace kimberlite::engine

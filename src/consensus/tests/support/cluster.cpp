@@ -832,7 +832,8 @@ bool Cluster::converge(std::uint64_t ns) {
     bool equal = leader.head() >= committed_;
     for (const Node& node : nodes_) {
       equal = equal && node.replica != nullptr && node.replica->commit() == leader.head() &&
-              node.replica->status() == ReplicaStatus::normal;
+              node.replica->status() == ReplicaStatus::normal &&
+              node.replica->view() == leader.view();
       if (!equal) break;
       if (node.replica->checksum_at(leader.head()) != leader.checksum_at(leader.head())) {
         complain("two replicas have another log");

@@ -377,7 +377,9 @@ void Tenant::refused(InFlight& batch, const BatchResult& result) {
         evaluation.command ? result.commands[*evaluation.command].refusal : kernel::Refusal::none;
     const bool stale =
         refusal == kernel::Refusal::stale_base || refusal == kernel::Refusal::stale_access;
-    if (stale || !evaluation.command) {
+    if (stale && evaluation.request->kind == RequestKind::commit) {
+      answer(*evaluation.request, overtaken());
+    } else if (stale || !evaluation.command) {
       again.push_back(evaluation.request);
     } else if (refusal != kernel::Refusal::none) {
       answer(*evaluation.request, kernel::error_of(refusal, id_));

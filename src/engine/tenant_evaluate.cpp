@@ -294,8 +294,9 @@ void Tenant::start_control(Request& request) {
   if (*seen) return answer(request, **std::move(seen));
   Result<SealedCommand> command = seal_control(request, head_, *request.control, {});
   if (!command) return answer(request, command.error());
-  command->sidecar = std::move(request.sidecar);
-  if (Status finished = finish(*command); !finished) return answer(request, finished.error());
+  command->sidecar = request.sidecar;  // it may be done again
+  if (Status finished = finish(*command, core_.command_bytes_max()); !finished)
+    return answer(request, finished.error());
   InFlight batch{.mode = Mode::control};
   Outcome outcome;
   outcome.request_id = request.request_id;

@@ -24,6 +24,12 @@ Error no_transaction() {
 
 }  // namespace
 
+Error Tenant::overtaken() {
+  return Error{Code::unavailable_lease, "the transaction was ended, and nothing of it was written"}
+      .why("others wrote while it was open: the group had another primary meanwhile")
+      .next("begin again");
+}
+
 void Tenant::begin_transaction(Request& request) {
   if (Status checked = check_expected(request.expected_position, head_); !checked) {
     return answer(request, checked.error());
@@ -103,6 +109,11 @@ void Tenant::commit_transaction(Request& request) {
   }
   const Transaction open = *std::move(transaction_);
   end_transaction();
+  if (is_behind()) {
+    projection_->rollback_batch();
+    answer(request, overtaken());
+    return drain();
+  }
   Result<std::optional<Outcome>> seen = known(request);
   Result<std::span<const record::RowChange>> changes =
       seen && !*seen ? projection_->finish_request() : Result<std::span<const record::RowChange>>{};

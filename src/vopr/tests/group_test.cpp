@@ -146,6 +146,53 @@ TEST(Group, ARequestIsDoneOnceWhoeverIsPrimary) {
   EXPECT_EQ(std::get<std::int64_t>(*count), 1);
 }
 
+// What it was shown is no longer the present, so it cannot be done again unseen.
+TEST(Group, ATransactionOthersOvertookIsNotCommitted) {
+  const std::unique_ptr<Group> owned = make(7);
+  Group& group = *owned;
+  ASSERT_TRUE(group.wait_for_primary(5 * second));
+  ASSERT_TRUE(group.create_tenant("clinic", 10 * second));
+  ASSERT_TRUE(group.execute("clinic", "CREATE TABLE t (id BIGINT)", request(1), 10 * second));
+  const std::uint8_t first = *group.primary();
+  const auto at_first = [&](auto what) {
+    return group.perform_at(first, "clinic",
+                            [&](engine::Session& session) { return what(session); });
+  };
+  const auto begun = at_first([](engine::Session& session) -> Result<engine::Outcome> {
+    KIMBERLITE_CHECK(session.begin({.request_id = request(2)}));
+    KIMBERLITE_TRY(const auto reply,
+                   session.run({.sql = "INSERT INTO t VALUES (1)", .parameters = {}}, {}, {}));
+    return *reply.outcome;
+  });
+  ASSERT_TRUE(begun) << to_string(begun.error());
+  // Each primary in turn is cut off until it is not primary any more, and the first one is again.
+  std::uint64_t next = 10;
+  do {
+    const std::uint8_t primary = *group.primary();
+    for (std::uint8_t i = 0; i < group.size(); ++i) {
+      group.world().cut(primary, i);
+      group.world().cut(i, primary);
+    }
+    for (int i = 0; i < 50 && group.primary() == primary; ++i) group.world().run_for(100 * ms);
+    ASSERT_NE(*group.primary(), primary) << group.picture();
+    if (*group.primary() != first) {
+      const auto done = group.execute_at(*group.primary(), "clinic", "INSERT INTO t VALUES (2)",
+                                         {.request_id = request(++next)});
+      ASSERT_TRUE(done) << to_string(done.error());
+    }
+    group.world().join_all();
+    ASSERT_TRUE(group.converge(10 * second)) << group.picture();
+  } while (*group.primary() != first);
+  const auto committed = at_first([](engine::Session& session) { return session.commit(); });
+  ASSERT_FALSE(committed);
+  EXPECT_EQ(committed.error().code(), Code::unavailable_lease) << to_string(committed.error());
+  const auto count = group.ask_at(first, "clinic", "SELECT count(*) FROM t WHERE id = 1");
+  ASSERT_TRUE(count) << to_string(count.error());
+  EXPECT_EQ(std::get<std::int64_t>(*count), 0);
+  const auto after = group.execute("clinic", "INSERT INTO t VALUES (3)", request(3), 10 * second);
+  ASSERT_TRUE(after) << to_string(after.error());
+}
+
 TEST(Group, GoesOnWhenThePrimaryDies) {
   const std::unique_ptr<Group> owned = make(3);
   Group& group = *owned;

@@ -93,6 +93,8 @@ void Replica::append(const PrepareHeader& prepare, std::uint64_t ring_offset, Bu
                      std::optional<std::uint64_t> ticket, std::vector<Action>& out) {
   KIMBERLITE_ASSERT(prepare.op.value() == op_.value() + 1 && stale_writes_ == 0);
   KIMBERLITE_ASSERT(prepare.op.value() - commit_.value() <= slots_max);
+  if (!frames_.empty() && ring_offset <= frames_.back().ring_offset)
+    probe<"consensus.ring.wrapped">();
   frames_.push_back({.op = prepare.op,
                      .view = prepare.view,
                      .timestamp = prepare.timestamp,

@@ -239,6 +239,7 @@ TenantView Core::view(TenantId tenant) const {
 void Core::pump() {
   if (is_group_ && !replica_->is_primary()) return refuse_queue(not_primary());
   while ((!queue_.empty() || !fences_.empty()) && replica_->may_propose()) {
+  const std::uint64_t body_max = io_.limits().prepare_size_max - consensus::frame_header_size;
     if (Status disk = check_disk(); !disk && !queue_.empty()) {
       while (!queue_.empty()) {
         Batch refused = std::move(queue_.front());
@@ -254,7 +255,7 @@ void Core::pump() {
       for (const SealedCommand& command : queue_.front().commands) {
         size += consensus::command_size(command.header);
       }
-      if (!body.fits(size)) break;
+      if (!body.fits(size) || body.body_size() + size > body_max) break;
       for (const SealedCommand& command : queue_.front().commands) {
         Result<MutBytes> room = body.add(command.header);
         KIMBERLITE_ASSERT(room);  // sizes were checked when the command was finished
@@ -263,7 +264,7 @@ void Core::pump() {
       in_flight.batches.push_back(std::move(queue_.front()));
       queue_.pop_front();
     }
-    // A batch holds under 1 MiB before its last command, so one alone always fits.
+    // A batch alone always fits: its parts are bounded (command_bytes_max, batch_bytes_max).
     KIMBERLITE_ASSERT(!in_flight.batches.empty() || !fences_.empty());
     in_flight.fences = std::exchange(fences_, {});
     in_flight.submitted_ns = env_.clock.monotonic_ns();

@@ -17,6 +17,7 @@
 // apply what was committed elsewhere (`foreign_commits`).
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <deque>
 #include <functional>
@@ -98,6 +99,15 @@ class Core {
   [[nodiscard]] const Options& options() const { return options_; }
   [[nodiscard]] Driver& driver() { return driver_; }
   [[nodiscard]] LogShelf& logs() { return logs_; }
+  // What one command may have, and what a batch may before its last one; of a ring of the usual
+  // size the limits of base/limits.hpp, else the same parts of its largest prepare. Any such batch
+  // fits a prepare.
+  [[nodiscard]] std::uint64_t command_bytes_max() const {
+    return std::min(command_size_max, io_.limits().prepare_size_max / 4 * 3);
+  }
+  [[nodiscard]] std::uint64_t batch_bytes_max() const {
+    return std::min(batch_changes_max, io_.limits().prepare_size_max / 8);
+  }
   [[nodiscard]] Prover& prover() { return prover_; }
   // How many epochs of logs began since this was made.
   [[nodiscard]] std::uint64_t epochs_begun() const { return epochs_begun_; }

@@ -76,7 +76,7 @@ Status Core::recover() {
   std::array<std::byte, sizeof(std::uint64_t)> token{};
   env_.random.fill(token);
   const consensus::ReplicaOptions replica_options{
-      .journal = {.ring_size = io_.ring_size()},
+      .journal = io_.limits(),
       .strict = options_.strict_journal,
       .token = load_le<std::uint64_t>(token.data()) | 1,
       .checkpoint_commands = options_.checkpoint_commands};

@@ -88,10 +88,11 @@ Result<Inspection> inspect_journal(env::Storage& storage, std::string_view path)
   if (device->size() <= consensus::marks_size) {
     return Error{Code::usage_not_ours, "the file is too short for a journal"};
   }
-  KIMBERLITE_TRY(const consensus::JournalAudit audit,
-                 consensus::audit_journal(superblock.superblock,
-                                          {.ring_size = device->size() - consensus::marks_size},
-                                          reader_of(*device)));
+  KIMBERLITE_TRY(
+      const consensus::JournalAudit audit,
+      consensus::audit_journal(superblock.superblock,
+                               consensus::limits_of(device->size() - consensus::marks_size),
+                               reader_of(*device)));
   add_fact(out, "newest op", std::to_string(audit.head.value()));
   add_fact(out, "live frames", std::to_string(audit.live_frames));
   for (const consensus::JournalRange& range : audit.ranges) {

@@ -46,7 +46,12 @@ consensus::ReadAt reader_of(env::SectorDevice& device) {
 
 Status JournalIo::create(env::Storage& storage, const consensus::Superblock& superblock,
                          std::uint64_t ring_size) {
-  KIMBERLITE_CHECK(consensus::check_limits({.ring_size = ring_size}));
+  if (ring_size < journal_ring_min) {
+    return Error{Code::usage_config, "a journal ring of {} bytes cannot be used", ring_size}
+        .where("ring_size")
+        .why("it must have at least {} bytes", journal_ring_min);
+  }
+  KIMBERLITE_CHECK(consensus::check_limits(consensus::limits_of(ring_size)));
   KIMBERLITE_TRY(auto journal,
                  storage.open_device(files::journal, consensus::journal_size(ring_size)));
   // The superblock is last: a directory without one was never finished.
@@ -78,8 +83,7 @@ Result<consensus::Recovered> JournalIo::open(env::Storage& storage) {
         .where("{}", files::journal);
   }
   KIMBERLITE_TRY(auto journal,
-                 consensus::recover_journal(superblock.superblock, {.ring_size = ring_size()},
-                                            reader_of(*journal_)));
+                 consensus::recover_journal(superblock.superblock, limits(), reader_of(*journal_)));
   return consensus::Recovered{std::move(superblock), std::move(journal)};
 }
 

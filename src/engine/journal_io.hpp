@@ -25,6 +25,9 @@ class JournalIo {
   // Opens both devices and reads what they hold.
   [[nodiscard]] Result<consensus::Recovered> open(env::Storage& storage);
   [[nodiscard]] std::uint64_t ring_size() const;
+  [[nodiscard]] consensus::JournalLimits limits() const {
+    return consensus::limits_of(ring_size());
+  }
 
   void write(const consensus::WritePrepare& action);
   void write(const consensus::WriteMark& action);

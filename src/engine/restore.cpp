@@ -271,7 +271,7 @@ class Restorer {
     KIMBERLITE_TRY(SealedCommand command, seal(tenant, lane, before, epoch, actor));
     KIMBERLITE_TRY(command.sidecar,
                    keys_->propose_signing_key(tenant, {lane, before.epoch + 1}, into_.random));
-    KIMBERLITE_CHECK(finish(command));
+    KIMBERLITE_CHECK(finish(command, command_size_max));
     KIMBERLITE_CHECK(apply(tenant, lane, before, command, epoch));
 
     KIMBERLITE_TRY(const keystore::SigningKeyPtr signer,

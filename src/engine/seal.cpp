@@ -18,12 +18,12 @@ void seal_item(SealedCommand& command, const keystore::ItemKey& key, const Id128
   ++command.header.item_count;
 }
 
-Status finish(SealedCommand& command) {
+Status finish(SealedCommand& command, std::uint64_t size_max) {
   const std::uint64_t size =
       consensus::command_header_size + command.items.size() + command.sidecar.size();
-  if (size > command_size_max) {
+  if (size > size_max) {
     return Error{Code::limit_command, "the request changes {} bytes; one record may hold {}", size,
-                 command_size_max}
+                 size_max}
         .next("split it into several requests");
   }
   command.header.body_size = static_cast<std::uint32_t>(command.items.size());

@@ -27,7 +27,7 @@ void seal_item(SealedCommand& command, const keystore::ItemKey& key, const Id128
                record::PlaintextWriter&& plaintext, StreamId stream, Sequence first_sequence,
                env::Random& random);
 
-// Fails with `limit.command`, naming the limit, if the command is larger than one may be.
-[[nodiscard]] Status finish(SealedCommand& command);
+// Fails with `limit.command`, naming the limit, if the command has more than `size_max` bytes.
+[[nodiscard]] Status finish(SealedCommand& command, std::uint64_t size_max);
 
 }  // namespace kimberlite::engine

@@ -566,11 +566,11 @@ Result<std::unique_ptr<Cursor>> LocalSession::query_rows(const ParsedPtr& parsed
   Status placed;
   if (const auto* position = std::get_if<Position>(&as_of)) context.as_of = *position;
   if (const auto* time = std::get_if<TimestampUs>(&as_of)) {
-    Result<Position> position = position_of(*reader, *time);
-    if (position) {
-      context.as_of = *position;
+    Result<Position> then = position_of(*reader, *time);
+    if (then) {
+      context.as_of = *then;
     } else {
-      placed = position.error();
+      placed = then.error();
     }
   }
   const std::vector<ValueView> values = views_of(statement.parameters);

@@ -158,10 +158,10 @@ class Tenant {
   void commit_transaction(Request& request);
   void rollback_transaction(Request& request);
   void end_transaction();
-  void check_lease();
   // What a transaction is answered that was evaluated on rows that are not the present any more.
   [[nodiscard]] static Error overtaken();
   void check_lease_after(std::uint64_t delay_ns);
+  void check_lease();
   template <class Task>
   void run_on_strand(Task task) {
     core_.env().executor.post(strand(), life_.task(std::move(task)));

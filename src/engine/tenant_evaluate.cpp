@@ -55,7 +55,7 @@ void Tenant::start_sql() {
   }
   while (!queue_.empty() && queue_.front()->kind == RequestKind::sql &&
          !must_add_actor(*queue_.front()) && batch.evaluations.size() < batch_requests_max &&
-         bytes < batch_changes_max) {
+         bytes < core_.batch_bytes_max()) {
     if (!batch.evaluations.empty() &&
         core_.env().clock.monotonic_ns() - begun_ns > batch_time_max_ns) {
       break;
@@ -74,7 +74,7 @@ void Tenant::start_sql() {
       evaluation.outcome = command.error();
     } else if (*command) {
       evaluation.command = commands.size();
-      bytes += (*command)->items.size();
+      bytes += consensus::command_size((*command)->header);
       commands.push_back(**std::move(command));
     }
     batch.evaluations.push_back(std::move(evaluation));
@@ -320,7 +320,7 @@ Result<SealedCommand> Tenant::seal_control(const Request& request, Position base
   plaintext.meta(meta);
   plaintext.control(kernel::encode_control(control));
   seal_item(command, *key, view_.log_id, std::move(plaintext), {}, {}, core_.env().random);
-  KIMBERLITE_CHECK(finish(command));
+  KIMBERLITE_CHECK(finish(command, core_.command_bytes_max()));
   return command;
 }
 
@@ -333,7 +333,7 @@ void Tenant::start_append() {
   std::uint64_t bytes = 0;
   while (!queue_.empty() && queue_.front()->kind == RequestKind::append &&
          !must_add_actor(*queue_.front()) && commands.size() < batch_requests_max &&
-         bytes < batch_changes_max) {
+         bytes < core_.batch_bytes_max()) {
     Request& request = *queue_.front();
     // Its first run is still under way: it is answered once that is known.
     if (append_ids_in_flight_.contains(request.request_id)) break;
@@ -350,7 +350,7 @@ void Tenant::start_append() {
       continue;
     }
     evaluation.command = commands.size();
-    bytes += (*command)->items.size();
+    bytes += consensus::command_size((*command)->header);
     append_ids_in_flight_.emplace(request.request_id, &request);
     commands.push_back(**std::move(command));
     batch.evaluations.push_back(std::move(evaluation));

@@ -97,7 +97,7 @@ class Verifier {
     if ((*device)->size() <= consensus::marks_size) {
       return add(Error{Code::integrity_journal, "the journal has no ring"}, files::journal);
     }
-    const consensus::JournalLimits limits{.ring_size = (*device)->size() - consensus::marks_size};
+    const auto limits = consensus::limits_of((*device)->size() - consensus::marks_size);
     const auto audit = consensus::audit_journal(*superblock_, limits, reader_of(**device));
     if (!audit) return add(audit.error(), files::journal);
     for (const consensus::Finding& finding : audit->findings) add(finding, files::journal);

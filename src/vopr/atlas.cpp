@@ -22,7 +22,7 @@ consensus::ReadAt reader_of(const FileBytes& bytes) {
 }
 
 consensus::JournalLimits limits_of(const FileBytes& bytes) {
-  return {.ring_size = bytes.size() - consensus::marks_size};
+  return consensus::limits_of(bytes.size() - consensus::marks_size);
 }
 
 std::optional<consensus::Superblock> superblock_of(const FileBytes& bytes) {

@@ -105,7 +105,7 @@ Result<FramePlace> find_op(const DiskImage& image, std::string_view op) {
     journal.read(offset, to);
     return {};
   };
-  const consensus::JournalLimits limits{.ring_size = journal.size() - consensus::file_offset(0)};
+  const auto limits = consensus::limits_of(journal.size() - consensus::file_offset(0));
   KIMBERLITE_TRY(const consensus::JournalAudit audit,
                  consensus::audit_journal(superblock.superblock, limits, read));
   std::vector<FramePlace> live;

@@ -102,7 +102,8 @@ Plan make_plan(std::uint64_t seed, const PlanOptions& options) {
   Plan plan{.seed = seed, .beyond = options.beyond};
   const std::uint8_t drawn = choices.below(4) == 0 ? 5 : 3;
   plan.group.voters = options.replicas.value_or(drawn);
-  plan.group.ring_size = (std::uint64_t{64} << 20) + choices.below(3) * (std::uint64_t{4} << 20);
+  // Small ones wrap in a life.
+  plan.group.ring_size = journal_ring_min << choices.below(3);
   const bool often = choices.below(3) != 0;
   const std::uint64_t commands = 4 + choices.below(50);
   if (often) plan.group.checkpoint_commands = commands;

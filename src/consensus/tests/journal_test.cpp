@@ -296,6 +296,17 @@ TEST(JournalRecovery, RefusesARingItCannotUse) {
   }
 }
 
+TEST(JournalRecovery, ARingSaysHowLargeAPrepareMayBe) {
+  EXPECT_EQ(limits_of(journal_ring_embedded).prepare_size_max, prepare_size_max);
+  EXPECT_EQ(limits_of(journal_ring_server).prepare_size_max, prepare_size_max);
+  EXPECT_EQ(limits_of(journal_ring_min).prepare_size_max, journal_ring_min / 8);
+  for (std::uint64_t sectors = 8; sectors < 100; ++sectors) {
+    EXPECT_TRUE(check_limits(limits_of(sectors * sector_size))) << sectors;
+  }
+  EXPECT_FALSE(check_limits(limits_of(7 * sector_size)));
+  EXPECT_FALSE(check_limits(limits_of(8 * sector_size + 1)));
+}
+
 // ---- marks ------------------------------------------------------------------------------------
 
 // Every subset of the pieces of a mark's write, on top of every older pair.

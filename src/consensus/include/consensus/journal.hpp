@@ -15,6 +15,7 @@
 // Source: design, storage.md "Journal".
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -78,6 +79,14 @@ struct JournalLimits {
   std::uint64_t ring_size = 0;
   std::uint64_t prepare_size_max = base::prepare_size_max;  // with its headers
 };
+
+// A ring alone decides how large its prepares may be, so whoever opens it decides alike: an eighth
+// of it, and no more than in any ring.
+[[nodiscard]] constexpr JournalLimits limits_of(std::uint64_t ring_size) {
+  return {.ring_size = ring_size,
+          .prepare_size_max =
+              std::min(base::prepare_size_max, ring_size / 8 / sector_size * sector_size)};
+}
 
 // Checks the limits: whole sectors, and a ring of at least 8 of the largest prepares.
 [[nodiscard]] Status check_limits(const JournalLimits& limits);

@@ -238,10 +238,10 @@ TenantView Core::view(TenantId tenant) const {
 // Whole batches of whatever tenants wait become one prepare; it never waits for more to come.
 void Core::pump() {
   if (is_group_ && !replica_->is_primary()) return refuse_queue(not_primary());
-  while ((!queue_.empty() || !fences_.empty()) && replica_->may_propose()) {
   const std::uint64_t body_max = io_.limits().prepare_size_max - consensus::frame_header_size;
     if (Status disk = check_disk(); !disk && !queue_.empty()) {
       while (!queue_.empty()) {
+  while ((!queue_.empty() || !fences_.empty()) && replica_->may_propose()) {
         Batch refused = std::move(queue_.front());
         queue_.pop_front();
         refused.done(disk.error());

@@ -149,6 +149,7 @@ class Tenant {
   [[nodiscard]] consensus::CommandHeader header_for(const Request& request, kernel::Kind kind,
                                                     Position base) const;
   [[nodiscard]] Result<keystore::ItemKeyPtr> data_key(SealedCommand& command);
+  [[nodiscard]] Status finish_data(SealedCommand& command);
   [[nodiscard]] Result<StreamState*> stream_state(std::string_view name, bool& is_new);
 
   // tenant_transaction.cpp: BEGIN … COMMIT
@@ -160,8 +161,8 @@ class Tenant {
   void end_transaction();
   // What a transaction is answered that was evaluated on rows that are not the present any more.
   [[nodiscard]] static Error overtaken();
-  void check_lease_after(std::uint64_t delay_ns);
   void check_lease();
+  void check_lease_after(std::uint64_t delay_ns);
   template <class Task>
   void run_on_strand(Task task) {
     core_.env().executor.post(strand(), life_.task(std::move(task)));

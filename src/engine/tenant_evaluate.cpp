@@ -226,16 +226,26 @@ Result<SealedCommand> Tenant::seal_rows(const Request& request, Position base,
   plaintext.meta(meta);
   for (const record::RowChange& change : changes) plaintext.change(change);
   seal_item(command, *key, view_.log_id, std::move(plaintext), {}, {}, core_.env().random);
-  KIMBERLITE_CHECK(finish(command));
+  KIMBERLITE_CHECK(finish_data(command));
   return command;
 }
 
-// ---- DDL and control
-// ------------------------------------------------------------------------------
+// A command that is too large takes the new key it brought with it: the next one brings it again.
+Status Tenant::finish_data(SealedCommand& command) {
+  Status finished = finish(command, core_.command_bytes_max());
+  if (!finished && !command.sidecar.empty()) {
+    core_.abandon_keys(id_);
+    key_proposed_ = false;
+  }
+  return finished;
+}
 
 void Tenant::start_ddl(Request& request) {
   Evaluation evaluation{.request = &request};
   Result<std::optional<SealedCommand>> command = evaluate_ddl(request, evaluation);
+// ---- DDL and control
+// ------------------------------------------------------------------------------
+
   if (!command) return answer(request, command.error());
   if (!*command) return answer(request, std::move(evaluation.outcome));
   InFlight batch{.mode = Mode::sql};
@@ -429,7 +439,7 @@ Result<SealedCommand> Tenant::seal_events(const Request& request, Position base,
   plaintext.meta(meta);
   for (const Event& event : request.events) plaintext.event({event.kind, ValueView{event.payload}});
   seal_item(command, *key, view_.log_id, std::move(plaintext), stream, first, core_.env().random);
-  KIMBERLITE_CHECK(finish(command));
+  KIMBERLITE_CHECK(finish_data(command));
   return command;
 }
 

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <thread>
 
 #include "engine/database.hpp"
@@ -342,6 +343,61 @@ TEST_F(EngineTest, ALostProjectionOrSnapshotIsMadeAgain) {
   EXPECT_EQ(*database_->dump("main", Position{4}), now);
   EXPECT_EQ(*database_->dump("main", Position{3}), then);
   EXPECT_EQ(*database_->sums("main"), sums);
+}
+
+// What one prepare may hold follows from the ring, so that the smallest one wraps after a few.
+TEST_F(EngineTest, ASmallRingWrapsAndRefusesWhatItCannotHold) {
+  platform::MemoryEnv small{platform::ExecutorOptions{}};
+  CreateOptions create = create_options();
+  create.ring_size = journal_ring_min - sector_size;
+  EXPECT_EQ(Database::create(small.env(), *key_, create).error().code(), Code::usage_config);
+
+  platform::MemoryEnv world{platform::ExecutorOptions{}};
+  create.ring_size = journal_ring_min;
+  ASSERT_TRUE(Database::create(world.env(), *key_, create));
+  Options options;
+  options.free_bytes_reserve = 0;
+  auto database = *Database::open(world.env(), *key_, options);
+  auto session = *database->session("main");
+  const auto insert = [&](Session& to, std::int64_t id, std::size_t size) {
+    const std::vector<Value> values{id, std::string(size, 'x')};
+    const Statement statement{"INSERT INTO t VALUES ($1, $2)", values};
+    return to.execute({&statement, 1}, {});
+  };
+  const Statement table{"CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)", {}};
+  ASSERT_TRUE(session->execute({&table, 1}, {}));
+  const auto too_large = insert(*session, 0, 30'000);
+  ASSERT_FALSE(too_large);
+  EXPECT_EQ(too_large.error().code(), Code::limit_command);
+  // The tenant's first data key was to come with it, and comes with this one.
+  const auto first = insert(*session, 1, 100);
+  ASSERT_TRUE(first) << to_string(first.error());
+  // Twice what the ring holds, by several at once, so that their batches are as full as may be.
+  std::vector<std::thread> workers;
+  std::atomic<int> failed = 0;
+  for (int worker = 0; worker < 8; ++worker) {
+    workers.emplace_back([&, worker] {
+      auto own = database->session("main");
+      for (int i = 0; own && i < 40; ++i) {
+        const auto done = insert(**own, 1000 * (worker + 1) + i, i % 8 == 0 ? 20'000 : 100);
+        if (done) continue;
+        ++failed;
+        ADD_FAILURE() << to_string(done.error());
+      }
+    });
+  }
+  for (std::thread& worker : workers) worker.join();
+  EXPECT_EQ(failed, 0);
+  const auto status = database->status();
+  ASSERT_TRUE(status);
+  EXPECT_EQ(status->ring_size, journal_ring_min);
+  EXPECT_GT(status->checkpoint.value(), 0U);
+  session.reset();
+  ASSERT_TRUE(database->close());
+  database.reset();
+  database = *Database::open(world.env(), *key_, options);
+  session = *database->session("main");
+  EXPECT_EQ(session->head()->value(), 3U + 8 * 40);
 }
 
 }  // namespace

@@ -38,9 +38,18 @@ class FileBytes {
     }
   }
 
+  // What all of them in this process hold, to tell it from the memory of what runs on them.
+  [[nodiscard]] static std::uint64_t bytes_held() { return chunk_size * chunks_held; }
+
  private:
   static constexpr std::size_t chunk_size = 4096;
-  using Chunk = std::array<std::byte, chunk_size>;
+  inline static std::uint64_t chunks_held = 0;
+  struct Chunk : std::array<std::byte, chunk_size> {
+    Chunk() : array{} { ++chunks_held; }
+    Chunk(const Chunk& other) : array{other} { ++chunks_held; }
+    Chunk& operator=(const Chunk&) = delete;
+    ~Chunk() { --chunks_held; }
+  };
 
   Chunk& writable(std::size_t index);
 

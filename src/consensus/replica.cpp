@@ -209,7 +209,6 @@ void Replica::on(Now, const CheckpointDone& event, std::vector<Action>& out) {
   if (phase_ == Phase::failed) return;
   checkpoint_started_ = false;
   if (!checkpointing_ || checkpointing_->op != event.op) {
-    probe<"consensus.checkpoint.overtaken">();
     // A peer's came first.
     maybe_checkpoint(out);
     return;

@@ -152,7 +152,6 @@ bool Replica::append_received(const PrepareHeader& prepare, const MutableBuffer&
 
 void Replica::on(Now now, const Propose& event, std::vector<Action>& out) {
   if (!may_propose()) {
-    probe<"consensus.propose.refused">();
     out.emplace_back(Abandon{event.ticket});
     return;
   }

@@ -17,7 +17,8 @@
 namespace kimberlite::engine {
 namespace {
 
-// Free space is asked for once in so many bytes written: it costs a system call.
+// Free space is asked for once in so many bytes written, or a quarter of a small ring: it costs a
+// system call.
 constexpr std::uint64_t disk_check_every = 1ULL << 20;
 
 // Frames of peers that wait for the strand; what comes beyond is dropped, and said again by them.
@@ -315,7 +316,8 @@ void Core::propose(InFlight&& in_flight, consensus::MutableBuffer body, std::uin
 }
 
 Status Core::check_disk() {
-  if (disk_checked_ && !disk_low_ && bytes_since_disk_check_ < disk_check_every) return {};
+  const std::uint64_t every = std::min(disk_check_every, io_.ring_size() / 4);
+  if (disk_checked_ && !disk_low_ && bytes_since_disk_check_ < every) return {};
   disk_checked_ = true;
   bytes_since_disk_check_ = 0;
   const Result<std::uint64_t> free = env_.storage.free_bytes();

@@ -194,8 +194,9 @@ void Replica::on(Now now, const Propose& event, std::vector<Action>& out) {
 
 bool Replica::may_propose() const {
   return phase_ == Phase::normal && is_primary() && !closing_ && gate_open() && !syncing_ &&
-         commit_ >= inherited_ && op_.value() - commit_.value() < pipeline_max &&
-         stale_writes_ == 0 && room_for(options_.journal.prepare_size_max);
+         commit_.value() >= inherited_.value() + (is_planted(Canary::wait_for_more) ? 1 : 0) &&
+         op_.value() - commit_.value() < pipeline_max && stale_writes_ == 0 &&
+         room_for(options_.journal.prepare_size_max);
 }
 
 void Replica::on(Now now, const PrepareWritten& event, std::vector<Action>& out) {

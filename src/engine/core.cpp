@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/assert.hpp"
+#include "base/canary.hpp"
 #include "base/probe.hpp"
 #include "consensus/command.hpp"
 #include "crypto/blake3.hpp"
@@ -72,7 +73,7 @@ void Core::submit(Batch batch) {
 }
 
 Status Core::confirm_read() {
-  if (!is_group_) return {};
+  if (!is_group_ || is_planted(Canary::read_unconfirmed)) return {};
   Signal signal;
   bool ready = false;
   std::optional<Error> failed;
@@ -240,9 +241,9 @@ TenantView Core::view(TenantId tenant) const {
 void Core::pump() {
   if (is_group_ && !replica_->is_primary()) return refuse_queue(not_primary());
   const std::uint64_t body_max = io_.limits().prepare_size_max - consensus::frame_header_size;
+  while ((!queue_.empty() || !fences_.empty()) && replica_->may_propose()) {
     if (Status disk = check_disk(); !disk && !queue_.empty()) {
       while (!queue_.empty()) {
-  while ((!queue_.empty() || !fences_.empty()) && replica_->may_propose()) {
         Batch refused = std::move(queue_.front());
         queue_.pop_front();
         refused.done(disk.error());
@@ -524,6 +525,9 @@ void Core::commit(const consensus::Commit& action) {
     Result<std::optional<consensus::CommandView>> command = commands.next();
     if (!command) return fail(command.error(), action.ticket);
     KIMBERLITE_ASSERT(command->has_value());
+    if (!action.ticket && is_planted_once_in(60, Canary::forget_session)) {
+      (*command)->header.session = {};
+    }
     Result<CommandResult> result =
         apply(action.op, index, TimestampUs{action.timestamp.value() + index}, **command);
     if (!result) return fail(result.error(), action.ticket);
@@ -549,7 +553,7 @@ void Core::commit(const consensus::Commit& action) {
     return;
   }
   InFlight in_flight = std::move(found->second);
-  in_flight_.erase(found);
+  if (!is_planted(Canary::keep_answered)) in_flight_.erase(found);
   auto next = results.begin();
   for (Batch& batch : in_flight.batches) {
     const auto end = next + static_cast<std::ptrdiff_t>(batch.commands.size());
@@ -675,7 +679,7 @@ Result<consensus::CheckpointDone> Core::write_checkpoint(OpNumber op) {
     KIMBERLITE_CHECK(logs_.settle());
     settled_ = true;
   }
-  KIMBERLITE_CHECK(env_.storage.sync_all());
+  if (!is_planted(Canary::skip_segment_sync)) KIMBERLITE_CHECK(env_.storage.sync_all());
   Buffer keys;
   Id128 epoch_key{};
   Buffer snapshot;
@@ -693,7 +697,9 @@ Result<consensus::CheckpointDone> Core::write_checkpoint(OpNumber op) {
                                    .snapshot = crypto::blake3(snapshot),
                                    .keystore = crypto::blake3(keys),
                                    .heads = kernel::heads_digest(*state_),
-                                   .state = kernel::digest(*state_),
+                                   .state = is_planted(Canary::state_of_file)
+                                                ? crypto::blake3(snapshot)
+                                                : kernel::digest(*state_),
                                    .epoch_key = epoch_key};
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/canary.hpp"
 #include "base/limits.hpp"
 #include "base/probe.hpp"
 #include "request_id.hpp"
@@ -564,7 +565,8 @@ Result<std::unique_ptr<Cursor>> LocalSession::query_rows(const ParsedPtr& parsed
   context.now = core_.wall_time();
   context.budget = budget(limits);
   Status placed;
-  if (const auto* position = std::get_if<Position>(&as_of)) context.as_of = *position;
+  const auto* position = std::get_if<Position>(&as_of);
+  if (position != nullptr && !is_planted(Canary::as_of_now)) context.as_of = *position;
   if (const auto* time = std::get_if<TimestampUs>(&as_of)) {
     Result<Position> then = position_of(*reader, *time);
     if (then) {

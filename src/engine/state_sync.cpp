@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/canary.hpp"
 #include "base/probe.hpp"
 #include "core.hpp"
 #include "crypto/blake3.hpp"
@@ -65,6 +66,7 @@ Buffer StateSync::seal(std::uint8_t kind, std::uint64_t ticket, OpNumber op, Byt
 
 void StateSync::start(std::uint8_t from, OpNumber op) {
   probe<"engine.sync.begun">();
+  if (is_planted(Canary::ignore_sync)) return;
   taking_.emplace();
   taking_->from = from;
   taking_->op = op;

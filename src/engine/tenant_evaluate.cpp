@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/assert.hpp"
+#include "base/canary.hpp"
 #include "base/limits.hpp"
 #include "sql/analyze.hpp"
 #include "tenant.hpp"
@@ -134,7 +135,8 @@ Result<projection::Evaluated> Tenant::evaluate_all(Request& request) {
 Result<std::optional<Outcome>> Tenant::known(const Request& request) {
   KIMBERLITE_TRY(const std::optional<projection::KnownRecord> record,
                  projection_->find_request(request.request_id));
-  if (!record) return std::optional<Outcome>{};
+  const bool is_append = request.kind == RequestKind::append;
+  if (!record || (is_append && is_planted(Canary::forget_request))) return std::optional<Outcome>{};
   if (record->actor != request.principal->actor || !equal(record->digest, request.digest)) {
     return idempotency_conflict();
   }
@@ -163,7 +165,7 @@ Result<Outcome> Tenant::answered_then(const projection::KnownRecord& record) {
   outcome.leaf = opened.leaf;
   outcome.replayed = true;
   if (const record::Meta* meta = meta_of(opened)) {
-    outcome.rows = meta->rows_affected;
+    outcome.rows = is_planted(Canary::forget_outcome) ? 0 : meta->rows_affected;
     if (meta->reply) {
       KIMBERLITE_TRY(outcome.returning, decode_reply(*meta->reply));
     }
@@ -224,6 +226,7 @@ Result<SealedCommand> Tenant::seal_rows(const Request& request, Position base,
   }
   record::PlaintextWriter plaintext{record::ItemKind::rows};
   plaintext.meta(meta);
+  if (is_planted(Canary::lose_change) && changes.size() > 4) changes = changes.first(4);
   for (const record::RowChange& change : changes) plaintext.change(change);
   seal_item(command, *key, view_.log_id, std::move(plaintext), {}, {}, core_.env().random);
   KIMBERLITE_CHECK(finish_data(command));
@@ -240,12 +243,12 @@ Status Tenant::finish_data(SealedCommand& command) {
   return finished;
 }
 
-void Tenant::start_ddl(Request& request) {
-  Evaluation evaluation{.request = &request};
-  Result<std::optional<SealedCommand>> command = evaluate_ddl(request, evaluation);
 // ---- DDL and control
 // ------------------------------------------------------------------------------
 
+void Tenant::start_ddl(Request& request) {
+  Evaluation evaluation{.request = &request};
+  Result<std::optional<SealedCommand>> command = evaluate_ddl(request, evaluation);
   if (!command) return answer(request, command.error());
   if (!*command) return answer(request, std::move(evaluation.outcome));
   InFlight batch{.mode = Mode::sql};
@@ -379,7 +382,8 @@ Result<std::optional<SealedCommand>> Tenant::evaluate_append(Request& request, P
   KIMBERLITE_CHECK(check_expected(request.expected_position, base));
   bool is_new = false;
   KIMBERLITE_TRY(StreamState * stream, stream_state(request.stream, is_new));
-  if (request.expected_sequence && *request.expected_sequence != stream->next) {
+  if (request.expected_sequence && *request.expected_sequence != stream->next &&
+      !is_planted(Canary::skip_expected)) {
     const Sequence next = stream->next;
     if (is_new) streams_.erase(std::string{request.stream});
     return Error{Code::conflict_sequence,

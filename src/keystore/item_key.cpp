@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "base/canary.hpp"
 
 namespace kimberlite::keystore {
 
@@ -17,6 +18,7 @@ void ItemKey::seal(const Id128& log_id, record::ItemHeader& header, Bytes plaint
   header.key = id_;
   header.size = static_cast<std::uint32_t>(plaintext.size() + crypto::tag_size);
   random.fill(header.nonce);
+  if (is_planted(Canary::reuse_nonce)) header.nonce = {};
   const crypto::Key256 message_key = crypto::xaes_message_key(key_, header.nonce);
   header.key_commitment = crypto::key_commitment(message_key);
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/assert.hpp"
+#include "base/canary.hpp"
 
 namespace kimberlite::projection {
 namespace {
@@ -103,6 +104,7 @@ Status Applier::apply(const RowChange& change) {
   }
   const int columns = static_cast<int>(layout->image.size());
   const int keys = static_cast<int>(key_.size());
+  if (removal && is_planted_once_in(12, Canary::skip_row)) return {};
   switch (change.operation) {
     case record::Operation::insert:
       KIMBERLITE_CHECK(prepare(statements.insert, [&] { return insert_text(*layout); }));

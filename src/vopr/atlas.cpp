@@ -49,16 +49,23 @@ const FileBytes* Atlas::journal(std::uint8_t machine) const {
   return found == files.end() ? nullptr : &found->second.bytes;
 }
 
-std::optional<Atlas::Found> Atlas::look(std::uint8_t machine) const {
+std::optional<consensus::Superblock> Atlas::superblock(std::uint8_t machine) const {
   SimGroup& world = group_.world();
+  return superblock_of(world.is_on(machine)
+                           ? world.storage(machine).bytes(superblock_file)
+                           : world.disk(machine).files().find(superblock_file)->second.bytes);
+}
+
+std::optional<consensus::Checkpoint> Atlas::checkpoint(std::uint8_t machine) const {
+  auto found = superblock(machine);
+  if (!found) return std::nullopt;
+  return found->checkpoint;
+}
+
+std::optional<Atlas::Found> Atlas::look(std::uint8_t machine) const {
   const FileBytes* bytes = journal(machine);
   if (bytes == nullptr) return std::nullopt;
-  std::optional<consensus::Superblock> superblock;
-  if (world.is_on(machine)) {
-    superblock = superblock_of(world.storage(machine).bytes(superblock_file));
-  } else {
-    superblock = superblock_of(world.disk(machine).files().find(superblock_file)->second.bytes);
-  }
+  auto superblock = this->superblock(machine);
   if (!superblock) return std::nullopt;
   auto recovered = consensus::recover_journal(*superblock, limits_of(*bytes), reader_of(*bytes));
   if (!recovered) return std::nullopt;

@@ -359,14 +359,15 @@ std::vector<Difference> Group::compare(std::string_view tenant) {
       first_dump = *dump;
       continue;
     }
-    if (status->state_digest != first->state_digest) {
-      differ(Unlike::state, fmt::format("replica {} has another state digest", i));
-    }
     for (std::size_t t = 0; t < status->tenants.size() && t < first->tenants.size(); ++t) {
       for (std::size_t lane = 0; lane < status->tenants[t].logs.size(); ++lane) {
         if (status->tenants[t].logs[lane].root == first->tenants[t].logs[lane].root) continue;
         differ(Unlike::heads, fmt::format("replica {}: tenant {}: another root", i, t));
       }
+    }
+    // The state has the heads in it, so theirs comes first.
+    if (status->state_digest != first->state_digest) {
+      differ(Unlike::state, fmt::format("replica {} has another state digest", i));
     }
     if (*dump != first_dump) differ(Unlike::rows, fmt::format("replica {} has another dump", i));
   }

@@ -72,11 +72,14 @@ void add_incidents(Plan& plan, Prng& choices) {
     const bool has = choices.below(5) < 3 && possible;
     const std::uint64_t count = 1 + choices.below(usual.most);
     for (std::uint64_t i = 0; has && i < count; ++i) {
-      // Most strike while a call is under way, which is tens of events long.
+      // Most strike while a call is under way, which is tens of events long; a power cut of all
+      // also right after an answer.
+      const auto after = static_cast<std::uint32_t>(choices.below(choices.coin() ? 40 : 400));
+      const bool at_once = usual.kind == IncidentKind::power_cut && choices.coin();
       plan.incidents.push_back(
           {.kind = usual.kind,
            .step = static_cast<std::uint32_t>(choices.below(plan.steps.size())),
-           .after = static_cast<std::uint32_t>(choices.below(choices.coin() ? 40 : 400)),
+           .after = at_once ? 0 : after,
            .for_ns = usual.longest_ms == 0 ? 0 : (1 + choices.below(usual.longest_ms)) * ms,
            .choice = choices.next()});
     }

@@ -87,6 +87,8 @@ void Trouble::observe(std::uint8_t machine) {
       fail(Invariant::queue_bounded,
            fmt::format("{} batches and reads wait at replica {}", glance->waiting, machine));
     }
+    if (glance->checkpoint != seen.checkpoint) observe_checkpoint(machine);
+    seen.checkpoint = glance->checkpoint;
     if (glance->primary && views_.insert(glance->view).second) ++report_.views;
     seen.committed = glance->committed;
     report_.commits = std::max(report_.commits, glance->committed.value());
@@ -110,6 +112,21 @@ void Trouble::observe(std::uint8_t machine) {
   seen.state = state;
   seen.primary = primary;
   seen.view = view;
+}
+
+// What a checkpoint says that follows from the log alone.
+void Trouble::observe_checkpoint(std::uint8_t machine) {
+  const auto here = atlas_.checkpoint(machine);
+  if (!here) return;
+  const auto& there = checkpoints_.emplace(here->op, *here).first->second;
+  if (here->header_checksum == there.header_checksum &&
+      here->next_timestamp == there.next_timestamp && here->heads == there.heads &&
+      here->state == there.state) {
+    return;
+  }
+  fail(Invariant::checkpoints_equal,
+       fmt::format("the checkpoint of operation {} at replica {} is another than an earlier one",
+                   here->op.value(), machine));
 }
 
 // Whom an incident strikes: half of the time the one that is asked something, whom it hurts.
@@ -269,10 +286,15 @@ std::optional<std::string> Trouble::strike_disk(const Incident& incident, std::u
       return fmt::format("the disk of replica {} will lose its next prepare", one);
     case IncidentKind::slow_disk: {
       const std::uint64_t longer_us = 250 + 50 * choices.below(100);
-      world.storage(one).slow_down(longer_us * 1000);
-      later(incident.for_ns, [&world, one] { world.storage(one).slow_down(0); });
-      return fmt::format("the disk of replica {} takes {} us longer for {} ms", one, longer_us,
-                         incident.for_ns / ms);
+      const bool all = choices.coin();
+      for (std::uint8_t i = 0; i < group_.size(); ++i) {
+        if ((i != one && !all) || !group_.is_up(i)) continue;
+        world.storage(i).slow_down(longer_us * 1000);
+        later(incident.for_ns, [&world, i] { world.storage(i).slow_down(0); });
+      }
+      return fmt::format("{} {} us longer for {} ms",
+                         all ? "all disks take" : fmt::format("the disk of replica {} takes", one),
+                         longer_us, incident.for_ns / ms);
     }
     default:
       break;
@@ -335,7 +357,7 @@ void Trouble::start_due() {
       kill(i, 50 * ms);  // it stopped by itself
       continue;
     }
-    if (!group_.world().is_waiting(i)) start(i);
+    if (!group_.world().is_waiting(i) && group_.busy() != i) start(i);
   }
 }
 

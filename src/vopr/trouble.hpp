@@ -54,6 +54,7 @@ class Trouble {
   void start_due();
   void start(std::uint8_t machine);
   void observe(std::uint8_t machine);
+  void observe_checkpoint(std::uint8_t machine);
   [[nodiscard]] std::uint8_t whom(std::uint64_t choice) const;
 
   Group& group_;
@@ -72,6 +73,7 @@ class Trouble {
     OpNumber committed;
     std::uint64_t shown_ns = 0;
     OpNumber shown_commit;
+    OpNumber checkpoint;
     std::string state;
     bool primary = false;
     bool bad_disk = false;
@@ -79,6 +81,7 @@ class Trouble {
   };
   std::vector<Seen> seen_;
   std::set<std::uint64_t> views_;
+  std::map<OpNumber, consensus::Checkpoint> checkpoints_;  // as the first replica has them
   bool peace_ = false;
 };
 

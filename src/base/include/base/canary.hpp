@@ -42,9 +42,28 @@ enum class Canary : std::uint8_t {
   recover_from_one,        // a lost disk is made up for by the first primary that answers
   forget_lives_of_others,  // a lost disk's knowledge of the others' lives is not had again
   speak_unconfirmed,       // a life counts before the others said that they know of no later one
+  wait_for_more,           // a new primary waits for a commit of its own, which nobody may propose
+  ignore_sync,             // a state that is to be taken from a peer is never asked for
+  skip_segment_sync,       // a checkpoint names segments and files that are not synced
+  keep_answered,           // a batch that was answered is kept as if it were under way
+  forget_session,          // who follows applies a command without its session now and then
+  skip_base_check,         // a command made for another state of its tenant is applied
+  count_apart,             // now and then the bytes sealed under a key are not counted
+  forget_request,          // an append that was done under its request id is not known
+  forget_outcome,          // a request asked again is answered with no rows
+  skip_expected,           // an append is taken at any sequence
+  lose_change,             // the last of many row changes does not come into the record
+  skip_row,                // who follows leaves out a removal now and then
+  as_of_now,               // the past is read as the present
+  read_unconfirmed,        // a database reads without asking whether its replica still is primary
+  cross_tenant,            // a session made after an open may get another tenant
+  reuse_nonce,             // items are sealed under one nonce
+  skip_leaf,               // a leaf of the tree that proofs are made from is another
+  state_of_file,           // a checkpoint says of its state what it says of its file
+  trust_stale_keystore,    // any keystore that can be read is taken for the one that is named
 };
 
-inline constexpr std::array<std::string_view, 29> canary_names{"none",
+inline constexpr std::array<std::string_view, 48> canary_names{"none",
                                                                "skip_sync",
                                                                "wrong_quorum",
                                                                "forget_fault_bit",
@@ -72,8 +91,27 @@ inline constexpr std::array<std::string_view, 29> canary_names{"none",
                                                                "ignore_other_life",
                                                                "recover_from_one",
                                                                "forget_lives_of_others",
-                                                               "speak_unconfirmed"};
-static_assert(canary_names.size() == static_cast<std::size_t>(Canary::speak_unconfirmed) + 1);
+                                                               "speak_unconfirmed",
+                                                               "wait_for_more",
+                                                               "ignore_sync",
+                                                               "skip_segment_sync",
+                                                               "keep_answered",
+                                                               "forget_session",
+                                                               "skip_base_check",
+                                                               "count_apart",
+                                                               "forget_request",
+                                                               "forget_outcome",
+                                                               "skip_expected",
+                                                               "lose_change",
+                                                               "skip_row",
+                                                               "as_of_now",
+                                                               "read_unconfirmed",
+                                                               "cross_tenant",
+                                                               "reuse_nonce",
+                                                               "skip_leaf",
+                                                               "state_of_file",
+                                                               "trust_stale_keystore"};
+static_assert(canary_names.size() == static_cast<std::size_t>(Canary::trust_stale_keystore) + 1);
 
 [[nodiscard]] constexpr std::string_view name(Canary canary) {
   return canary_names[static_cast<std::size_t>(canary)];
@@ -81,9 +119,15 @@ static_assert(canary_names.size() == static_cast<std::size_t>(Canary::speak_unco
 
 #ifdef KIMBERLITE_CANARIES
 inline Canary planted = Canary::none;
+inline std::uint64_t planted_met = 0;
 [[nodiscard]] inline bool is_planted(Canary canary) { return planted == canary; }
+// For what must not happen alike everywhere: one time in `times` that it is asked, by anybody.
+[[nodiscard]] inline bool is_planted_once_in(std::uint64_t times, Canary canary) {
+  return planted == canary && ++planted_met % times == 0;
+}
 #else
 [[nodiscard]] constexpr bool is_planted(Canary) { return false; }
+[[nodiscard]] constexpr bool is_planted_once_in(std::uint64_t, Canary) { return false; }
 #endif
 
 }  // namespace kimberlite

@@ -1,9 +1,20 @@
-// Whole groups with a seeded bug in their consensus: some seed has a finding, and the plan of that
-// life can be made smaller.
+// Whole groups with one seeded bug each (base/canary.hpp): the invariant that ought to notice does,
+// in the life of the seed that docs/internals-simulator.md states, and the same life without the
+// bug has no finding. And a plan with a finding can be made smaller.
+//
+// KIMBERLITE_SEEDS=n lives seeds 1 to n with each bug instead, up to the first in which its
+// invariant notices, and prints the rows of that table anew; --gtest_filter chooses bugs.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <fstream>
 #include <iostream>
+#include <map>
 
 #include "base/canary.hpp"
 #include "vopr/life.hpp"
@@ -12,25 +23,141 @@
 namespace kimberlite::vopr {
 namespace {
 
-constexpr std::uint64_t seeds_max = 20;
+constexpr unsigned longest_life_s = 120;
+constexpr std::string_view by_assertion = "assertion";
 
-// The first seed whose life has a finding.
-std::optional<std::pair<Plan, LifeReport>> first_finding(Canary bug) {
-  planted = bug;
-  for (std::uint64_t seed = 1; seed <= seeds_max; ++seed) {
-    Plan plan = make_plan(seed, {});
-    LifeReport life = live(plan);
-    if (!life.finding) continue;
-    std::cout << fmt::format("{}: seed {}: {}\n", name(bug), seed, name(life.finding->invariant));
-    return std::pair{std::move(plan), std::move(life)};
+// A row of the manual's table: invariant, seeded bug, noticed as, seed.
+struct Row {
+  std::string invariant;
+  Canary canary = Canary::none;
+  std::uint64_t seed = 0;
+};
+
+std::vector<std::string> cells_of(std::string_view line) {
+  std::vector<std::string> cells;
+  for (std::size_t at = line.find('|'); at != std::string_view::npos;) {
+    const std::size_t end = line.find('|', at + 1);
+    if (end == std::string_view::npos) break;
+    std::string cell{line.substr(at + 1, end - at - 1)};
+    cell.erase(0, cell.find_first_not_of(" `"));
+    cell.erase(cell.find_last_not_of(" `") + 1);
+    cells.push_back(std::move(cell));
+    at = end;
   }
-  return std::nullopt;
+  return cells;
+}
+
+std::vector<Row> rows_of_the_manual() {
+  std::ifstream page{std::string{KIMBERLITE_SOURCE_DIR} + "/docs/internals-simulator.md"};
+  std::vector<Row> rows;
+  for (std::string line; std::getline(page, line);) {
+    const std::vector<std::string> cells = cells_of(line);
+    if (cells.size() != 4) continue;
+    const auto canary = std::ranges::find(canary_names, cells[1]);
+    Row row{.invariant = cells[0]};
+    std::from_chars(cells[3].data(), cells[3].data() + cells[3].size(), row.seed);
+    if (canary == canary_names.end() || row.seed == 0) continue;
+    row.canary = static_cast<Canary>(canary - canary_names.begin());
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+struct Noticed {
+  std::string by;  // an invariant, or `by_assertion`; empty: nothing was noticed
+  std::string text;
+};
+
+// A life with the bug, in a process of its own, since an assertion may be what notices it.
+Noticed live_with(Canary bug, std::uint64_t seed) {
+  std::array<int, 2> ends{};
+  if (pipe(ends.data()) != 0) return {};
+  const pid_t child = fork();
+  if (child == 0) {
+    dup2(ends[1], STDERR_FILENO);
+    alarm(longest_life_s);
+    planted = bug;
+    const LifeReport life = live(make_plan(seed, {}));
+    if (life.finding) {
+      fmt::print(stderr, "{}\n{}\n", name(life.finding->invariant), life.finding->text);
+    }
+    _exit(life.finding ? 1 : 0);
+  }
+  close(ends[1]);
+  std::string said;
+  std::array<char, 4096> part{};
+  for (ssize_t n = 0; (n = read(ends[0], part.data(), part.size())) > 0;) {
+    said.append(part.data(), static_cast<std::size_t>(n));
+  }
+  close(ends[0]);
+  int status = 0;
+  waitpid(child, &status, 0);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
+  const std::size_t line = std::min(said.find('\n'), said.size());
+  if (!WIFEXITED(status)) {
+    const bool forever = WTERMSIG(status) == SIGALRM;
+    return {std::string{forever ? "no end" : by_assertion}, said.substr(0, line)};
+  }
+  const std::size_t next = std::min(said.find('\n', line + 1), said.size());
+  return {said.substr(0, line), said.substr(line + 1, next - line - 1)};
+}
+
+class Canaries : public ::testing::TestWithParam<Row> {};
+
+void measure(const Row& row, std::uint64_t seeds) {
+  for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+    const Noticed noticed = live_with(row.canary, seed);
+    if (noticed.by.empty()) continue;
+    if (noticed.by == row.invariant) {
+      std::cout << fmt::format("| {} | `{}` | {} | {} |\n", row.invariant, name(row.canary),
+                               noticed.text, seed);
+      return;
+    }
+    std::cout << fmt::format("{} seed {}: {}: {}\n", name(row.canary), seed, noticed.by,
+                             noticed.text)
+              << std::flush;
+  }
+  ADD_FAILURE() << name(row.canary) << " lived through " << seeds << " seeds";
+}
+
+TEST_P(Canaries, AreNoticed) {
+  const Row& row = GetParam();
+  if (const char* seeds = std::getenv("KIMBERLITE_SEEDS")) {
+    return measure(row, std::strtoull(seeds, nullptr, 10));
+  }
+  const Noticed noticed = live_with(row.canary, row.seed);
+  EXPECT_EQ(noticed.by, row.invariant) << noticed.text;
+  static std::map<std::uint64_t, std::string> without;
+  if (!without.contains(row.seed)) without[row.seed] = live_with(Canary::none, row.seed).by;
+  EXPECT_EQ(without[row.seed], "") << "without the bug";
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Canaries, ::testing::ValuesIn(rows_of_the_manual()),
+                         [](const auto& one) {
+                           std::string text =
+                               fmt::format("{}_{}", one.param.invariant, name(one.param.canary));
+                           std::ranges::replace(text, '-', '_');
+                           return text;
+                         });
+
+TEST(Invariants, HaveACanaryEach) {
+  const std::vector<Row> rows = rows_of_the_manual();
+  EXPECT_GE(invariants.size(), 19U);
+  for (const InvariantInfo& one : invariants) {
+    EXPECT_TRUE(
+        std::ranges::any_of(rows, [&](const Row& row) { return row.invariant == one.name; }))
+        << one.name << " was never seen to fail";
+  }
 }
 
 TEST(Minimise, LeavesOutWhatIsNotNeeded) {
-  auto found = first_finding(Canary::wrong_quorum);
-  ASSERT_TRUE(found);
-  const auto& [plan, life] = *found;
+  const std::vector<Row> rows = rows_of_the_manual();
+  const auto row = std::ranges::find(rows, Canary::wrong_quorum, &Row::canary);
+  ASSERT_NE(row, rows.end());
+  planted = row->canary;
+  const Plan plan = make_plan(row->seed, {});
+  const LifeReport life = live(plan);
+  ASSERT_TRUE(life.finding);
   const Minimised smallest =
       minimise(plan, life, 40, [](const Minimised& /*so_far*/) { return true; });
   EXPECT_TRUE(ends_alike(smallest.report, life));

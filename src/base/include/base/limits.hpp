@@ -12,8 +12,7 @@ inline constexpr std::uint64_t request_size_max = 4ULL << 20;
 inline constexpr std::uint64_t row_size_max = 1ULL << 20;    // a row's image
 inline constexpr std::uint64_t event_size_max = 1ULL << 20;  // an event's payload
 inline constexpr std::uint64_t segment_size_max = 64ULL << 20;
-inline constexpr std::uint64_t journal_ring_min = 256ULL
-                                                  << 10;  // less than 64 MiB: smaller requests
+inline constexpr std::uint64_t journal_ring_min = 256ULL << 10;  // under 64 MiB: smaller requests
 inline constexpr std::uint64_t journal_ring_embedded = 64ULL << 20;
 inline constexpr std::uint64_t journal_ring_server = 1ULL << 30;
 inline constexpr std::uint64_t statement_memory_max = 512ULL << 20;  // what a statement may gather

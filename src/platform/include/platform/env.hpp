@@ -13,7 +13,7 @@
 
 namespace kimberlite::platform {
 
-// CLOCK_MONOTONIC and CLOCK_REALTIME.
+// CLOCK_BOOTTIME and CLOCK_REALTIME.
 class SystemClock final : public env::Clock {
  public:
   std::uint64_t monotonic_ns() override;

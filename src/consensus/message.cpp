@@ -28,6 +28,8 @@ enum class Kind : std::uint8_t {
   gone,
   recovery_answer,
   hello,
+  ping,
+  pong,
 };
 
 Error wrong(std::string_view what) { return Error{Code::integrity_encoding, "{}", what}; }
@@ -164,6 +166,8 @@ std::size_t size_of(const Payload& payload) {
     std::size_t operator()(const Hello& hello) const {
       return prefix_size + 32 + sizeof hello.tokens;
     }
+    std::size_t operator()(const Ping&) const { return prefix_size + 8; }
+    std::size_t operator()(const Pong&) const { return prefix_size + 16; }
     static std::size_t size_of(const Suffix& suffix) { return consensus::size_of(suffix); }
   };
   return std::visit(Size{}, payload);
@@ -221,6 +225,11 @@ struct Write {
     for (const std::uint64_t token : hello.tokens) to.put(token);
     to.put(hello.format);
   }
+  void operator()(const Ping& ping) const { to.put(ping.round); }
+  void operator()(const Pong& pong) const {
+    to.put(pong.round);
+    to.put(pong.wall);
+  }
 };
 
 Result<Payload> read_payload(Kind kind, Reader& from, const Id128& cluster) {
@@ -276,6 +285,10 @@ Result<Payload> read_payload(Kind kind, Reader& from, const Id128& cluster) {
       hello.format = from.number<std::uint64_t>();
       return Payload{hello};
     }
+    case Kind::ping:
+      return Payload{Ping{.round = from.number<std::uint64_t>()}};
+    case Kind::pong:
+      return Payload{Pong{.round = from.number<std::uint64_t>(), .wall = from.id<TimestampUs>()}};
   }
   return wrong("a message of no kind known here");
 }
@@ -309,10 +322,20 @@ Result<Prepare> read_prepare(Bytes message, const Id128& cluster) {
 }  // namespace
 
 std::string_view name(const Payload& payload) {
-  constexpr std::array<std::string_view, std::variant_size_v<Payload>> names{
-      "prepare",           "prepare_ok",     "heartbeat",       "heartbeat_ok",
-      "start_view_change", "do_view_change", "start_view",      "request_start_view",
-      "request_prepares",  "gone",           "recovery_answer", "hello"};
+  constexpr std::array<std::string_view, std::variant_size_v<Payload>> names{"prepare",
+                                                                             "prepare_ok",
+                                                                             "heartbeat",
+                                                                             "heartbeat_ok",
+                                                                             "start_view_change",
+                                                                             "do_view_change",
+                                                                             "start_view",
+                                                                             "request_start_view",
+                                                                             "request_prepares",
+                                                                             "gone",
+                                                                             "recovery_answer",
+                                                                             "hello",
+                                                                             "ping",
+                                                                             "pong"};
   return names[payload.index()];
 }
 

@@ -65,7 +65,7 @@ Result<std::unique_ptr<Replica>> Replica::open(Now now, const ReplicaOptions& op
         .why("its group has seen later lives of it, in which it acknowledged what it has forgotten")
         .next("make the replica anew: kimberlite cluster recover");
   }
-  std::unique_ptr<Replica> replica(new Replica(options, recovered, pool));
+  std::unique_ptr<Replica> replica(new Replica(now, options, recovered, pool));
   const bool resumes = replica->adopted() && !replica->is_lost();
   if (replica->is_lost() && replica->voters() == 1) {
     return Error{Code::usage_config, "a replica alone has no peers to take its state from"}.next(
@@ -91,7 +91,8 @@ Result<std::unique_ptr<Replica>> Replica::open(Now now, const ReplicaOptions& op
   return replica;
 }
 
-Replica::Replica(const ReplicaOptions& options, const Recovered& recovered, BlockPool& pool)
+Replica::Replica(Now now, const ReplicaOptions& options, const Recovered& recovered,
+                 BlockPool& pool)
     : options_(options),
       pool_(pool),
       superblock_(recovered.superblock.superblock),
@@ -100,7 +101,8 @@ Replica::Replica(const ReplicaOptions& options, const Recovered& recovered, Bloc
       checkpoint_(superblock_.checkpoint),
       frames_(recovered.journal.frames.begin(), recovered.journal.frames.end()),
       mark_sequence_(recovered.journal.mark_sequence),
-      mark_wanted_(recovered.journal.mark_damaged) {
+      mark_wanted_(recovered.journal.mark_damaged),
+      clock_(superblock_.voters, superblock_.replica, now) {
   const JournalRecovery& journal = recovered.journal;
   released_ = {.op = checkpoint_.op,
                .header_checksum = checkpoint_.header_checksum,
@@ -140,8 +142,16 @@ Replica::Replica(const ReplicaOptions& options, const Recovered& recovered, Bloc
 
 // ---- events -----------------------------------------------------------------------------------
 
-void Replica::step(Now now, const Event& event, std::vector<Action>& out) {
+void Replica::observe(Now now) {
   now_ns_ = now.monotonic_ns;
+  const std::uint64_t steps = clock_.steps().count;
+  clock_.observe(now);
+  // It is compared with the others' at once.
+  if (clock_.steps().count != steps) ping_at_ = now.monotonic_ns;
+}
+
+void Replica::step(Now now, const Event& event, std::vector<Action>& out) {
+  observe(now);
   std::visit([&](const auto& what) { on(now, what, out); }, event);
 }
 

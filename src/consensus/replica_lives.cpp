@@ -48,6 +48,7 @@ void Replica::begin_life(std::uint64_t incarnation) {
   // What was said to an earlier life does not count.
   store_le(nonce_.data(), incarnation);
   store_le(nonce_.data() + 8, options_.token);
+  ping_round_ = incarnation << 32U;
   answers_ = {};
   heard_by_ = 0;
 }

@@ -172,7 +172,7 @@ void Replica::on(Now now, const Propose& event, std::vector<Action>& out) {
                   .view = superblock_.view,
                   .op = OpNumber{op_.value() + 1},
                   .commit = commit_,
-                  .timestamp = std::max(now.realtime, head_.next_timestamp),
+                  .timestamp = std::max(clock_.stamp(now), head_.next_timestamp),
                   .size = static_cast<std::uint32_t>(size - local_header_size),
                   .commands = event.commands}};
   event.frame->resize(static_cast<std::size_t>(padded));
@@ -194,6 +194,7 @@ void Replica::on(Now now, const Propose& event, std::vector<Action>& out) {
 
 bool Replica::may_propose() const {
   return phase_ == Phase::normal && is_primary() && !closing_ && gate_open() && !syncing_ &&
+         clock_.may_stamp() &&
          commit_.value() >= inherited_.value() + (is_planted(Canary::wait_for_more) ? 1 : 0) &&
          op_.value() - commit_.value() < pipeline_max && stale_writes_ == 0 &&
          room_for(options_.journal.prepare_size_max);

@@ -11,6 +11,12 @@
 #include "consensus/replica.hpp"
 
 namespace kimberlite::consensus {
+namespace {
+
+// How much more often others' clocks are asked for while too few are known.
+constexpr std::uint64_t hurry = 16;
+
+}  // namespace
 
 // ---- sending ----------------------------------------------------------------------------------
 
@@ -68,13 +74,35 @@ bool Replica::is_deaf() const {
   return heard < core::replication_quorum(voters());
 }
 
-// A primary that hears nobody can commit nothing, so it does not hold those in its view who hear
-// it.
+// A primary that hears nobody can commit nothing, and one whose clock a quorum of the others'
+// contradicts may not: so it does not hold those in its view who hear it.
 void Replica::send_heartbeats(std::vector<Action>& out) {
   heartbeat_at_ = now_ns_ + options_.heartbeat_ns;
   peer_rounds_[index()] = ++round_;
-  if (is_deaf()) return;
+  if (is_deaf() || clock_.status() == ClockStatus::outvoted) return;
   broadcast(Heartbeat{.round = round_, .op = op_, .released = group_checkpoint_}, out);
+}
+
+// ---- the cluster's time -----------------------------------------------------------------------
+
+void Replica::send_pings(Now now, std::vector<Action>& out) {
+  if (voters() == 1 || !is_voter() || now.monotonic_ns < ping_at_) return;
+  clock_.decide(now);
+  const bool hurries = clock_.status() == ClockStatus::waiting;
+  ping_at_ = now.monotonic_ns + options_.ping_ns / (hurries ? hurry : 1);
+  clock_.sent(++ping_round_, now);
+  for (std::uint8_t member = 0; member < voters(); ++member) {
+    if (member != index()) send(member, Ping{.round = ping_round_}, out);
+  }
+}
+
+void Replica::receive(Now now, const Message& message, const Ping& ping, std::vector<Action>& out) {
+  send(message.from, Pong{.round = ping.round, .wall = now.realtime}, out);
+}
+
+void Replica::receive(Now now, const Message& message, const Pong& pong, std::vector<Action>&) {
+  clock_.heard(message.from, pong.round, pong.wall, now);
+  clock_.decide(now);
 }
 
 // ---- receiving --------------------------------------------------------------------------------
@@ -390,6 +418,7 @@ void Replica::on(Now now, const Tick&, std::vector<Action>& out) {
   if (phase_ == Phase::failed || closing_ || superblock_.members.size() == 1 || !gate_open())
     return;
   if (now.monotonic_ns >= hello_at_) say_hello(now, out);
+  send_pings(now, out);
   if (is_primary()) {
     if (now.monotonic_ns >= heartbeat_at_) send_heartbeats(out);
     request_missing(now, out);
@@ -420,6 +449,7 @@ std::optional<std::uint64_t> Replica::wake_at() const {
   if (!mark_in_flight_ && durable_ != marked_) by(active_ns_ + mark_idle_ns);
   if (superblock_.members.size() == 1 || closing_) return wake;
   by(hello_at_);
+  if (is_voter() && voters() > 1) by(ping_at_);
   if (is_primary()) {
     by(heartbeat_at_);
   } else {

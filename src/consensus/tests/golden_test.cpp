@@ -137,6 +137,8 @@ TEST(Golden, Consensus) {
                          .answered = true,
                          .tokens = {1, 2, 3},
                          .format = 4});
+  message("ping", Ping{.round = 16});
+  message("pong", Pong{.round = 17, .wall = TimestampUs{18}});
   file.check("message_prepare", encode_prepare_message({.from = 2,
                                                         .view = ViewNumber{14},
                                                         .commit = OpNumber{15},

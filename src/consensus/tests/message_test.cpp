@@ -56,7 +56,9 @@ std::vector<Message> samples() {
       Hello{.seen = {.incarnation = 7, .token = 0x1234},
             .answered = true,
             .tokens = {1, 2, 3},
-            .format = 4}};
+            .format = 4},
+      Ping{.round = 5},
+      Pong{.round = 5, .wall = TimestampUs{1'700'000'000'000'000}}};
   std::vector<Message> messages;
   for (Payload& payload : payloads) {
     messages.push_back({.from = 2,

@@ -61,9 +61,10 @@ enum class Canary : std::uint8_t {
   skip_leaf,               // a leaf of the tree that proofs are made from is another
   state_of_file,           // a checkpoint says of its state what it says of its file
   trust_stale_keystore,    // any keystore that can be read is taken for the one that is named
+  trust_own_clock,         // a primary asks no other clock, and a jump is believed
 };
 
-inline constexpr std::array<std::string_view, 48> canary_names{"none",
+inline constexpr std::array<std::string_view, 49> canary_names{"none",
                                                                "skip_sync",
                                                                "wrong_quorum",
                                                                "forget_fault_bit",
@@ -110,8 +111,9 @@ inline constexpr std::array<std::string_view, 48> canary_names{"none",
                                                                "reuse_nonce",
                                                                "skip_leaf",
                                                                "state_of_file",
-                                                               "trust_stale_keystore"};
-static_assert(canary_names.size() == static_cast<std::size_t>(Canary::trust_stale_keystore) + 1);
+                                                               "trust_stale_keystore",
+                                                               "trust_own_clock"};
+static_assert(canary_names.size() == static_cast<std::size_t>(Canary::trust_own_clock) + 1);
 
 [[nodiscard]] constexpr std::string_view name(Canary canary) {
   return canary_names[static_cast<std::size_t>(canary)];

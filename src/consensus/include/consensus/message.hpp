@@ -27,13 +27,14 @@
 //     request_start_view  nonce 16 · disk lost u64, 0 or 1
 //     request_prepares    from op u64 · to op u64
 //     gone                op asked for u64 · checkpoint u64
-//     recovery_answer     nonce 16 · disk lost too u64, 0 or 1 · of each member, 13 of them, the
-//     life
-//                         seen last, its own where it stands itself: incarnation u64 · token u64
+//     recovery_answer     nonce 16 · disk lost too u64, 0 or 1 · lives: of each member, 13 of them,
+//                         the one seen last, its own at its place: incarnation u64 · token u64
 //     hello               the receiver's life seen last: incarnation u64 · token u64 · answered
-//     u64,
-//                         0 or 1 · tokens of the sender's newest incarnations u64, of n in n % 24;
-//                         0: not known · newest format of directory and messages it can write u64
+//                         u64, 0 or 1 · tokens of the sender's newest incarnations u64, of n in n %
+//                         24; 0: not known · newest format of directory and messages it can write
+//                         u64
+//     ping                round u64
+//     pong                round u64 · wall clock u64, µs
 //
 //   suffix: base u64 · base checksum 32 · count u32 · zero u32 · `count` prepare headers, chained
 //
@@ -142,15 +143,27 @@ struct Hello {
   std::uint64_t format = format_version;
   friend bool operator==(const Hello&, const Hello&) = default;
 };
+// From voter to voter, for the cluster's time (clock.hpp). They say nothing of a view: neither
+// waits for one to be durable.
+struct Ping {
+  std::uint64_t round = 0;
+  friend bool operator==(const Ping&, const Ping&) = default;
+};
+// `wall`: by the sender's own clock, when it answered.
+struct Pong {
+  std::uint64_t round = 0;
+  TimestampUs wall;
+  friend bool operator==(const Pong&, const Pong&) = default;
+};
 // The body follows the header in the message.
 struct Prepare {
   PrepareHeader header;
   friend bool operator==(const Prepare&, const Prepare&) = default;
 };
 
-using Payload =
-    std::variant<Prepare, PrepareOk, Heartbeat, HeartbeatOk, StartViewChange, DoViewChange,
-                 StartView, RequestStartView, RequestPrepares, Gone, RecoveryAnswer, Hello>;
+using Payload = std::variant<Prepare, PrepareOk, Heartbeat, HeartbeatOk, StartViewChange,
+                             DoViewChange, StartView, RequestStartView, RequestPrepares, Gone,
+                             RecoveryAnswer, Hello, Ping, Pong>;
 // As in `Payload`, from 1; for texts and counts.
 [[nodiscard]] std::string_view name(const Payload& payload);
 

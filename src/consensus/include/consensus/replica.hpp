@@ -41,6 +41,7 @@
 #include "base/ids.hpp"
 #include "base/result.hpp"
 #include "consensus/block.hpp"
+#include "consensus/clock.hpp"
 #include "consensus/journal.hpp"
 #include "consensus/message.hpp"
 #include "consensus/superblock.hpp"
@@ -197,11 +198,6 @@ using Action = std::variant<Send, WritePrepare, ReadPrepare, WriteMark, WriteSup
 
 // ---- the replica ------------------------------------------------------------------------------
 
-struct Now {
-  std::uint64_t monotonic_ns = 0;
-  TimestampUs realtime;
-};
-
 struct ReplicaOptions {
   JournalLimits journal;
   bool strict = false;  // acknowledge only what a mark names, to survive a lost last write
@@ -215,6 +211,7 @@ struct ReplicaOptions {
   std::uint64_t resend_ns = 100'000'000;
   std::uint64_t repair_ns = 20'000'000;
   std::uint64_t hello_ns = 5'000'000'000;
+  std::uint64_t ping_ns = 500'000'000;
 };
 
 struct Recovered {
@@ -255,8 +252,10 @@ class Replica {
   // Appends to `out`.
   void step(Now now, const Event& event, std::vector<Action>& out);
 
-  // True if a proposal of any size is accepted now: this is the primary, and has committed all that
-  // came before its view. One made when it is false is abandoned.
+  // Looks at the clocks, as `step` does first: before `may_propose`, if no event came for a while.
+  void observe(Now now);
+  // True if a proposal of any size is accepted now: this is the primary, has committed all that
+  // came before its view, and its clock may stamp. One made when it is false is abandoned.
   [[nodiscard]] bool may_propose() const;
 
   // When a `Tick` would do something, in monotonic nanoseconds; nothing if none would.
@@ -293,6 +292,7 @@ class Replica {
   // Of the newest durable superblock.
   [[nodiscard]] const Checkpoint& checkpoint() const { return checkpoint_; }
   [[nodiscard]] std::uint64_t ring_used() const;
+  [[nodiscard]] const ClusterClock& clock() const { return clock_; }
   // Messages that were damaged, or of no member.
   [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
   // The header checksum of an op of the log, if it is still kept; for checks.
@@ -337,7 +337,7 @@ class Replica {
     std::uint64_t round = 0;
   };
 
-  Replica(const ReplicaOptions& options, const Recovered& recovered, BlockPool& pool);
+  Replica(Now now, const ReplicaOptions& options, const Recovered& recovered, BlockPool& pool);
 
   void on(Now now, const Tick& event, std::vector<Action>& out);
   void on(Now now, const Received& event, std::vector<Action>& out);
@@ -400,6 +400,9 @@ class Replica {
   void send_prepare(std::uint8_t to, const PrepareHeader& header, Bytes frame,
                     std::vector<Action>& out);
   void send_prepare_ok(std::vector<Action>& out);
+  void receive(Now now, const Message& message, const Ping& ping, std::vector<Action>& out);
+  void receive(Now now, const Message& message, const Pong& pong, std::vector<Action>& out);
+  void send_pings(Now now, std::vector<Action>& out);
   void send_heartbeats(std::vector<Action>& out);
   [[nodiscard]] bool is_deaf() const;
   void request_missing(Now now, std::vector<Action>& out);
@@ -528,6 +531,9 @@ class Replica {
   std::array<Vote, members_max> votes_{};
   std::array<std::optional<Collected>, members_max> collected_{};  // of this view
   std::uint64_t now_ns_ = 0;
+  ClusterClock clock_;
+  std::uint64_t ping_round_ = 0;
+  std::uint64_t ping_at_ = 0;
   Id128 nonce_{};
   // While the disk is lost: what each said who answered with this life's nonce.
   struct Answer {

@@ -97,7 +97,8 @@ constexpr std::array limits{Limit{Canary::skip_sync, 8},
                             Limit{Canary::regress_view, 96},
                             Limit{Canary::vote_once, 16},
                             Limit{Canary::truncate_before_sync, 96},
-                            Limit{Canary::lower_commit, 64}};
+                            Limit{Canary::lower_commit, 64},
+                            Limit{Canary::trust_own_clock, 32}};
 
 INSTANTIATE_TEST_SUITE_P(All, Canaries, ::testing::ValuesIn(limits),
                          [](const auto& one) { return std::string(name(one.param.canary)); });

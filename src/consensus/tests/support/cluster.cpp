@@ -16,6 +16,10 @@ constexpr std::uint64_t write_max_ns = 3'000'000;
 constexpr std::uint64_t read_max_ns = 2'000'000;
 constexpr std::size_t waiting_max = 64;
 constexpr std::size_t replayable_max = 32;  // of each kind
+constexpr std::uint64_t epoch_us = 1'700'000'000'000'000;
+// A clock that is believed is within two tolerances and a round trip of one that is right.
+constexpr std::int64_t stamp_off_max_us =
+    2 * clock_tolerance_us + static_cast<std::int64_t>(round_trip_max_ns) / 1000 + 10'000;
 // What a replica may have in flight at once.
 constexpr std::size_t reads_in_flight_max = 64 + pipeline_max;
 constexpr std::size_t writes_in_flight_max = 2 * slots_max + 3;
@@ -96,7 +100,7 @@ void Cluster::note(std::string text) {
 }
 
 Now Cluster::now(std::uint8_t index) const {
-  const std::uint64_t us = 1'700'000'000'000'000 + now_ns_ / 1000;
+  const std::uint64_t us = epoch_us + now_ns_ / 1000;
   return {now_ns_, TimestampUs{us + static_cast<std::uint64_t>(nodes_[index].clock_us)}};
 }
 
@@ -217,6 +221,11 @@ void Cluster::slow_down(std::uint8_t replica, std::uint64_t factor) {
 }
 
 void Cluster::step_clock(std::uint8_t replica, std::int64_t us) {
+  std::size_t wrong = 0;
+  for (std::uint8_t i = 0; i < options_.voters; ++i) {
+    if (i != replica && nodes_[i].clock_us != 0) ++wrong;
+  }
+  if (wrong >= (options_.voters - 1U) / 2) us = 0;
   note(fmt::format("the clock of {} is off by {} us", replica, us));
   ++counts_.clock_steps;
   nodes_[replica].clock_us = us;
@@ -534,7 +543,9 @@ void Cluster::check_sent(std::uint8_t from, const Message& message) {
   if (message.from != from) complain("a message in another's name");
   const bool asks = std::holds_alternative<StartViewChange>(message.payload) ||
                     std::holds_alternative<RequestPrepares>(message.payload) ||
-                    std::holds_alternative<RequestStartView>(message.payload);
+                    std::holds_alternative<RequestStartView>(message.payload) ||
+                    std::holds_alternative<Ping>(message.payload) ||
+                    std::holds_alternative<Pong>(message.payload);
   if (!asks && message.view > node.view) {
     complain(fmt::format("replica {} sends a {} of a view that is not durable", from,
                          name(message.payload)));
@@ -544,6 +555,7 @@ void Cluster::check_sent(std::uint8_t from, const Message& message) {
     const auto [first, is_new] =
         prepares_.try_emplace({header.view.value(), header.op.value()}, header.checksum);
     if (first->second != header.checksum) complain("two prepares of one view and operation");
+    if (is_new) check_stamp(from, header);
   } else if (const auto* ok = std::get_if<PrepareOk>(&message.payload)) {
     if (message.view > node.log_view) complain("an acknowledgement before the log was adopted");
     if (!has_written(node, ok->op, ok->checksum)) {
@@ -566,6 +578,15 @@ void Cluster::check_sent(std::uint8_t from, const Message& message) {
       }
     }
   }
+}
+
+// A majority's clocks are right at any time: a stamp is what they said when it was made.
+void Cluster::check_stamp(std::uint8_t from, const PrepareHeader& header) {
+  const auto stamp = static_cast<std::int64_t>(header.timestamp.value());
+  const auto right = static_cast<std::int64_t>(epoch_us + now_ns_ / 1000);
+  if (std::abs(stamp - right) <= stamp_off_max_us) return;
+  complain(fmt::format("replica {} stamps {} with a time that is {} ms off", from,
+                       header.op.value(), (stamp - right) / 1000));
 }
 
 // As no member would send it.

@@ -86,7 +86,8 @@ class Cluster {
   void pause(std::uint8_t replica, std::uint64_t ns);
   // Its writes take so many times as long from now on.
   void slow_down(std::uint8_t replica, std::uint64_t factor);
-  // Its wall clock is off by that much from now on.
+  // Its wall clock is off by that much from now on; it is right from now on if otherwise more than
+  // a minority of the voters' were wrong.
   void step_clock(std::uint8_t replica, std::int64_t us);
   // It crashes, and comes back on an empty disk, made anew as its member; false if the atlas
   // forbids it.
@@ -189,6 +190,7 @@ class Cluster {
   void carry_out(std::uint8_t index, const std::vector<Action>& actions);
   void send(std::uint8_t from, const Send& send);
   void check_sent(std::uint8_t from, const Message& message);
+  void check_stamp(std::uint8_t from, const PrepareHeader& header);
   void deliver(const Packet& packet);
   void spoil(Packet& packet);
   // `needed`: on how many other disks it must be, if a mark or strictness sees to the rest.

@@ -17,6 +17,13 @@ void ask_for_view(Solo& replica, std::uint64_t view, std::uint8_t a, std::uint8_
   replica.hear(b, view, StartViewChange{current});
 }
 
+// One of five learns that two others' clocks are right.
+void compare_clocks(Solo& replica) {
+  replica.wait(1);
+  replica.hear_clock(1);
+  replica.hear_clock(2);
+}
+
 // Two operations of view 0, durable at a backup, and said to be by a mark.
 std::pair<Made, Made> two_durable(Solo& replica) {
   Made one = replica.next(replica.root(), 0);
@@ -154,6 +161,7 @@ std::string acknowledgements_are_of_one_view() {
   replica.hear(1, 5, nothing);
   replica.hear(2, 5, nothing);
   replica.end_writes();
+  compare_clocks(replica);
   replica.propose();
   replica.propose();
   replica.end_writes();
@@ -520,6 +528,47 @@ std::string a_lost_disk_learns_the_lives_of_others() {
   return replica.wrong();
 }
 
+// Of three, in view 3.
+void make_primary(Solo& replica) {
+  ask_for_view(replica, 3, 1, 2);
+  replica.end_writes();
+  replica.hear(
+      1, 3, DoViewChange{.log_view = {}, .present = 0, .nacked = 0, .suffix = replica.log_of({})});
+  replica.end_writes();
+  replica.wait(20);
+}
+
+// Cluster time: a wrong clock stamps nothing, and whoever has it gives its place to another.
+std::string a_wrong_clock_stamps_nothing() {
+  constexpr std::int64_t hour_us = 3'600'000'000;
+  Solo replica(0);
+  make_primary(replica);
+  replica.expect(!replica.replica().may_propose(), "no other clock is known yet");
+  replica.hear_clock(1);
+  replica.expect(replica.replica().may_propose(), "two clocks of three agree");
+  replica.propose();
+  const auto before = replica.said<Prepare>();
+  replica.expect(!before.empty() && before.back().header.timestamp == replica.wall(),
+                 "its stamp is its own time, which is right");
+  replica.step_clock(hour_us);
+  replica.forget();
+  replica.propose();
+  replica.expect(replica.said<Prepare>().empty(), "a clock that was just set stamps");
+  replica.wait(1);
+  replica.hear_clock(1, -hour_us);
+  replica.hear_clock(2, -hour_us);
+  replica.expect(!replica.replica().may_propose(), "a clock that two others contradict stamps");
+  replica.propose();
+  replica.expect(replica.said<Prepare>().empty(), "a clock that two others contradict has stamped");
+  replica.forget();
+  replica.wait(400);
+  replica.expect(replica.said<Heartbeat>().empty(), "it holds the others in its view");
+  replica.step_clock(-hour_us);
+  replica.wait(60);
+  replica.expect(!replica.said<Heartbeat>().empty(), "a clock that was set right is compared anew");
+  return replica.wrong();
+}
+
 constexpr std::array all{
     Rule{"R01_LogViewIsNotTheHeadsView", Canary::log_view_of_head, log_view_is_not_the_heads},
     Rule{"R02_LogViewGoesWithItsHeaders", Canary::adopt_without_headers,
@@ -550,7 +599,8 @@ constexpr std::array all{
     Rule{"D03_ALostDiskHearsAQuorum", Canary::recover_from_one, a_lost_disk_hears_a_quorum},
     Rule{"D04_ALifeIsConfirmedFirst", Canary::speak_unconfirmed, a_life_is_confirmed_first},
     Rule{"D05_ALostDiskLearnsTheLivesOfOthers", Canary::forget_lives_of_others,
-         a_lost_disk_learns_the_lives_of_others}};
+         a_lost_disk_learns_the_lives_of_others},
+    Rule{"T01_AWrongClockStampsNothing", Canary::trust_own_clock, a_wrong_clock_stamps_nothing}};
 
 }  // namespace
 

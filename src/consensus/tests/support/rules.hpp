@@ -11,7 +11,8 @@
 namespace kimberlite::consensus::testing {
 
 struct Rule {
-  std::string_view name;   // R01_…: its number in consensus.md; D01_…: of "Lost disk" there
+  std::string_view
+      name;  // R01_…: its number in consensus.md; D01_…: of "Lost disk" there; T01: "Cluster time"
   Canary canary;           // breaks it
   std::string (*story)();  // what was wrong; empty if the rule was kept
 };

@@ -155,6 +155,7 @@ void Solo::end_sync(const Checkpoint& of_peer) {
 void Solo::wait(std::uint64_t how_long_ms) {
   for (std::uint64_t i = 0; i < how_long_ms; ++i) {
     now_.monotonic_ns += ms;
+    now_.realtime = TimestampUs{now_.realtime.value() + 1000};
     step(Tick{});
   }
 }
@@ -162,6 +163,19 @@ void Solo::wait(std::uint64_t how_long_ms) {
 void Solo::propose() {
   const std::uint64_t ticket = next_ticket_++;
   step(Propose{.ticket = ticket, .frame = body(pool_, body_size, ticket), .commands = 1});
+}
+
+void Solo::hear_clock(std::uint8_t from, std::int64_t off_us) {
+  const auto asked = said<Ping>();
+  if (asked.empty()) return expect(false, "no ping was sent");
+  const auto wall = static_cast<std::int64_t>(now_.realtime.value()) + off_us;
+  hear(from, replica_->view().value(),
+       Pong{.round = asked.back().round, .wall = TimestampUs{static_cast<std::uint64_t>(wall)}});
+}
+
+void Solo::step_clock(std::int64_t us) {
+  const auto wall = static_cast<std::int64_t>(now_.realtime.value()) + us;
+  now_.realtime = TimestampUs{static_cast<std::uint64_t>(wall)};
 }
 
 Solo::Made Solo::next(const PrepareHeader& parent, std::uint64_t view, std::uint64_t fill) const {

@@ -48,6 +48,11 @@ class Solo {
   // Time passes, a tick a millisecond.
   void wait(std::uint64_t ms);
   void propose();
+  // That member's clock is off by so much from this one's, as its answer to the last heartbeat
+  // says.
+  void hear_clock(std::uint8_t from, std::int64_t off_us = 0);
+  // This replica's wall clock is set.
+  void step_clock(std::int64_t us);
 
   [[nodiscard]] Made next(const PrepareHeader& parent, std::uint64_t view,
                           std::uint64_t fill = 1) const;
@@ -67,6 +72,7 @@ class Solo {
     }
     return all;
   }
+  [[nodiscard]] TimestampUs wall() const { return now_.realtime; }
   void forget() { sent_.clear(); }
   // The operations committed in this life, in order.
   [[nodiscard]] const std::vector<std::uint64_t>& commits() const { return commits_; }

@@ -186,6 +186,8 @@ std::string_view name(Code code) {
       return "unavailable.not_primary";
     case Code::unavailable_quorum:
       return "unavailable.quorum";
+    case Code::unavailable_clock:
+      return "unavailable.clock";
     case Code::unavailable_escrow:
       return "unavailable.escrow";
     case Code::unavailable_network:

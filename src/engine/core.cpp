@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/assert.hpp"
 #include "base/canary.hpp"
@@ -24,6 +25,10 @@ constexpr std::uint64_t disk_check_every = 1ULL << 20;
 
 // Frames of peers that wait for the strand; what comes beyond is dropped, and said again by them.
 constexpr std::uint64_t inbound_bytes_max = 64ULL << 20;
+
+constexpr std::size_t clock_notes_max = 8;
+
+double seconds(std::int64_t us) { return static_cast<double>(us) / 1'000'000; }
 
 }  // namespace
 
@@ -49,6 +54,7 @@ bool is_passing(const Error& error) {
     case Code::unavailable_disk_low:
     case Code::unavailable_not_primary:
     case Code::unavailable_quorum:
+    case Code::unavailable_clock:
     case Code::unavailable_outcome_unknown:
       return true;
     default:
@@ -157,6 +163,46 @@ std::optional<std::uint8_t> Core::other_primary() const {
   return replica_->primary();
 }
 
+Error Core::clock_refuses() const {
+  const consensus::ClusterClock& clock = replica_->clock();
+  Error error =
+      Error{Code::unavailable_clock,
+            "the time a record would get is not certain; nothing was written"}
+          .where("replica {}, clock {}", replica_->index(), consensus::name(clock.status()));
+  if (clock.status() == consensus::ClockStatus::jumped) {
+    return std::move(error)
+        .why("this machine's clock went {:.1f} s forward against the monotonic clock",
+             seconds(clock.steps().last_us))
+        .next(
+            "set the clock right, and writes go on; if it is right now, close the database and "
+            "open it again, which takes it as it is");
+  }
+  if (clock.status() == consensus::ClockStatus::outvoted) {
+    const consensus::ClockInterval& others = clock.offset()->interval;
+    return std::move(error)
+        .why("a majority's clocks agree with each other, and are {:.1f} s from this machine's",
+             seconds((others.low + others.high) / 2))
+        .next("ask again: another replica becomes primary; and set this machine's clock right");
+  }
+  return std::move(error)
+      .why("no majority of the replicas has clocks that agree")
+      .next("set the machines' clocks right (NTP); then ask again, under the same idempotency key");
+}
+
+// A step of the wall clock is an event an operator must be able to see.
+void Core::note_clock(consensus::Now now) {
+  const consensus::ClockSteps& steps = replica_->clock().steps();
+  if (steps.count == clock_steps_) return;
+  probe<"engine.clock.step">();
+  clock_steps_ = steps.count;
+  clock_notes_.push_back(fmt::format(
+      "clock: step {} of this life: the wall clock was set {:.1f} s {} against the monotonic one, "
+      "and showed {} s since 1970 then",
+      steps.count, std::abs(seconds(steps.last_us)), steps.last_us > 0 ? "forward" : "back",
+      now.realtime.value() / 1'000'000));
+  if (clock_notes_.size() > clock_notes_max) clock_notes_.pop_front();
+}
+
 void Core::run(const std::function<void(Core&)>& task) {
   Signal signal;
   run_on_strand([&](Core& core) {
@@ -168,23 +214,22 @@ void Core::run(const std::function<void(Core&)>& task) {
 
 Result<TimestampUs> Core::settle_time() {
   Signal signal;
+  Status done = Error{Code::unavailable_quorum, "too few replicas answered"}.next("ask again");
   run_on_strand([&](Core& /*core*/) {
     if (failed_) {
       driver_.set(signal);
       return;
     }
-    fences_.push_back(&signal);
+    fences_.push_back({&signal, &done});
     pump();
   });
   driver_.wait(signal);
-  std::optional<Error> failed;
   TimestampUs settled;
   run([&](Core& core) {
-    failed = core.failed_;
-    if (!failed && core.is_group_ && !core.replica_->is_primary()) failed = core.not_primary();
+    if (core.failed_) done = *core.failed_;
     settled = core.last_commit_;
   });
-  if (failed) return *failed;
+  if (!done) return done.error();
   return settled;
 }
 
@@ -241,7 +286,15 @@ TenantView Core::view(TenantId tenant) const {
 void Core::pump() {
   if (is_group_ && !replica_->is_primary()) return refuse_queue(not_primary());
   const std::uint64_t body_max = io_.limits().prepare_size_max - consensus::frame_header_size;
-  while ((!queue_.empty() || !fences_.empty()) && replica_->may_propose()) {
+  while (!queue_.empty() || !fences_.empty()) {
+    const consensus::Now now = this->now();
+    replica_->observe(now);
+    note_clock(now);
+    if (replica_->clock().refuses()) {
+      probe<"engine.write.clock_refuses">();
+      return refuse_queue(clock_refuses());
+    }
+    if (!replica_->may_propose()) return;
     if (Status disk = check_disk(); !disk && !queue_.empty()) {
       while (!queue_.empty()) {
         Batch refused = std::move(queue_.front());
@@ -269,10 +322,10 @@ void Core::pump() {
     // A batch alone always fits: its parts are bounded (command_bytes_max, batch_bytes_max).
     KIMBERLITE_ASSERT(!in_flight.batches.empty() || !fences_.empty());
     in_flight.fences = std::exchange(fences_, {});
-    in_flight.submitted_ns = env_.clock.monotonic_ns();
+    in_flight.submitted_ns = now.monotonic_ns;
     const std::uint32_t commands = body.commands();
     bytes_since_disk_check_ += body.body_size();
-    propose(std::move(in_flight), body.take(), commands);
+    propose(now, std::move(in_flight), body.take(), commands);
   }
 }
 
@@ -282,7 +335,10 @@ void Core::refuse_queue(const Error& error) {
     queue_.pop_front();
     refused.done(error);
   }
-  for (Signal* fence : std::exchange(fences_, {})) driver_.set(*fence);
+  for (const Fence& fence : std::exchange(fences_, {})) {
+    *fence.done = error;
+    driver_.set(*fence.signal);
+  }
 }
 
 // Nobody waits for ever for a quorum that does not come.
@@ -310,10 +366,11 @@ void Core::expire(std::uint64_t now_ns) {
   for (const std::uint64_t ticket : late) end_read(ticket, false);
 }
 
-void Core::propose(InFlight&& in_flight, consensus::MutableBuffer body, std::uint32_t commands) {
+void Core::propose(consensus::Now now, InFlight&& in_flight, consensus::MutableBuffer body,
+                   std::uint32_t commands) {
   const std::uint64_t ticket = next_ticket_++;
   in_flight_.emplace(ticket, std::move(in_flight));
-  step(consensus::Propose{ticket, std::move(body), commands});
+  step(now, consensus::Propose{ticket, std::move(body), commands});
 }
 
 Status Core::check_disk() {
@@ -336,9 +393,12 @@ Status Core::check_disk() {
           "has room");
 }
 
-void Core::step(const consensus::Event& event) {
+void Core::step(const consensus::Event& event) { step(now(), event); }
+
+void Core::step(consensus::Now now, const consensus::Event& event) {
   std::vector<consensus::Action> actions;
-  replica_->step(now(), event, actions);
+  replica_->step(now, event, actions);
+  note_clock(now);
   perform(std::move(actions));
 }
 
@@ -562,7 +622,10 @@ void Core::commit(const consensus::Commit& action) {
     next = end;
     batch.done(std::move(result));
   }
-  for (Signal* fence : in_flight.fences) driver_.set(*fence);
+  for (const Fence& fence : in_flight.fences) {
+    *fence.done = {};
+    driver_.set(*fence.signal);
+  }
 }
 
 // The one way from a command's bytes to its entry, live and at recovery. An error is a fault of the
@@ -656,7 +719,7 @@ void Core::abandon(std::uint64_t ticket) {
           .next("{}repeat the request under the same idempotency key",
                 is_group_ ? "" : "open the database again and ");
   for (Batch& batch : in_flight.batches) batch.done(unknown);
-  for (Signal* fence : in_flight.fences) driver_.set(*fence);
+  for (const Fence& fence : in_flight.fences) driver_.set(*fence.signal);
 }
 
 void Core::fail(Error error, std::optional<std::uint64_t> ticket) {

@@ -116,7 +116,8 @@ class Core {
   void submit(Batch batch);
   // Runs `task` on the strand and waits for it.
   void run(const std::function<void(Core&)>& task);
-  // No record stamped at or before the result's time is to come any more.
+  // No record stamped at or before the result's time is to come any more. Fails as a write does:
+  // what holds time still is one.
   [[nodiscard]] Result<TimestampUs> settle_time();
   // The sidecar for a new data key of the tenant, usable for sealing at once.
   [[nodiscard]] Result<Buffer> propose_data_key(TenantId tenant, KeyId key);
@@ -185,9 +186,14 @@ class Core {
   void state_not_had(const std::string& why);
 
  private:
+  // Of one who waits for nothing but a commit; `done` is an error until there was one.
+  struct Fence {
+    Signal* signal = nullptr;
+    Status* done = nullptr;
+  };
   struct InFlight {
     std::vector<Batch> batches;
-    std::vector<Signal*> fences;  // who waits for nothing but the commit
+    std::vector<Fence> fences;
     std::uint64_t submitted_ns = 0;
   };
   struct Awaited {
@@ -208,8 +214,10 @@ class Core {
   [[nodiscard]] Status load_keys(const consensus::Checkpoint& checkpoint);
   [[nodiscard]] Status load_state(const consensus::Checkpoint& checkpoint);
   void pump();
-  void propose(InFlight&& in_flight, consensus::MutableBuffer body, std::uint32_t commands);
+  void propose(consensus::Now now, InFlight&& in_flight, consensus::MutableBuffer body,
+               std::uint32_t commands);
   void step(const consensus::Event& event);
+  void step(consensus::Now now, const consensus::Event& event);
   void perform(std::vector<consensus::Action> actions);
   void put_due(std::vector<consensus::Action> actions);
   // Waits, on a thread that may drive, until `holds`, which is asked on the strand, is true.
@@ -235,6 +243,8 @@ class Core {
   void expire(std::uint64_t now_ns);
   void end_read(std::uint64_t ticket, bool ready);
   [[nodiscard]] Error not_primary() const;
+  [[nodiscard]] Error clock_refuses() const;
+  void note_clock(consensus::Now now);
   [[nodiscard]] bool has_caught_up() const;
   void fail(Error error, std::optional<std::uint64_t> ticket = std::nullopt);
   void arm_tick();
@@ -258,7 +268,7 @@ class Core {
   Forwarder forwarder_{*this};
   consensus::BlockPool blocks_;
   std::deque<Batch> queue_;
-  std::vector<Signal*> fences_;
+  std::vector<Fence> fences_;
   std::map<std::uint64_t, InFlight> in_flight_;  // by ticket
   std::uint64_t next_ticket_ = 1;
   std::optional<Error> failed_;
@@ -282,6 +292,8 @@ class Core {
   OpNumber opened_head_;                          // what the journal held at the open
   bool settled_ = false;  // the segments hold nothing the journal did not make again
   std::vector<std::string> notes_;
+  std::deque<std::string> clock_notes_;  // the last steps of the wall clock
+  std::uint64_t clock_steps_ = 0;        // noted
   Id128 cluster_{};
   OpNumber checkpoint_op_;
   OpNumber last_written_;  // of the newest checkpoint begun

@@ -141,7 +141,7 @@ Status Core::replace_snapshot() {
   bool has_room = false;
   run([&](Core& /*core*/) {
     has_room = check_disk().has_value();
-    if (has_room) propose({}, consensus::BodyBuilder{blocks_, sector_size}.take(), 0);
+    if (has_room) propose(now(), {}, consensus::BodyBuilder{blocks_, sector_size}.take(), 0);
   });
   if (!has_room) return {};  // the logs have it all
   wait_until([this] { return failed_ || in_flight_.empty(); });
@@ -304,6 +304,12 @@ void Core::status(StatusReport& into) const {
   into.notes = notes_;
   if (replica_->status() == consensus::ReplicaStatus::recovering_disk) {
     into.notes.push_back(recovery_note(*replica_));
+  }
+  into.notes.insert(into.notes.end(), clock_notes_.begin(), clock_notes_.end());
+  const consensus::ClusterClock& clock = replica_->clock();
+  into.clock = consensus::name(clock.status());
+  if (clock.offset()) {
+    into.clock_offset_us = (clock.offset()->interval.low + clock.offset()->interval.high) / 2;
   }
   for (std::uint64_t id = 0; id < state_->tenant_count(); ++id) {
     const kernel::TenantState& tenant = *state_->tenant(TenantId{id});

@@ -496,7 +496,10 @@ Result<Position> LocalSession::position_of(projection::Reader& reader, Timestamp
   KIMBERLITE_TRY(const projection::At head, reader.head());
   if (time > head.now) {
     KIMBERLITE_TRY(const TimestampUs settled, core_.settle_time());
-    static_cast<void>(settled);
+    // The cluster's time may be a little behind this machine's.
+    if (time > settled) {
+      return Error{Code::not_found_time, "this time is after now"}.next("AS OF reads the past");
+    }
   }
   return reader.position_at(time);
 }
@@ -555,14 +558,14 @@ Result<std::unique_ptr<Cursor>> LocalSession::query_rows(const ParsedPtr& parsed
                                                          const ReadLimits& limits) {
   KIMBERLITE_CHECK(check_values(statement.parameters));
   KIMBERLITE_CHECK(core_.confirm_read());
-  // No record stamped at or before a time asked for may still be under way.
-  if (parsed->reads_time) {
-    KIMBERLITE_TRY(const TimestampUs settled, core_.settle_time());
-    static_cast<void>(settled);
-  }
-  KIMBERLITE_TRY(auto reader, tenant_.take_reader());
   projection::ReadContext context;
   context.now = core_.wall_time();
+  // No record stamped at or before a time asked for may still be under way: what is now is when
+  // that is certain.
+  if (parsed->reads_time) {
+    KIMBERLITE_TRY(context.now, core_.settle_time());
+  }
+  KIMBERLITE_TRY(auto reader, tenant_.take_reader());
   context.budget = budget(limits);
   Status placed;
   const auto* position = std::get_if<Position>(&as_of);
@@ -608,14 +611,14 @@ Result<std::unique_ptr<Cursor>> LocalSession::query(const Statement& statement, 
 }
 
 Result<Position> LocalSession::resolve(projection::Reader& reader, const sql::Statement& statement,
-                                       std::span<const ValueView> parameters) {
+                                       std::span<const ValueView> parameters, TimestampUs now) {
   KIMBERLITE_TRY(const projection::At head, reader.head());
   KIMBERLITE_TRY(const auto catalog, reader.catalog());
   const ReaderTimes times{reader};
   sql::Context context;
   context.catalog = catalog.get();
   context.head = head.position;
-  context.now = core_.wall_time();
+  context.now = now;
   context.times = &times;
   context.parameters = parameters;
   return sql::resolve_as_of(statement.text, statement.tokens, context);
@@ -630,13 +633,13 @@ Result<Reply> LocalSession::set_as_of(const Parsed& parsed, const Statement& sta
     return reply;
   }
   KIMBERLITE_CHECK(core_.confirm_read());
+  TimestampUs now = core_.wall_time();
   if (parsed.reads_time) {
-    KIMBERLITE_TRY(const TimestampUs settled, core_.settle_time());
-    static_cast<void>(settled);
+    KIMBERLITE_TRY(now, core_.settle_time());
   }
   KIMBERLITE_TRY(auto reader, tenant_.take_reader());
   const std::vector<ValueView> values = views_of(statement.parameters);
-  Result<Position> position = resolve(*reader, parsed.statement, values);
+  Result<Position> position = resolve(*reader, parsed.statement, values, now);
   tenant_.give_reader(std::move(reader));
   if (!position) return position.error();
   as_of_ = *position;

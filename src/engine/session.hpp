@@ -109,12 +109,12 @@ class LocalSession final : public Session {
   [[nodiscard]] Result<projection::At> verified_position(projection::Reader& reader,
                                                          const sql::Statement& statement,
                                                          std::span<const ValueView> parameters,
-                                                         const AsOf& as_of);
+                                                         const AsOf& as_of, TimestampUs now);
   [[nodiscard]] Status rebuild(Rebuilt& rebuilt, Position to, const projection::Budget& budget);
   [[nodiscard]] Result<Reply> set_as_of(const Parsed& parsed, const Statement& statement);
   [[nodiscard]] Result<Position> resolve(projection::Reader& reader,
                                          const sql::Statement& statement,
-                                         std::span<const ValueView> parameters);
+                                         std::span<const ValueView> parameters, TimestampUs now);
   [[nodiscard]] Result<Position> position_of(projection::Reader& reader, TimestampUs time);
   [[nodiscard]] projection::Budget budget(const ReadLimits& limits);
 

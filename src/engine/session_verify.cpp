@@ -63,7 +63,7 @@ Error differs(const std::string& table, const projection::TableCheck& check) {
 Result<projection::At> LocalSession::verified_position(projection::Reader& reader,
                                                        const sql::Statement& statement,
                                                        std::span<const ValueView> parameters,
-                                                       const AsOf& as_of) {
+                                                       const AsOf& as_of, TimestampUs now) {
   KIMBERLITE_TRY(const projection::At head, reader.head());
   Position at = head.position;
   const sql::Token& first = statement.tokens.front();
@@ -73,7 +73,7 @@ Result<projection::At> LocalSession::verified_position(projection::Reader& reade
       KIMBERLITE_TRY(at, position_of(reader, *time));
     }
   } else if (!first.is(sql::Keyword::latest)) {
-    KIMBERLITE_TRY(at, resolve(reader, statement, parameters));
+    KIMBERLITE_TRY(at, resolve(reader, statement, parameters, now));
   }
   if (at == head.position || at.value() == 0) return projection::At{at, head.now};
   KIMBERLITE_TRY(const projection::OpenedRecord record, tenant_.records().read(at));
@@ -109,15 +109,15 @@ Result<projection::Evaluated> LocalSession::verify_table(const Parsed& parsed,
                                                          const ReadLimits& limits,
                                                          projection::At& answered) {
   KIMBERLITE_CHECK(core_.confirm_read());
+  TimestampUs now = core_.wall_time();
   if (parsed.reads_time) {
-    KIMBERLITE_TRY(const TimestampUs settled, core_.settle_time());
-    static_cast<void>(settled);
+    KIMBERLITE_TRY(now, core_.settle_time());
   }
   KIMBERLITE_TRY(auto taken, tenant_.take_reader());
   Borrowed reader{tenant_, std::move(taken)};
   std::vector<ValueView> values;
   for (const Value& value : statement.parameters) values.push_back(view(value));
-  KIMBERLITE_TRY(answered, verified_position(*reader, parsed.statement, values, as_of));
+  KIMBERLITE_TRY(answered, verified_position(*reader, parsed.statement, values, as_of, now));
   KIMBERLITE_TRY(const auto catalog, reader->catalog());
   KIMBERLITE_TRY(const catalog::Table* table,
                  find_table(*catalog, parsed.statement, answered.position));

@@ -301,6 +301,9 @@ struct StatusReport {
   std::uint8_t primary = 0;  // of this replica's view
   std::uint8_t voters = 1;
   std::string state;  // "normal", "view_change", …
+  std::string clock;  // "alone", "agreed", … (consensus/clock.hpp)
+  // Of a primary that knows it: how far the time most clocks agree on is from this one's.
+  std::optional<std::int64_t> clock_offset_us;
   Hash state_digest{};
   std::uint64_t view = 0;
   std::uint64_t incarnation = 0;

@@ -25,6 +25,8 @@ constexpr std::uint64_t second = 1000 * ms;
 constexpr std::uint64_t patience_ns = 6 * second;  // of a client, for one round of asking
 constexpr int rounds_max = 6;
 constexpr std::uint64_t convergence_ns = 60 * second;
+// A clock that is believed is within two tolerances and a round trip of one that is right.
+constexpr std::int64_t stamp_off_max_us = 5'000'000;
 
 // What was there right after a write.
 struct Then {
@@ -92,6 +94,8 @@ class Lived {
   }
   void fail(Invariant invariant, const std::string& text) { trouble_->fail(invariant, text); }
   [[nodiscard]] std::uint64_t now() { return group_->world().clock().now_ns(); }
+  // The time, which a majority's clocks say whatever happens (trouble.cpp).
+  [[nodiscard]] std::int64_t right_us() { return group_->world().clock().realtime_us(); }
 
   void begin() {
     for (std::uint8_t i = 0; i < tenants_in_a_life; ++i) {
@@ -212,6 +216,7 @@ class Lived {
   void write(Write next) {
     Tenant& tenant = tenants_[next.tenant];
     if (!next.refused) tenant.under_way = next;
+    const std::int64_t asked_us = right_us();
     const Result<Outcome> answer = ask_write(next);
     if (report_.finding || report_.refused) return;
     tenant.under_way.reset();
@@ -238,6 +243,12 @@ class Lived {
       return fail(Invariant::exactly_once,
                   fmt::format("{} is answered at position {}, behind {}", what,
                               answer->position.value(), tenant.last.value()));
+    }
+    const auto stamp_us = static_cast<std::int64_t>(answer->timestamp.value());
+    if (stamp_us < asked_us - stamp_off_max_us || stamp_us > right_us() + stamp_off_max_us) {
+      return fail(Invariant::stamp_true,
+                  fmt::format("{} was asked for at {} us, done at {} us, and is stamped {} us",
+                              what, asked_us, right_us(), stamp_us));
     }
     tenant.last = answer->position;
     tenant.past.push_back({answer->position, answer->timestamp, texts_of(tenant.now)});

@@ -49,7 +49,8 @@ void ScenarioClient::prepare_write(std::string_view name, std::int64_t value, st
               .sql = fmt::format("INSERT INTO t VALUES ('{}', {}, '{}') ON CONFLICT (k) DO UPDATE "
                                  "SET v = excluded.v, pad = excluded.pad",
                                  name, value, std::string(kib * 1024, 'x')),
-              .value = value});
+              .value = value,
+              .asked_us = group_.world().clock().realtime_us()});
 }
 
 Status ScenarioClient::learn(std::string_view name, const Request& request,
@@ -72,11 +73,13 @@ Status ScenarioClient::learn(std::string_view name, const Request& request,
                  before->second.value(),
                  outcome->position.value()};
   }
-  const auto [other, is_new] =
-      acknowledged_.emplace(outcome->position, Acknowledged{.name = std::string{name},
-                                                            .value = request.value,
-                                                            .time = outcome->timestamp,
-                                                            .id = request.id});
+  const auto [other, is_new] = acknowledged_.emplace(
+      outcome->position, Acknowledged{.name = std::string{name},
+                                      .value = request.value,
+                                      .time = outcome->timestamp,
+                                      .id = request.id,
+                                      .asked_us = request.asked_us,
+                                      .answered_us = group_.world().clock().realtime_us()});
   if (!is_new) {
     return Error{Code::report_failed,
                  "position {} was acknowledged to {} = {}, and now to {} = {}",
@@ -197,7 +200,19 @@ Status ScenarioClient::check() {
     return Error{Code::report_failed, "stream {} has {} events; {} were acknowledged", stream,
                  found, count};
   }
+  KIMBERLITE_CHECK(check_right_times());
   return check_times();
+}
+
+Status ScenarioClient::check_right_times() const {
+  constexpr std::int64_t off_max_us = 5'000'000;
+  for (const auto& [position, write] : acknowledged_) {
+    const auto time = static_cast<std::int64_t>(write.time.value());
+    if (time >= write.asked_us - off_max_us && time <= write.answered_us + off_max_us) continue;
+    return Error{Code::report_failed, "the write at position {} has a time that is {} s off",
+                 position.value(), (time - write.answered_us) / 1'000'000};
+  }
+  return {};
 }
 
 Status ScenarioClient::check_times() const {

@@ -49,6 +49,8 @@ class ScenarioClient {
   [[nodiscard]] Status check();
   // Times of acknowledged writes, in the order of their positions, go up.
   [[nodiscard]] Status check_times() const;
+  // Each is, within 5 s, one between the question and its answer.
+  [[nodiscard]] Status check_right_times() const;
   [[nodiscard]] std::uint64_t acknowledged() const { return acknowledged_.size(); }
 
  private:
@@ -56,12 +58,15 @@ class ScenarioClient {
     Id128 id{};
     std::string sql;
     std::int64_t value = 0;
+    std::int64_t asked_us = 0;  // by the clock all machines share
   };
   struct Acknowledged {
     std::string name;
     std::int64_t value = 0;
     TimestampUs time;
     Id128 id{};
+    std::int64_t asked_us = 0;
+    std::int64_t answered_us = 0;
   };
   struct Known {
     std::optional<Position> position;  // of the newest acknowledged write

@@ -31,7 +31,8 @@ const std::vector<std::string_view>& frame_kinds() {
              consensus::Prepare{}, consensus::PrepareOk{}, consensus::Heartbeat{},
              consensus::HeartbeatOk{}, consensus::StartViewChange{}, consensus::DoViewChange{},
              consensus::StartView{}, consensus::RequestStartView{}, consensus::RequestPrepares{},
-             consensus::Gone{}, consensus::RecoveryAnswer{}, consensus::Hello{}}) {
+             consensus::Gone{}, consensus::RecoveryAnswer{}, consensus::Hello{}, consensus::Ping{},
+             consensus::Pong{}}) {
       all.push_back(consensus::name(payload));
     }
     all.push_back(state_frames);

@@ -618,6 +618,7 @@ class Runner {
     return wrong("its notes are: {}", fmt::join(now.notes, "; "));
   }
   Status expect_time_order(Args) { return client_->check_times(); }
+  Status expect_times_right(Args) { return client_->check_right_times(); }
   Status converge(Args) {
     if (wait_for([this] { return committed_alike(true); })) return {};
     return wrong("they do not within 20 s");
@@ -774,6 +775,7 @@ constexpr auto handlers_of() {
       {Verb::expect_struck, &R::expect_struck},
       {Verb::expect_note, &R::expect_note},
       {Verb::expect_time_order, &R::expect_time_order},
+      {Verb::expect_times_right, &R::expect_times_right},
       {Verb::converge, &R::converge},
       {Verb::agree, &R::agree},
   });

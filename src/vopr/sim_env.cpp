@@ -16,9 +16,7 @@ std::uint64_t SimClock::monotonic_ns() {
 
 TimestampUs SimClock::realtime() {
   now_ns_ += look_ns;
-  const auto since_start = static_cast<std::int64_t>(now_ns_ / 1000);
-  return TimestampUs{
-      static_cast<std::uint64_t>(std::max<std::int64_t>(0, start_us + since_start + step_us_))};
+  return TimestampUs{static_cast<std::uint64_t>(std::max<std::int64_t>(0, realtime_us()))};
 }
 
 void SimRandom::fill(MutBytes to) {

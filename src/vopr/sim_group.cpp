@@ -66,11 +66,11 @@ class SimGroup::Clock final : public env::Clock {
     return shared_.monotonic_ns() + static_cast<std::uint64_t>(ahead_ns());
   }
   TimestampUs realtime() override {
-    const auto us =
-        static_cast<std::int64_t>(shared_.realtime().value()) + step_us_ + ahead_ns() / 1000;
+    const auto us = static_cast<std::int64_t>(shared_.realtime().value()) + off_us();
     return TimestampUs{static_cast<std::uint64_t>(std::max<std::int64_t>(0, us))};
   }
 
+  [[nodiscard]] std::int64_t off_us() const { return step_us_ + ahead_ns() / 1000; }
   void step(std::int64_t us) { step_us_ += us; }
   void drift(std::int64_t ppm) {
     KIMBERLITE_ASSERT(ppm > -1'000'000 && ppm < 1'000'000);
@@ -222,6 +222,10 @@ DiskImage& SimGroup::disk(std::uint8_t index) {
 
 void SimGroup::step_clock(std::uint8_t index, std::int64_t us) {
   machines_[index]->clock->step(us);
+}
+
+std::int64_t SimGroup::clock_off_us(std::uint8_t index) const {
+  return machines_[index]->clock->off_us();
 }
 
 void SimGroup::drift_clock(std::uint8_t index, std::int64_t ppm) {

@@ -87,6 +87,7 @@ enum class Verb : std::uint8_t {
   expect_struck,
   expect_note,
   expect_time_order,
+  expect_times_right,
   converge,
   agree,
 };
@@ -212,6 +213,9 @@ inline constexpr std::array statement_rows = std::to_array<StatementRow>({
     {Verb::expect_note, {"expect note <replica> <name>", "its status has a note with that word"}},
     {Verb::expect_time_order,
      {"expect times in order", "every acknowledged write has a later time than the one before"}},
+    {Verb::expect_times_right,
+     {"expect times are right",
+      "every acknowledged write has the time a majority's clocks said meanwhile, within 5 s"}},
     {Verb::converge, {"converge", "all that are up come to the same commit and state"}},
     {Verb::agree, {"agree", "state digests, logs and rows are the same on all that are up"}},
 });

@@ -82,7 +82,7 @@ TEST(Scenario, EveryRuleAndFaultHasOne) {
         "slow", "full", "an old copy restored", "lost disk"}) {
     wanted.insert(fmt::format("disk: {}", fault));
   }
-  for (const char* fault : {"drift", "step", "leap", "one hour"}) {
+  for (const char* fault : {"drift", "step", "leap", "one hour", "minority", "apart"}) {
     wanted.insert(fmt::format("clock: {}", fault));
   }
   std::set<std::string> found;

@@ -18,6 +18,7 @@ enum class Invariant : std::uint8_t {
   read_fresh,
   refusal_right,
   tenants_apart,
+  stamp_true,
   state_equal,
   heads_equal,
   rows_equal,
@@ -48,6 +49,8 @@ inline constexpr std::array invariants{
                   "a valid request is refused as unavailable or not at all, and "
                   "an invalid one as what it is"},
     InvariantInfo{"tenants-apart", "no answer holds a byte of another tenant"},
+    InvariantInfo{"stamp-true",
+                  "a record's time is what a majority's clocks said when it was written"},
     InvariantInfo{"state-equal", "replicas that applied the same have the same state digest"},
     InvariantInfo{"heads-equal", "replicas that applied the same have the same log roots"},
     InvariantInfo{"rows-equal", "replicas that applied the same have the same rows"},

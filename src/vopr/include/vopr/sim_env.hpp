@@ -38,6 +38,10 @@ class SimClock final : public env::Clock {
   // Only the realtime clock jumps, back or forth, as when it is set.
   void step_realtime(std::int64_t us) { step_us_ += us; }
   [[nodiscard]] std::uint64_t now_ns() const { return now_ns_; }
+  // What `realtime` would say, without a look.
+  [[nodiscard]] std::int64_t realtime_us() const {
+    return start_us + static_cast<std::int64_t>(now_ns_ / 1000) + step_us_;
+  }
 
  private:
   static constexpr std::uint64_t look_ns = 100;

@@ -80,6 +80,8 @@ class SimGroup {
   [[nodiscard]] DiskImage& disk(std::uint8_t machine);
   // Only the realtime clock of one machine jumps, as when it is set.
   void step_clock(std::uint8_t machine, std::int64_t us);
+  // How far it is from the clock all share.
+  [[nodiscard]] std::int64_t clock_off_us(std::uint8_t machine) const;
   // Both clocks of one machine run fast (or slow) from now on, by so many parts in a million.
   void drift_clock(std::uint8_t machine, std::int64_t ppm);
 

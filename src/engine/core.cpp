@@ -220,7 +220,7 @@ Result<TimestampUs> Core::settle_time() {
       driver_.set(signal);
       return;
     }
-    fences_.push_back({&signal, &done});
+    fences_.push_back({&signal, &done, env_.clock.monotonic_ns()});
     pump();
   });
   driver_.wait(signal);
@@ -346,7 +346,8 @@ void Core::expire(std::uint64_t now_ns) {
   const auto is_late = [&](std::uint64_t since) {
     return now_ns > since + options_.quorum_timeout_ns;
   };
-  if (!queue_.empty() && is_late(queue_.front().submitted_ns)) {
+  if ((!queue_.empty() && is_late(queue_.front().submitted_ns)) ||
+      (!fences_.empty() && is_late(fences_.front().asked_ns))) {
     probe<"engine.quorum.write_timeout">();
     refuse_queue(
         Error{Code::unavailable_quorum, "too few replicas answered; nothing was written"}.next(

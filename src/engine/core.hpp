@@ -190,6 +190,7 @@ class Core {
   struct Fence {
     Signal* signal = nullptr;
     Status* done = nullptr;
+    std::uint64_t asked_ns = 0;
   };
   struct InFlight {
     std::vector<Batch> batches;

@@ -45,6 +45,29 @@ TEST(Group, WritesAreOnEveryReplica) {
   EXPECT_EQ(group.differences("clinic"), "");
 }
 
+// The empty prepare that holds time still reaches nobody: the answer could change yet.
+TEST(Group, NobodyIsAnsweredAsOfATimeThatIsNotOver) {
+  const std::unique_ptr<Group> owned = make(3, {.quorum_timeout_ns = second});
+  Group& group = *owned;
+  ASSERT_TRUE(group.wait_for_primary(5 * second));
+  ASSERT_TRUE(group.create_tenant("clinic", 10 * second));
+  ASSERT_TRUE(
+      group.execute("clinic", "CREATE TABLE t (id BIGINT PRIMARY KEY)", request(1), 10 * second));
+  const std::uint8_t primary = *group.primary();
+  constexpr std::string_view now = "SELECT COUNT(*) FROM t AS OF TIMESTAMP NOW()";
+  ASSERT_TRUE(group.ask_at(primary, "clinic", now));
+  constexpr std::size_t kind_at = 36;
+  constexpr std::byte prepare{1};
+  group.world().filter([](std::uint8_t, std::uint8_t, Bytes frame) {
+    return frame.size() > kind_at && frame[kind_at] == prepare;
+  });
+  const auto answer = group.ask_at(primary, "clinic", now);
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code(), Code::unavailable_quorum);
+  group.world().filter(nullptr);
+  ASSERT_TRUE(group.converge(20 * second)) << group.picture();
+}
+
 TEST(Group, ABackupTakesNoWritesAndNamesThePrimary) {
   const std::unique_ptr<Group> owned = make(2);
   Group& group = *owned;

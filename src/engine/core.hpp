@@ -184,6 +184,8 @@ class Core {
   void install_state(const consensus::Checkpoint& of_peer, keystore::Keystore&& keys,
                      kernel::State&& state);
   void state_not_had(const std::string& why);
+  // A file of the newest checkpoint is damaged: another checkpoint, as soon as there can be one.
+  void renew_checkpoint();
 
  private:
   // Of one who waits for nothing but a commit; `done` is an error until there was one.

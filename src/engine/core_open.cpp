@@ -257,6 +257,15 @@ void Core::state_not_had(const std::string& why) {
   end_sync({});
 }
 
+// At another operation than the last: files are never written over. Whoever asked asks again.
+void Core::renew_checkpoint() {
+  if (replica_->commit() > replica_->checkpoint().op) {
+    step(consensus::RequestCheckpoint{});
+  } else if (replica_->may_propose()) {
+    propose(now(), {}, consensus::BodyBuilder{blocks_, sector_size}.take(), 0);
+  }
+}
+
 void Core::end_sync(const consensus::SyncDone& done) {
   step(done);
   env_.executor.post(strand, life_.task([this] { after_step(); }));

@@ -51,9 +51,10 @@ const FileBytes* Atlas::journal(std::uint8_t machine) const {
 
 std::optional<consensus::Superblock> Atlas::superblock(std::uint8_t machine) const {
   SimGroup& world = group_.world();
-  return superblock_of(world.is_on(machine)
-                           ? world.storage(machine).bytes(superblock_file)
-                           : world.disk(machine).files().find(superblock_file)->second.bytes);
+  if (world.is_on(machine)) return superblock_of(world.storage(machine).bytes(superblock_file));
+  const auto& files = world.disk(machine).files();
+  const auto found = files.find(superblock_file);
+  return found == files.end() ? std::nullopt : superblock_of(found->second.bytes);
 }
 
 std::optional<consensus::Checkpoint> Atlas::checkpoint(std::uint8_t machine) const {
@@ -75,6 +76,15 @@ std::optional<Atlas::Found> Atlas::look(std::uint8_t machine) const {
 bool Atlas::is_sick(std::uint8_t machine) {
   Sick& sick = sick_[machine];
   if (sick.losing) return true;
+  if (sick.anew) {
+    const auto here = superblock(machine);
+    const auto glance = group_.glance(machine);
+    if (!here || here->standing != consensus::Standing::member || !glance ||
+        glance->state != "normal") {
+      return true;
+    }
+    sick.anew = false;
+  }
   if (!sick.until) return false;
   const auto found = look(machine);
   const auto glance = group_.glance(machine);
@@ -207,6 +217,18 @@ std::optional<std::string> Atlas::strike_projection(std::uint8_t machine, std::u
   return strike_file(group_.world().disk(machine),
                      fmt::format("tenants/{}/projection.db", 1 + choices.below(tenants_in_a_life)),
                      machine, choices);
+}
+
+// Not with another damage of its own, which would not show any more.
+bool Atlas::lose_disk(std::uint8_t machine) {
+  if (is_sick(machine) || !may_strike(machine) || group_.size() < 3) return false;
+  Sick& sick = sick_[machine];
+  sick.anew = true;
+  sick.until = OpNumber{};
+  for (std::uint8_t i = 0; i < group_.size(); ++i) {
+    if (const auto there = group_.glance(i)) sick.until = std::max(*sick.until, there->head);
+  }
+  return true;
 }
 
 bool Atlas::lose_write(std::uint8_t machine) {

@@ -39,6 +39,8 @@ class Atlas {
                                                            std::uint64_t choice);
   [[nodiscard]] std::optional<std::string> strike_projection(std::uint8_t machine,
                                                              std::uint64_t choice);
+  // All of its disk goes; it is made anew when it starts.
+  [[nodiscard]] bool lose_disk(std::uint8_t machine);
   // Its next write of a prepare is lost.
   [[nodiscard]] bool lose_write(std::uint8_t machine);
   // To be asked after each event and before a machine loses its power: true once for each write
@@ -71,6 +73,7 @@ class Atlas {
   bool strict_;
   struct Sick {
     std::optional<OpNumber> until;  // whole again once its checkpoint or whole log is there
+    bool anew = false;              // its disk was lost, and the group has not told it all yet
     bool losing = false;            // a write is to be lost, and was not yet
   };
   std::vector<Sick> sick_;

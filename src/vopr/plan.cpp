@@ -42,8 +42,8 @@ constexpr std::array usual_incidents{
     Usual{IncidentKind::unreadable, 8, 0},       Usual{IncidentKind::lost_write, 6, 0},
     Usual{IncidentKind::superblock_rot, 4, 800}, Usual{IncidentKind::mark_rot, 4, 800},
     Usual{IncidentKind::snapshot_rot, 4, 800},   Usual{IncidentKind::projection_rot, 4, 800},
-    Usual{IncidentKind::io_errors, 4, 1500},     Usual{IncidentKind::full_disk, 3, 3000},
-    Usual{IncidentKind::read_beside, 30, 0},
+    Usual{IncidentKind::lost_disk, 1, 2000},     Usual{IncidentKind::io_errors, 4, 1500},
+    Usual{IncidentKind::full_disk, 3, 3000},     Usual{IncidentKind::read_beside, 30, 0},
 };
 constexpr std::array network_incidents{IncidentKind::loss, IncidentKind::doubles,
                                        IncidentKind::delay, IncidentKind::replay,
@@ -112,6 +112,7 @@ Plan make_plan(std::uint64_t seed, const PlanOptions& options) {
   if (often) plan.group.checkpoint_commands = commands;
   plan.group.quorum_timeout_ns = (1 + choices.below(8)) * 1000 * ms;
   plan.group.strict = choices.below(4) == 0;
+  plan.group.forward = choices.below(3) == 0;
   for (std::uint64_t i = 0; i < steps_in_a_life; ++i) {
     const StepKind kind = any_step(choices);
     const auto tenant = static_cast<std::uint8_t>(choices.below(tenants_in_a_life));

@@ -66,21 +66,17 @@ class Runner {
   ScenarioResult run() {
     Status status = begin();
     for (std::size_t i = 0; status && i < scenario_.steps.size(); ++i) {
-      status = step(scenario_.steps[i]);
-      if (!status) {
-        result_.wrong =
-            fmt::format("line {}, `{}`: ", scenario_.steps[i].line, scenario_.steps[i].text);
-      }
+      const ScenarioStep& one = scenario_.steps[i];
+      status = step(one);
+      if (!status) result_.wrong = fmt::format("line {}, `{}`: ", one.line, one.text);
     }
     if (status) {
       status = end();
       if (!status) result_.wrong = "in the end: ";
     }
     result_.passed = status.has_value();
-    if (!status) {
-      result_.wrong += to_string(status.error());
-      if (group_) result_.wrong += group_->picture();
-    }
+    if (!status) result_.wrong += to_string(status.error());
+    if (!status && group_) result_.wrong += group_->picture();
     if (group_) {
       group_->world().between(nullptr);
       result_.digest = Prng(group_->world().digest(), client_ ? client_->acknowledged() : 0).next();

@@ -158,7 +158,7 @@ void Trouble::strike(const Incident& incident) {
   } else if (incident.kind <= IncidentKind::clog) {
     done = strike_link(incident, one);
   } else if (incident.kind >= IncidentKind::superblock_rot &&
-             incident.kind <= IncidentKind::projection_rot) {
+             incident.kind <= IncidentKind::lost_disk) {
     done = strike_at_rest(incident, one);
   } else {
     done = strike_disk(incident, one);
@@ -330,8 +330,12 @@ std::optional<std::string> Trouble::strike_disk(const Incident& incident, std::u
 
 std::optional<std::string> Trouble::strike_at_rest(const Incident& incident, std::uint8_t one) {
   if (!group_.is_up(one)) return std::nullopt;
+  if (incident.kind == IncidentKind::lost_disk && !atlas_.lose_disk(one)) return std::nullopt;
   kill(one, incident.for_ns);
   switch (incident.kind) {
+    case IncidentKind::lost_disk:
+      seen_[one].lost_disk = true;
+      return fmt::format("the disk of replica {} is lost", one);
     case IncidentKind::superblock_rot:
       return atlas_.strike_superblock(one, incident.choice);
     case IncidentKind::mark_rot:
@@ -368,14 +372,19 @@ void Trouble::start_due() {
       kill(i, 50 * ms);  // it stopped by itself
       continue;
     }
-    if (!group_.world().is_waiting(i) && group_.busy() != i) start(i);
+    if (!group_.world().is_waiting(i) && !group_.is_busy(i)) start(i);
   }
 }
 
 void Trouble::start(std::uint8_t machine) {
   Seen& seen = seen_[machine];
   seen.back_at_ns.reset();
-  const Status started = group_.start(machine);
+  Status started;
+  if (std::exchange(seen.lost_disk, false)) {
+    group_.world().disk(machine) = {};
+    started = group_.recover(machine);
+  }
+  if (started) started = group_.start(machine);
   if (started) {
     note(fmt::format("replica {} is back", machine), machine);
     return;

@@ -77,6 +77,7 @@ class Trouble {
     std::string state;
     bool primary = false;
     bool bad_disk = false;
+    bool lost_disk = false;      // and it is still off
     std::uint64_t failures = 0;  // opens that did not succeed
   };
   std::vector<Seen> seen_;

@@ -75,17 +75,19 @@ enum class IncidentKind : std::uint8_t {
   mark_rot,        // one mark of the journal,
   snapshot_rot,    // the state's snapshot,
   projection_rot,  // or the derived rows change
+  lost_disk,       // it is empty, and the replica is made anew on it
   io_errors,       // a disk refuses calls for a while
   full_disk,       // a disk has no room for a while
   read_beside,     // another client reads from another replica, meanwhile
 };
-inline constexpr std::array<std::string_view, 24> incident_names{
+inline constexpr std::array<std::string_view, 25> incident_names{
     "loss",           "doubles",        "delay",       "replay",
     "spoilt frames",  "kill",           "power cut",   "cut",
     "isolation",      "clog",           "pause",       "slow disk",
     "clock step",     "clock drift",    "journal rot", "unreadable sector",
     "lost write",     "superblock rot", "mark rot",    "snapshot rot",
-    "projection rot", "io errors",      "full disk",   "read beside"};
+    "projection rot", "lost disk",      "io errors",   "full disk",
+    "read beside"};
 static_assert(incident_names.size() == static_cast<std::size_t>(IncidentKind::read_beside) + 1);
 [[nodiscard]] constexpr std::string_view name(IncidentKind kind) {
   return incident_names[static_cast<std::size_t>(kind)];

@@ -150,13 +150,6 @@ TEST(Invariants, HaveACanaryEach) {
   }
 }
 
-TEST(Canaries, AClockThatIsTrustedIsNoticed) {
-  const auto found = first_finding(Canary::trust_own_clock);
-  planted = Canary::none;
-  ASSERT_TRUE(found);
-  EXPECT_EQ(found->second.finding->invariant, Invariant::stamp_true);
-}
-
 TEST(Minimise, LeavesOutWhatIsNotNeeded) {
   const std::vector<Row> rows = rows_of_the_manual();
   const auto row = std::ranges::find(rows, Canary::wrong_quorum, &Row::canary);

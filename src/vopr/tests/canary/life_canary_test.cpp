@@ -17,6 +17,7 @@
 #include <map>
 
 #include "base/canary.hpp"
+#include "support/stale_keystore.hpp"
 #include "vopr/life.hpp"
 #include "vopr/minimise.hpp"
 
@@ -148,6 +149,15 @@ TEST(Invariants, HaveACanaryEach) {
         std::ranges::any_of(rows, [&](const Row& row) { return row.invariant == one.name; }))
         << one.name << " was never seen to fail";
   }
+}
+
+// No life puts an old file in the place of a newer one: a story does.
+TEST(Stories, AStaleKeystoreThatIsTrustedIsNoticed) {
+  planted = Canary::trust_stale_keystore;
+  const std::string wrong = a_stale_keystore_is_refused();
+  planted = Canary::none;
+  EXPECT_NE(wrong, "");
+  EXPECT_EQ(a_stale_keystore_is_refused(), "");
 }
 
 TEST(Minimise, LeavesOutWhatIsNotNeeded) {

@@ -1,6 +1,5 @@
 #include "driver.hpp"
 
-#include <chrono>
 #include <utility>
 
 #include "base/assert.hpp"
@@ -28,13 +27,14 @@ void Driver::wait(Signal& signal) {
 void Driver::turn(std::uint64_t wait_ns) {
   if (executor_.run_one(0)) return;
   Signal nobody;  // sets it
-  if (!park(nobody, wait_ns)) return;
+  if (wait_ns == 0 && is_driven()) return;
+  if (!park(nobody)) return;
   if (!poll_disk_(wait_ns)) sleep(nobody, wait_ns);
   hand_over();
 }
 
 // True: this thread drives now. False: its wait is over.
-bool Driver::park(Signal& signal, std::optional<std::uint64_t> wait_ns) {
+bool Driver::park(Signal& signal) {
   Bed* bed = nullptr;
   std::list<Parked>::iterator self;
   {
@@ -51,12 +51,7 @@ bool Driver::park(Signal& signal, std::optional<std::uint64_t> wait_ns) {
   if (signal.state_.compare_exchange_strong(none, reinterpret_cast<std::uintptr_t>(bed),
                                             std::memory_order_acq_rel)) {
     std::unique_lock lock{bed->mutex};
-    const auto over = [&] { return signal.is_set() || bed->chosen; };
-    if (wait_ns) {
-      bed->wake.wait_for(lock, std::chrono::nanoseconds{*wait_ns}, over);
-    } else {
-      bed->wake.wait(lock, over);
-    }
+    bed->wake.wait(lock, [&] { return signal.is_set() || bed->chosen; });
   }
   // Out of the signal, so that nobody can call this bed any more; then out of the wakers' sight;
   // then out of the list, so that nobody can choose it.
@@ -104,6 +99,11 @@ void Driver::sleep(const Signal& signal, std::uint64_t wait_ns) {
 
 void Driver::disk_began() {
   if (asleep_) executor_.wake();
+}
+
+bool Driver::is_driven() {
+  const std::scoped_lock lock{mutex_};
+  return driven_;
 }
 
 bool Driver::many_parked() {

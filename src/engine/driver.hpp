@@ -31,7 +31,6 @@
 #include <functional>
 #include <list>
 #include <mutex>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -69,8 +68,9 @@ class Driver {
       : executor_(executor), poll_disk_(std::move(poll_disk)) {}
 
   void wait(Signal& signal);
-  // One thing is done: a task, or the end of an I/O waited for at most so long; while another
-  // thread drives this one rests. For whoever runs the database without a request of his own.
+  // One thing is done: a task, or the end of an I/O waited for at most so long. While another
+  // thread drives this one rests until it is its successor, or does not wait at all if `wait_ns` is
+  // 0. For whoever runs the database without a request of his own.
   void turn(std::uint64_t wait_ns);
   void set(Signal& signal);
   void set(std::span<Signal* const> signals);
@@ -87,8 +87,9 @@ class Driver {
   void drive(Signal& signal);
   void sleep(const Signal& signal, std::uint64_t wait_ns);
   void hand_over();
+  [[nodiscard]] bool is_driven();
   [[nodiscard]] bool many_parked();
-  [[nodiscard]] bool park(Signal& signal, std::optional<std::uint64_t> wait_ns = std::nullopt);
+  [[nodiscard]] bool park(Signal& signal);
   [[nodiscard]] Bed& free_bed();
   void rise(Bed& bed);
 

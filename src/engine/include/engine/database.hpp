@@ -384,7 +384,7 @@ class Database {
   // the newest one, away from both.
   [[nodiscard]] virtual Result<Buffer> escrow() = 0;
   // One piece of work, waited for at most so long: what a replica does while nobody asks it
-  // anything.
+  // anything. While another thread's call runs the database this one rests until it may.
   virtual void turn(std::uint64_t wait_ns) = 0;
   // Does one write that another replica forwarded here, and answers it; false: there is none. Takes
   // as long as the write would if it were asked here. For whoever turns the database.

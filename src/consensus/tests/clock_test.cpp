@@ -117,13 +117,14 @@ class Clocks {
   }
   // A ping to these, and their answers.
   void ask(const std::vector<std::uint8_t>& peers, std::uint64_t there_ns, std::uint64_t back_ns) {
-    clock.sent(++round_, now());
+    clock.sent(++round, now());
     pass(there_ns);
     std::vector<TimestampUs> walls;
+    walls.reserve(peers.size());
     for (const std::uint8_t peer : peers) walls.push_back(wall(peer));
     pass(back_ns);
     for (std::size_t i = 0; i < peers.size(); ++i) {
-      clock.heard(peers[i], round_, walls[i], now());
+      clock.heard(peers[i], round, walls[i], now());
     }
     clock.decide(now());
   }
@@ -133,7 +134,7 @@ class Clocks {
   }
 
   std::vector<std::int64_t> off_us;
-  std::uint64_t round_ = 0;
+  std::uint64_t round = 0;
   ClusterClock clock;
 };
 
@@ -257,7 +258,7 @@ TEST(ClusterClock, WhatComesLateOrTwiceSaysNothingMore) {
   const TimestampUs then = three.wall(1);
   three.pass(ms);
   three.off_us[1] = 0;
-  three.round_ = 1;
+  three.round = 1;
   three.ask({1}, ms, ms);
   ASSERT_TRUE(three.clock.may_stamp());
   // What it answered to the first one, before it was set.
@@ -309,8 +310,8 @@ TEST(ClusterClock, NeverStampsOutsideOfWhatTheRightClocksSay) {
     Clocks all(off_us);
     for (int round = 0; round < 50; ++round) {
       std::vector<std::uint8_t> answer;
-      for (std::uint8_t i = 1; i < voters; ++i) {
-        if (below(3) > 0) answer.push_back(i);
+      for (std::size_t i = 1; i < voters; ++i) {
+        if (below(3) > 0) answer.push_back(static_cast<std::uint8_t>(i));
       }
       all.ask(answer, below(400 * ms), below(400 * ms));
       all.pass(below(200 * ms));

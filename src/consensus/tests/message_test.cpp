@@ -60,6 +60,7 @@ std::vector<Message> samples() {
       Ping{.round = 5},
       Pong{.round = 5, .wall = TimestampUs{1'700'000'000'000'000}}};
   std::vector<Message> messages;
+  messages.reserve(payloads.size());
   for (Payload& payload : payloads) {
     messages.push_back({.from = 2,
                         .life = {.incarnation = 5, .token = 6},

@@ -109,6 +109,19 @@ void Solo::carry_out(const std::vector<Action>& actions) {
 }
 
 void Solo::end_writes() {
+  end_those_in_flight();
+  if (!is_greeted_ || replica_->status() == ReplicaStatus::failed ||
+      greeted_ == replica_->incarnation()) {
+    return;
+  }
+  greeted_ = replica_->incarnation();
+  for (std::uint8_t member = 0; member < replica_->members(); ++member) {
+    if (member != replica_->index()) hear_hello(member);
+  }
+  end_those_in_flight();
+}
+
+void Solo::end_those_in_flight() {
   while (!writes_.empty()) {
     const Action write = writes_.front();
     writes_.erase(writes_.begin());
@@ -128,15 +141,6 @@ void Solo::end_writes() {
       step(SuperblockWritten{superblock->sequence, {}});
     }
   }
-  if (!is_greeted_ || replica_->status() == ReplicaStatus::failed ||
-      greeted_ == replica_->incarnation()) {
-    return;
-  }
-  greeted_ = replica_->incarnation();
-  for (std::uint8_t member = 0; member < replica_->members(); ++member) {
-    if (member != replica_->index()) hear_hello(member);
-  }
-  end_writes();
 }
 
 void Solo::end_reads() {

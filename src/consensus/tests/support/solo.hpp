@@ -86,6 +86,7 @@ class Solo {
 
  private:
   void step(const Event& event);
+  void end_those_in_flight();
   void carry_out(const std::vector<Action>& actions);
 
   Genesis genesis_;

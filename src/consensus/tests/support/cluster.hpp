@@ -197,7 +197,8 @@ class Cluster {
   [[nodiscard]] bool may_damage(std::uint8_t index, OpNumber op, const Hash& checksum,
                                 std::uint32_t needed);
   [[nodiscard]] std::uint32_t damaged_besides(std::uint8_t index);
-  void forget_disk(Node& node);
+  static void forget_disk(Node& node);
+  [[nodiscard]] Genesis genesis_of(std::uint8_t replica) const;
   [[nodiscard]] bool has_written(const Node& node, OpNumber op, const Hash& checksum) const;
   void write(std::uint8_t index, Write write);
   void superblock_half(std::uint8_t index);

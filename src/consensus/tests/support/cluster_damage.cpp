@@ -1,0 +1,152 @@
+// Damage to the disks of a group, and the atlas that bounds it.
+#include <algorithm>
+
+#include "consensus/core/quorum.hpp"
+#include "support/cluster.hpp"
+
+namespace kimberlite::consensus::testing {
+
+bool Cluster::has_written(const Node& node, OpNumber op, const Hash& checksum) const {
+  if (op <= node.checkpoint) return true;
+  const auto written = node.on_disk.find(op.value());
+  return written != node.on_disk.end() && written->second == checksum;
+}
+
+// Voters that have some damage.
+std::uint32_t Cluster::damaged_besides(std::uint8_t index) {
+  std::uint32_t damaged = 0;
+  for (std::uint8_t i = 0; i < options_.voters; ++i) {
+    Node& node = nodes_[i];
+    std::erase_if(node.damaged,
+                  [&](const auto& damage) { return damage.first <= node.checkpoint.value(); });
+    if (i == index) continue;
+    if (!node.damaged.empty() || node.lost_until > OpNumber{} || node.is_old) ++damaged;
+  }
+  return damaged;
+}
+
+// What the model remembers of a disk that is no more.
+void Cluster::forget_disk(Node& node) {
+  node.view = node.log_view = {};
+  node.checkpoint = node.view_durable = {};
+  node.incarnation = 0;
+  node.had.insert(node.on_disk.begin(), node.on_disk.end());
+  node.on_disk.clear();
+  node.damaged.clear();
+}
+
+void Cluster::make_anew(std::uint8_t index) {
+  Node& node = nodes_[index];
+  crash(index);
+  *node.disk = Disk{options_.replica.journal.ring_size};
+  Genesis genesis = genesis_of(index);
+  genesis.lost = true;
+  encode_superblock(first_superblock(genesis),
+                    std::span<std::byte, superblock_size>(node.disk->superblock));
+  forget_disk(node);
+  node.is_old = false;
+  node.copy.reset();
+  note(fmt::format("the disk of {} is lost", index));
+  start(index);
+}
+
+bool Cluster::lose_disk(std::uint8_t index) {
+  if (index >= options_.voters) return false;
+  if (nodes_[index].is_old || damaged_besides(index) >= (options_.voters - 1U) / 2) return false;
+  ++counts_.lost_disks;
+  make_anew(index);
+  return true;
+}
+
+void Cluster::copy_disk(std::uint8_t index) {
+  Node& node = nodes_[index];
+  if (node.replica != nullptr || node.is_old || node.lost_until > OpNumber{}) return;
+  const auto read =
+      read_superblock(std::span<const std::byte, superblock_size>(node.disk->superblock));
+  if (!read || read->superblock.standing == Standing::lost) return;
+  node.copy = std::make_unique<Disk>(*node.disk);
+  node.copied_in = read->superblock.incarnation;
+}
+
+bool Cluster::put_back_disk(std::uint8_t index) {
+  Node& node = nodes_[index];
+  if (node.copy == nullptr || node.is_old || index >= options_.voters) return false;
+  if (damaged_besides(index) >= (options_.voters - 1U) / 2) return false;
+  std::uint32_t know = 0;
+  for (std::uint8_t i = 0; i < options_.voters; ++i) {
+    const auto read =
+        read_superblock(std::span<const std::byte, superblock_size>(nodes_[i].disk->superblock));
+    if (i == index || !read) continue;
+    if (read->superblock.lives_seen[index].incarnation > node.copied_in &&
+        read->superblock.lives_seen[index].incarnation == node.incarnation) {
+      ++know;
+    }
+  }
+  if (know < core::replication_quorum(options_.voters)) return false;
+  crash(index);
+  ++counts_.old_disks;
+  note(fmt::format("the disk of {} is put back as it was", index));
+  *node.disk = *node.copy;
+  node.copy.reset();
+  forget_disk(node);
+  node.is_old = true;
+  start(index);
+  return true;
+}
+
+// The atlas. True records the damage.
+bool Cluster::may_damage(std::uint8_t index, OpNumber op, const Hash& checksum,
+                         std::uint32_t needed) {
+  if (index >= options_.voters) return false;
+  if (nodes_[index].is_old || damaged_besides(index) >= (options_.voters - 1U) / 2) return false;
+  std::uint32_t others = 0;
+  for (std::uint8_t i = 0; i < options_.voters; ++i) {
+    const Node& node = nodes_[i];
+    const bool is_whole = node.damaged.empty() && node.lost_until == OpNumber{} && !node.is_old;
+    if (i != index && is_whole && has_written(node, op, checksum)) ++others;
+  }
+  const auto superblock =
+      read_superblock(std::span<const std::byte, superblock_size>(nodes_[index].disk->superblock));
+  if (!superblock) return false;
+  const auto journal = recover_journal(superblock->superblock, options_.replica.journal,
+                                       nodes_[index].disk->reader());
+  if (!journal) return false;
+  const bool claimed = journal->durable_seen >= op;
+  if (!claimed && !options_.replica.strict) needed = core::replication_quorum(options_.voters);
+  if (others < needed) return false;
+  nodes_[index].damaged[op.value()] = claimed;
+  return true;
+}
+
+bool Cluster::rot(std::uint8_t index) {
+  Node& node = nodes_[index];
+  if (node.replica == nullptr || index >= options_.voters) return false;
+  const Replica& replica = *node.replica;
+  const std::uint64_t first = replica.checkpoint().op.value() + 1;
+  if (replica.durable().value() < first) return false;
+  // The newest ones are those that matter.
+  const std::uint64_t count = replica.durable().value() - first + 1;
+  const OpNumber op{replica.durable().value() -
+                    below(rng_, below(rng_, 2) == 0 ? count : std::min<std::uint64_t>(count, 3))};
+  const auto checksum = replica.checksum_at(op);
+  if (!checksum) return false;
+  const auto superblock =
+      read_superblock(std::span<const std::byte, superblock_size>(node.disk->superblock));
+  if (!superblock) return false;
+  const auto journal =
+      recover_journal(superblock->superblock, options_.replica.journal, node.disk->reader());
+  if (!journal) return false;
+  for (const LiveFrame& frame : journal->frames) {
+    if (frame.op != op || frame.checksum != *checksum) continue;
+    if (!may_damage(index, op, *checksum, 1)) return false;
+    const std::uint64_t at = file_offset(frame.ring_offset) + below(rng_, frame.size);
+    node.disk->journal[at] ^= std::byte{0x10};
+    ++counts_.rots;
+    note(fmt::format("rot {}: op {} of view {}{}", index, op.value(), frame.view.value(),
+                     node.damaged[op.value()] ? "" : ", which nothing says was durable"));
+    return true;
+  }
+  return false;
+}
+
+}  // namespace kimberlite::consensus::testing

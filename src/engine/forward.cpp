@@ -2,19 +2,16 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "base/codec.hpp"
 #include "base/probe.hpp"
 #include "core.hpp"
-#include "crypto/blake3.hpp"
+#include "peer_frame.hpp"
 #include "request.hpp"
 
 namespace kimberlite::engine {
 namespace {
 
 constexpr std::uint32_t magic = 0x3146424B;  // "KBF1"
-constexpr std::size_t head_size = 32 + 4 + 4 + 16 + 8;
 constexpr std::uint64_t none = ~std::uint64_t{0};
 // What waits here to be done for others; more is refused.
 constexpr std::size_t asked_max = 1024;
@@ -192,38 +189,22 @@ std::optional<Error> decode_error(Bytes bytes) {
 
 // ---- frames -------------------------------------------------------------------------------------
 
-bool Forwarder::is_frame(Bytes frame) {
-  return frame.size() >= head_size && load_le<std::uint32_t>(frame.data() + 32) == magic;
-}
+bool Forwarder::is_frame(Bytes frame) { return is_peer_frame(frame, magic); }
 
 Buffer Forwarder::seal(std::uint8_t kind, std::uint64_t ticket, Bytes body) const {
-  Writer frame;
-  frame.zeros(32);
-  frame.u32(magic);
-  frame.u8(kind);
-  frame.zeros(3);
-  frame.bytes(core_.state().cluster());
-  frame.u64(ticket);
+  Writer frame = begin_peer_frame(magic, kind, core_.state().cluster(), ticket);
   frame.bytes(body);
-  Buffer bytes = std::move(frame).take();
-  std::ranges::copy(crypto::blake3(Bytes(bytes).subspan(32)), bytes.begin());
-  return bytes;
+  return seal_peer_frame(std::move(frame));
 }
 
 void Forwarder::received(std::uint8_t from, Bytes frame) {
-  Reader reader{frame};
-  const Hash checksum = reader.array<32>();
-  reader.u32();
-  const std::uint8_t kind = reader.u8();
-  reader.zeros(3);
-  const Id128 cluster = reader.array<16>();
-  const std::uint64_t ticket = reader.u64();
-  if (reader.failed() || cluster != core_.state().cluster() ||
-      crypto::blake3(frame.subspan(32)) != checksum) {
-    return;
-  }
+  const std::optional<PeerFrame> opened = open_peer_frame(frame, core_.state().cluster());
+  if (!opened) return;
+  const std::uint8_t kind = opened->kind;
+  const std::uint64_t ticket = opened->ticket;
+  const Bytes body = opened->rest.rest();
   if (kind == ask_write) {
-    Result<ForwardedWrite> write = decode_forwarded(reader.rest());
+    Result<ForwardedWrite> write = decode_forwarded(body);
     if (!write) return;
     probe<"engine.forward.asked">();
     write->from = from;
@@ -236,9 +217,9 @@ void Forwarder::received(std::uint8_t from, Bytes frame) {
   const auto found = waiting_.find(ticket);
   if (found == waiting_.end() || found->second.whom != from) return;
   if (kind == done) {
-    end(ticket, decode_outcome(reader.rest()));
+    end(ticket, decode_outcome(body));
   } else if (kind == failed) {
-    end(ticket, decode_error(reader.rest()).value_or(wrong()));
+    end(ticket, decode_error(body).value_or(wrong()));
   }
 }
 
@@ -255,7 +236,7 @@ void Forwarder::end(std::uint64_t ticket, Result<Outcome> result) {
 
 Result<Outcome> Forwarder::ask(const ForwardedWrite& write) {
   const Buffer body = encode_forwarded(write);
-  if (body.size() + head_size > consensus::message_size_max) {
+  if (body.size() + peer_frame_head > consensus::message_size_max) {
     return Error{Code::unavailable_not_primary, "the request is too long to be forwarded"}.next(
         "send it to the primary itself");
   }

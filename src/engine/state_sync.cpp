@@ -9,6 +9,7 @@
 #include "crypto/blake3.hpp"
 #include "files.hpp"
 #include "kernel/snapshot.hpp"
+#include "peer_frame.hpp"
 #include "record/body.hpp"
 #include "record/frame.hpp"
 #include "snapshot_file.hpp"
@@ -18,7 +19,6 @@ namespace kimberlite::engine {
 namespace {
 
 constexpr std::uint32_t magic = 0x3154424B;  // "KBT1"
-constexpr std::size_t head_size = 32 + 4 + 4 + 16 + 8 + 8;
 constexpr std::size_t piece_max = std::size_t{256} << 10;
 constexpr std::uint64_t ask_again_ns = 200'000'000;
 constexpr std::uint64_t patience_ns = 3'000'000'000;
@@ -43,23 +43,13 @@ constexpr std::array<kernel::Lane, 2> lanes{kernel::Lane::data, kernel::Lane::ac
 
 }  // namespace
 
-bool StateSync::is_frame(Bytes frame) {
-  return frame.size() >= head_size && load_le<std::uint32_t>(frame.data() + 32) == magic;
-}
+bool StateSync::is_frame(Bytes frame) { return is_peer_frame(frame, magic); }
 
 Buffer StateSync::seal(std::uint8_t kind, std::uint64_t ticket, OpNumber op, Bytes body) const {
-  Writer frame;
-  frame.zeros(32);
-  frame.u32(magic);
-  frame.u8(kind);
-  frame.zeros(3);
-  frame.bytes(core_.state().cluster());
-  frame.u64(ticket);
+  Writer frame = begin_peer_frame(magic, kind, core_.state().cluster(), ticket);
   frame.id(op);
   frame.bytes(body);
-  Buffer bytes = std::move(frame).take();
-  std::ranges::copy(crypto::blake3(Bytes(bytes).subspan(32)), bytes.begin());
-  return bytes;
+  return seal_peer_frame(std::move(frame));
 }
 
 // ---- taking -------------------------------------------------------------------------------------
@@ -97,18 +87,13 @@ void StateSync::give_up(const std::string& why) {
 }
 
 void StateSync::received(std::uint8_t from, Bytes frame) {
-  Reader reader{frame};
-  const Hash checksum = reader.array<32>();
-  reader.u32();
-  const std::uint8_t kind = reader.u8();
-  reader.zeros(3);
-  const Id128 cluster = reader.array<16>();
-  const std::uint64_t ticket = reader.u64();
+  std::optional<PeerFrame> opened = open_peer_frame(frame, core_.state().cluster());
+  if (!opened) return;
+  const std::uint8_t kind = opened->kind;
+  const std::uint64_t ticket = opened->ticket;
+  Reader& reader = opened->rest;
   const OpNumber op = reader.id<OpNumber>();
-  if (reader.failed() || cluster != core_.state().cluster() ||
-      crypto::blake3(frame.subspan(32)) != checksum) {
-    return;
-  }
+  if (reader.failed()) return;
   if (kind == ask_what || kind == ask_file || kind == ask_records) {
     const std::optional<Writer> found = answer(kind, op, reader);
     core_.env().network.send(

@@ -291,7 +291,8 @@ void Replica::on(Now now, const SyncDone& event, std::vector<Action>& out) {
   superblock_.checkpoint.ring_offset = point.next_offset;
   std::erase_if(superblock_.view_headers,
                 [&](const PrepareHeader& header) { return header.op <= checkpoint.op; });
-  if (!superblock_.view_headers.empty() &&
+  // Its oldest header may stand further behind the checkpoint, with frames of this log between.
+  if (!leads_there && !superblock_.view_headers.empty() &&
       superblock_.view_headers.front().parent != checkpoint.header_checksum) {
     superblock_.view_headers.clear();
   }

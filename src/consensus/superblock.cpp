@@ -160,9 +160,9 @@ Superblock first_superblock(const Genesis& genesis) {
   superblock.members = genesis.members;
   superblock.voters = genesis.voters;
   superblock.replica = genesis.replica;
-  if (genesis.lost) {
+  if (genesis.anew) {
     superblock.standing = Standing::lost;
-    superblock.incarnation = lives_gap;
+    superblock.incarnation = std::max(lives_gap, genesis.anew->value());
   }
   superblock.checkpoint = {.op = genesis.op,
                            .header_checksum = genesis.op == OpNumber{0}

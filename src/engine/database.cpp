@@ -413,19 +413,19 @@ Status check_group(const GroupOptions& options) {
 }
 
 Status make_member(env::Env env, const keystore::Keystore& keys, const GroupOptions& options,
-                   bool lost = false) {
+                   std::optional<TimestampUs> anew = {}) {
   return make_directory(env, keys,
                         {.cluster = options.cluster,
                          .members = options.members,
                          .voters = options.voters,
                          .replica = options.replica,
-                         .lost = lost},
+                         .anew = anew},
                         options.ring_size);
 }
 
 // As a member of a group whose keys these are.
 Status join(env::Env env, keystore::MasterKey& master, const GroupOptions& options, Bytes keys,
-            bool lost) {
+            std::optional<TimestampUs> anew) {
   KIMBERLITE_CHECK(check_group(options));
   KIMBERLITE_CHECK(Database::check_empty(env.storage));
   KIMBERLITE_TRY(const auto lock, env.storage.lock(files::lock, options.holder));
@@ -435,7 +435,7 @@ Status join(env::Env env, keystore::MasterKey& master, const GroupOptions& optio
         "take those that a replica of this one gave");
   }
   KIMBERLITE_TRY(const keystore::Keystore opened, keystore::Keystore::decode(keys, master));
-  return make_member(env, opened, options, lost);
+  return make_member(env, opened, options, anew);
 }
 
 }  // namespace
@@ -453,7 +453,7 @@ Result<Buffer> Database::create_group(env::Env env, keystore::MasterKey& master,
 
 Status Database::join_group(env::Env env, keystore::MasterKey& master, const GroupOptions& options,
                             Bytes keys) {
-  return join(env, master, options, keys, false);
+  return join(env, master, options, keys, std::nullopt);
 }
 
 Status Database::recover_member(env::Env env, keystore::MasterKey& master,
@@ -462,7 +462,7 @@ Status Database::recover_member(env::Env env, keystore::MasterKey& master,
     return Error{Code::usage_config, "a replica alone has no others to recover from"}.next(
         "restore a backup: kimberlite restore");
   }
-  return join(env, master, options, keys, true);
+  return join(env, master, options, keys, env.clock.realtime());
 }
 
 Result<TenantInfo> Database::create(env::Env env, keystore::MasterKey& master,

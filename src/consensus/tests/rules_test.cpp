@@ -23,6 +23,61 @@ TEST(Replica, FollowsOneThatAsksForALaterView) {
   EXPECT_EQ(replica.replica().view(), ViewNumber{4});
 }
 
+// The headers of its log in the superblock begin behind the checkpoint it takes: what stands between
+// is of that log too (seed 1002661 gave up what was committed).
+TEST(Replica, AStateTakenFromAPeerKeepsWhatStandsBehindIt) {
+  Solo replica(2);
+  std::vector<Solo::Made> log;
+  for (std::uint64_t op = 1; op <= 20; ++op) {
+    log.push_back(replica.next(log.empty() ? replica.root() : log.back().header, 0));
+    replica.hear(0, 0, log.back(), op - 1);
+    replica.end_writes();
+  }
+  Suffix suffix{.base = OpNumber{4}, .base_checksum = log[3].header.checksum, .headers = {}};
+  for (std::size_t i = 4; i < log.size(); ++i) suffix.headers.push_back(log[i].header);
+  replica.hear(1, 1, StartView{.nonce = {}, .suffix = suffix}, 19);
+  replica.end_writes();
+  replica.crash();
+  replica.open();
+  replica.end_writes();
+  ASSERT_EQ(replica.replica().log_view(), ViewNumber{1});
+  replica.rot(2);
+  replica.hear(1, 1, Heartbeat{.round = 1, .op = OpNumber{20}, .released = {}}, 20);
+  replica.end_reads();
+  ASSERT_EQ(replica.replica().commit(), OpNumber{1});
+  replica.hear(1, 1, Gone{.op = OpNumber{2}, .checkpoint = OpNumber{3}}, 20);
+  replica.end_writes();
+  ASSERT_EQ(replica.replica().status(), ReplicaStatus::syncing);
+  Checkpoint checkpoint = replica.replica().checkpoint();
+  checkpoint.op = OpNumber{3};
+  checkpoint.header_checksum = log[2].header.checksum;
+  replica.end_sync(checkpoint);
+  replica.crash();
+  replica.open();
+  replica.end_writes();
+  EXPECT_EQ(replica.replica().checkpoint().op, OpNumber{3});
+  EXPECT_EQ(replica.replica().head(), OpNumber{20});
+  EXPECT_EQ(replica.wrong(), "");
+}
+
+// Its disk was lost twice. Replica 1 slept since, and remembers the life between: it does not take
+// the newest one for an old copy (seed 1013993).
+TEST(Replica, ALifeMadeAnewIsLaterThanThoseMadeAnewBefore) {
+  Solo replica(2);
+  replica.wait(1);
+  replica.lose_disk();
+  replica.open();
+  const LifeId between{.incarnation = replica.replica().incarnation(), .token = 99};
+  replica.wait(1);
+  replica.lose_disk();
+  replica.open();
+  replica.end_writes();
+  EXPECT_GT(replica.replica().incarnation(), between.incarnation);
+  replica.hear(1, 0, Hello{.seen = between, .answered = true, .tokens = {}});
+  replica.end_writes();
+  EXPECT_NE(replica.replica().status(), ReplicaStatus::failed);
+}
+
 // Its heartbeats would hold the others in a view in which nothing can be committed.
 TEST(Replica, APrimaryThatHearsNobodyIsSilent) {
   Solo replica(1);

@@ -36,6 +36,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/bytes.hpp"
@@ -53,7 +54,7 @@ inline constexpr std::uint16_t format_version = 1;
 inline constexpr std::size_t members_max = 13;  // 7 voters, 6 standbys
 inline constexpr std::size_t view_headers_max = 16;
 inline constexpr std::size_t lives_kept = 24;
-// A member that begins anew is so far ahead of every life it may have had before.
+// A member that begins anew, and hears of a life it had before, goes on so far ahead of it.
 inline constexpr std::uint64_t lives_gap = std::uint64_t{1} << 20;
 static_assert(lives_gap > lives_kept);
 
@@ -131,7 +132,9 @@ struct Genesis {
   // left.
   OpNumber op;
   TimestampUs next_timestamp;
-  bool lost = false;  // the member was there before
+  // The member was there before, and its disk is lost: the wall clock, now. Its lives are numbered
+  // from there in µs, so that what is made anew later is ahead of what was made anew before.
+  std::optional<TimestampUs> anew;
 };
 
 // The superblock of sequence 1: checkpoint `op`, view 0, incarnation 0. The prepare that follows

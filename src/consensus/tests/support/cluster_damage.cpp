@@ -40,7 +40,7 @@ void Cluster::make_anew(std::uint8_t index) {
   crash(index);
   *node.disk = Disk{options_.replica.journal.ring_size};
   Genesis genesis = genesis_of(index);
-  genesis.lost = true;
+  genesis.anew = TimestampUs{now_ns_ / 1000};
   encode_superblock(first_superblock(genesis),
                     std::span<std::byte, superblock_size>(node.disk->superblock));
   forget_disk(node);

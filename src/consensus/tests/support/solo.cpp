@@ -36,7 +36,7 @@ Solo::Solo(std::uint8_t index, std::uint8_t voters, std::uint64_t format)
 void Solo::lose_disk() {
   crash();
   disk_ = Disk{options_.journal.ring_size};
-  genesis_.lost = true;
+  genesis_.anew = now_.realtime;
   encode_superblock(first_superblock(genesis_),
                     std::span<std::byte, superblock_size>(disk_.superblock));
 }

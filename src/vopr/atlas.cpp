@@ -107,6 +107,23 @@ bool Atlas::may_strike(std::uint8_t machine) {
   return others < (group_.size() - 1U) / 2;
 }
 
+// On how many whole disks besides.
+std::uint32_t Atlas::stands_elsewhere(std::uint8_t machine, const consensus::LiveFrame& frame) {
+  std::uint32_t have = 0;
+  for (std::uint8_t i = 0; i < group_.size(); ++i) {
+    if (i == machine || is_sick(i)) continue;
+    const auto there = look(i);
+    if (!there) continue;
+    const bool has =
+        there->superblock.checkpoint.op >= frame.op ||
+        std::ranges::any_of(there->journal.frames, [&](const consensus::LiveFrame& other) {
+          return other.op == frame.op && other.checksum == frame.checksum;
+        });
+    have += has ? 1U : 0U;
+  }
+  return have;
+}
+
 std::optional<Atlas::Frame> Atlas::choose(std::uint8_t machine, std::uint64_t choice) {
   Prng choices{choice, 9};
   const auto here = look(machine);
@@ -118,21 +135,16 @@ std::optional<Atlas::Frame> Atlas::choose(std::uint8_t machine, std::uint64_t ch
   const consensus::LiveFrame& frame = frames[frames.size() - 1 - back];
   const bool claimed = here->journal.durable_seen >= frame.op;
   if (beyond_ && !claimed) return std::nullopt;
-  std::uint32_t have = 0;
-  for (std::uint8_t i = 0; i < group_.size() && !beyond_; ++i) {
-    if (i == machine || is_sick(i)) continue;
-    const auto there = look(i);
-    if (!there) continue;
-    const bool has =
-        there->superblock.checkpoint.op >= frame.op ||
-        std::ranges::any_of(there->journal.frames, [&](const consensus::LiveFrame& other) {
-          return other.op == frame.op && other.checksum == frame.checksum;
-        });
-    have += has ? 1U : 0U;
+  const bool hides = !claimed && !strict_;
+  // What it hides may still be on its way, and be acknowledged then.
+  if (hides && group_.world().is_on(machine)) return std::nullopt;
+  const std::uint32_t needed = hides     ? consensus::core::replication_quorum(group_.size())
+                               : beyond_ ? 0
+                                         : 1;
+  const std::size_t first = frames.size() - 1 - back;
+  for (std::size_t at = first; at < (hides ? frames.size() : first + 1); ++at) {
+    if (stands_elsewhere(machine, frames[at]) < needed) return std::nullopt;
   }
-  const std::uint32_t needed =
-      claimed || strict_ ? 1 : consensus::core::replication_quorum(group_.size());
-  if (!beyond_ && have < needed) return std::nullopt;
   return Frame{frame.op, consensus::file_offset(frame.ring_offset), frame.size,
                std::max(frames.back().op, here->journal.durable_seen)};
 }

@@ -2,10 +2,11 @@
 //
 // A prepare may be damaged on a replica if no more than a minority of the replicas is damaged then,
 // and the prepare stands whole on another disk, and something on this one says that it was durable;
-// else it would look like the torn write of a crash, which is nobody's to repair, and it must stand
-// on a quorum of the others. What a replica has several of, or makes again (superblock copies,
-// marks, snapshots, projections), may lose as much as leaves the shipped reader with the same
-// answer. `beyond` lifts the bound on how many, and damages only what is known to be durable.
+// else it would look like the torn write of a crash, which is nobody's to repair, and it and all
+// behind it, which it hides, must stand on a quorum of the others. What a replica has several of,
+// or makes again (superblock copies, marks, snapshots, projections), may lose as much as leaves the
+// shipped reader with the same answer. `beyond` lifts the bound on how many, and damages only what
+// is known to be durable.
 //
 // Thread rule: one thread. The group outlives it.
 #pragma once
@@ -66,6 +67,8 @@ class Atlas {
   [[nodiscard]] std::optional<Found> look(std::uint8_t machine) const;
   [[nodiscard]] bool is_sick(std::uint8_t machine);
   [[nodiscard]] bool may_strike(std::uint8_t machine);
+  [[nodiscard]] std::uint32_t stands_elsewhere(std::uint8_t machine,
+                                               const consensus::LiveFrame& frame);
   [[nodiscard]] std::optional<Frame> choose(std::uint8_t machine, std::uint64_t choice);
 
   Group& group_;

@@ -99,12 +99,15 @@ bool Cluster::may_damage(std::uint8_t index, OpNumber op, const Hash& checksum,
                          std::uint32_t needed) {
   if (index >= options_.voters) return false;
   if (nodes_[index].is_old || damaged_besides(index) >= (options_.voters - 1U) / 2) return false;
-  std::uint32_t others = 0;
-  for (std::uint8_t i = 0; i < options_.voters; ++i) {
-    const Node& node = nodes_[i];
-    const bool is_whole = node.damaged.empty() && node.lost_until == OpNumber{} && !node.is_old;
-    if (i != index && is_whole && has_written(node, op, checksum)) ++others;
-  }
+  const auto others = [&](OpNumber of, const Hash& as) {
+    std::uint32_t count = 0;
+    for (std::uint8_t i = 0; i < options_.voters; ++i) {
+      const Node& node = nodes_[i];
+      const bool is_whole = node.damaged.empty() && node.lost_until == OpNumber{} && !node.is_old;
+      if (i != index && is_whole && has_written(node, of, as)) ++count;
+    }
+    return count;
+  };
   const auto superblock =
       read_superblock(std::span<const std::byte, superblock_size>(nodes_[index].disk->superblock));
   if (!superblock) return false;
@@ -112,8 +115,18 @@ bool Cluster::may_damage(std::uint8_t index, OpNumber op, const Hash& checksum,
                                        nodes_[index].disk->reader());
   if (!journal) return false;
   const bool claimed = journal->durable_seen >= op;
-  if (!claimed && !options_.replica.strict) needed = core::replication_quorum(options_.voters);
-  if (others < needed) return false;
+  if (others(op, checksum) < needed) return false;
+  if (!claimed && !options_.replica.strict) {
+    // It hides what stands behind it, and what is still being written there.
+    const Node& node = nodes_[index];
+    for (auto hidden = node.on_disk.find(op.value()); hidden != node.on_disk.end(); ++hidden) {
+      const std::uint32_t have = others(OpNumber{hidden->first}, hidden->second);
+      if (have < core::replication_quorum(options_.voters)) return false;
+    }
+    for (const Write& write : node.writes) {
+      if (write.target == Target::prepare && write.op > op) return false;
+    }
+  }
   nodes_[index].damaged[op.value()] = claimed;
   return true;
 }

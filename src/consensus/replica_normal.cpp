@@ -146,6 +146,8 @@ void Replica::receive(Now now, const Message& message, const Prepare& prepare,
   } else if (message.view > view()) {
     probe<"consensus.prepare.of_later_view">();
     ask_for_start_view(now, message.from, out);
+  } else if (phase_ == Phase::recovering_head) {
+    probe<"consensus.head.prepare_unanswered">();
   } else if (is_of_view && adopted() && !is_primary()) {
     learn_commit(message);
     if (phase_ == Phase::normal && message.from == primary()) heard_primary(now);

@@ -78,6 +78,35 @@ TEST(Replica, ALifeMadeAnewIsLaterThanThoseMadeAnewBefore) {
   EXPECT_NE(replica.replica().status(), ReplicaStatus::failed);
 }
 
+// Prepares that are late say nothing of how far its log went: were they taken, their marks would
+// say that it never went further (seed 3102199 nacked what it had acknowledged).
+TEST(Replica, ALostHeadIsNotMendedByWhatComesLate) {
+  Solo replica(2);
+  std::vector<Solo::Made> log;
+  for (std::uint64_t op = 1; op <= 3; ++op) {
+    log.push_back(replica.next(log.empty() ? replica.root() : log.back().header, 0));
+    replica.hear(0, 0, log.back());
+    replica.end_writes();
+    replica.wait(20);
+    replica.end_writes();
+  }
+  replica.crash();
+  for (std::uint64_t op = 1; op <= 3; ++op) replica.rot(op);
+  replica.open();
+  replica.end_writes();
+  ASSERT_EQ(replica.replica().status(), ReplicaStatus::recovering_head);
+  for (const std::size_t late : {std::size_t{0}, std::size_t{1}}) {
+    replica.hear(0, 0, log[late]);
+    replica.end_writes();
+    replica.wait(20);
+    replica.end_writes();
+  }
+  replica.crash();
+  replica.open();
+  replica.end_writes();
+  EXPECT_EQ(replica.replica().status(), ReplicaStatus::recovering_head);
+}
+
 // Its heartbeats would hold the others in a view in which nothing can be committed.
 TEST(Replica, APrimaryThatHearsNobodyIsSilent) {
   Solo replica(1);

@@ -188,6 +188,8 @@ std::string_view name(Code code) {
       return "unavailable.quorum";
     case Code::unavailable_clock:
       return "unavailable.clock";
+    case Code::unavailable_membership:
+      return "unavailable.membership";
     case Code::unavailable_escrow:
       return "unavailable.escrow";
     case Code::unavailable_network:

@@ -92,13 +92,22 @@ ClockAgreement marzullo(std::span<const ClockInterval> intervals) {
   return best;
 }
 
-ClusterClock::ClusterClock(std::uint8_t voters, std::uint8_t self, Now now)
+ClusterClock::ClusterClock(std::uint16_t voters, std::uint8_t self, Now now)
     : voters_(voters),
       self_(self),
-      status_(voters == 1 ? ClockStatus::alone : ClockStatus::waiting),
+      status_(is_alone() ? ClockStatus::alone : ClockStatus::waiting),
       seen_us_(between(now)),
       base_us_(seen_us_),
       begun_ns_(now.monotonic_ns) {}
+
+void ClusterClock::set_voters(std::uint16_t voters, Now now) {
+  voters_ = voters;
+  for (std::uint8_t i = 0; i < members_max; ++i) {
+    if (((voters_ >> i) & 1U) == 0) samples_[i].reset();
+  }
+  begun_ns_ = now.monotonic_ns;
+  decide(now);
+}
 
 // (T3)
 void ClusterClock::observe(Now now) {
@@ -110,7 +119,7 @@ void ClusterClock::observe(Now now) {
   steps_ = {.count = steps_.count + 1, .last_us = step};
   // The wall clock was set, or the monotonic one stood still while the machine slept: then what is
   // known of the others is wrong too.
-  if (voters_ > 1) {
+  if (!is_alone()) {
     rounds_ = {};
     samples_ = {};
     begun_ns_ = now.monotonic_ns;
@@ -128,7 +137,8 @@ void ClusterClock::sent(std::uint64_t round, Now now) {
 
 // (T2)
 void ClusterClock::heard(std::uint8_t from, std::uint64_t round, TimestampUs wall, Now now) {
-  if (voters_ == 1 || from >= voters_ || from == self_ || round == 0) return;
+  const bool votes = from < members_max && ((voters_ >> from) & 1U) != 0;
+  if (is_alone() || !votes || from == self_ || round == 0) return;
   const Round& sent = rounds_[round % rounds_kept];
   if (sent.round != round || now.monotonic_ns < sent.sent_ns) return;
   if (now.monotonic_ns - sent.sent_ns > round_trip_max_ns) {
@@ -154,7 +164,7 @@ void ClusterClock::heard(std::uint8_t from, std::uint64_t round, TimestampUs wal
 
 // (T1)
 void ClusterClock::decide(Now now) {
-  if (voters_ == 1) return;
+  if (is_alone()) return;
   if (is_planted(Canary::trust_own_clock)) {
     status_ = ClockStatus::agreed;
     return;
@@ -163,13 +173,14 @@ void ClusterClock::decide(Now now) {
   std::array<ClockInterval, members_max> known{};
   std::size_t count = 0;
   known[count++] = {-clock_tolerance_us, clock_tolerance_us};
-  for (std::uint8_t i = 0; i < voters_; ++i) {
+  for (std::uint8_t i = 0; i < members_max; ++i) {
     const std::optional<Sample>& sample = samples_[i];
     if (!sample || sample->at_ns + sample_age_max_ns <= now.monotonic_ns) continue;
     const ClockInterval at = aged(sample->interval, sample->at_ns, now.monotonic_ns);
     known[count++] = {at.low - own - clock_tolerance_us, at.high - own + clock_tolerance_us};
   }
-  const std::uint32_t quorum = core::replication_quorum(voters_);
+  const auto voters = static_cast<std::uint32_t>(std::popcount(voters_));
+  const std::uint32_t quorum = core::replication_quorum(voters);
   const ClockAgreement best = marzullo({known.data(), count});
   offset_.reset();
   if (best.sources >= quorum) {
@@ -181,7 +192,7 @@ void ClusterClock::decide(Now now) {
     decided_ns_ = now.monotonic_ns;
     return;
   }
-  const bool all_known = count == voters_;
+  const bool all_known = count == voters;
   if (count < quorum || (!all_known && now.monotonic_ns < begun_ns_ + clock_patience_ns)) {
     status_ = ClockStatus::waiting;
     return;

@@ -43,7 +43,9 @@ bool is_consistent(const PrepareHeader& header) {
   return header.op.value() > 0 && header.commit < header.op && header.size >= prepare_header_size &&
          header.size <= prepare_size_max - local_header_size &&
          header.timestamp.value() < timestamp_max &&
-         (header.commands > 0 || header.size == prepare_header_size);
+         (header.configures
+              ? header.commands == 0 && header.size == prepare_header_size + configuration_size
+              : header.commands > 0 || header.size == prepare_header_size);
 }
 
 }  // namespace
@@ -60,7 +62,8 @@ void encode_prepare(PrepareHeader& header, std::span<std::byte, prepare_header_s
   store_le(at + 144, header.size);
   store_le(at + 148, header.commands);
   store_le(at + 152, prepare_version);
-  std::ranges::fill(to.subspan(154), std::byte{0});
+  at[154] = std::byte{header.configures};
+  std::ranges::fill(to.subspan(155), std::byte{0});
   header.checksum = crypto::blake3(to.subspan(32));
   put(at, header.checksum);
 }
@@ -76,13 +79,14 @@ Result<PrepareHeader> decode_prepare(std::span<const std::byte, prepare_header_s
                        .commit = OpNumber{load_le<std::uint64_t>(at + 128)},
                        .timestamp = TimestampUs{load_le<std::uint64_t>(at + 136)},
                        .size = load_le<std::uint32_t>(at + 144),
-                       .commands = load_le<std::uint32_t>(at + 148)};
+                       .commands = load_le<std::uint32_t>(at + 148),
+                       .configures = at[154] == std::byte{1}};
   const Hash computed = crypto::blake3(from.subspan(32));
   if (computed != header.checksum) {
     return wrong_checksum("a prepare header", header.checksum, computed);
   }
-  if (load_le<std::uint16_t>(at + 152) != prepare_version || !all_zero(from.subspan(154)) ||
-      !is_consistent(header)) {
+  if (load_le<std::uint16_t>(at + 152) != prepare_version || at[154] > std::byte{1} ||
+      !all_zero(from.subspan(155)) || !is_consistent(header)) {
     return wrong("the fields of a prepare header contradict each other");
   }
   return header;

@@ -67,6 +67,11 @@ class Writer {
       at_ += prepare_header_size;
     }
   }
+  void put(const Configuration& configuration) {
+    encode_configuration(configuration,
+                         std::span<std::byte, configuration_size>(at_, configuration_size));
+    at_ += configuration_size;
+  }
   [[nodiscard]] bool full() const { return at_ == end_; }
 
  private:
@@ -164,7 +169,7 @@ std::size_t size_of(const Payload& payload) {
       return prefix_size + 24 + sizeof answer.lives;
     }
     std::size_t operator()(const Hello& hello) const {
-      return prefix_size + 32 + sizeof hello.tokens;
+      return prefix_size + 32 + sizeof hello.tokens + configuration_size;
     }
     std::size_t operator()(const Ping&) const { return prefix_size + 8; }
     std::size_t operator()(const Pong&) const { return prefix_size + 16; }
@@ -224,6 +229,7 @@ struct Write {
     to.put(std::uint64_t{hello.answered});
     for (const std::uint64_t token : hello.tokens) to.put(token);
     to.put(hello.format);
+    to.put(hello.configuration);
   }
   void operator()(const Ping& ping) const { to.put(ping.round); }
   void operator()(const Pong& pong) const {
@@ -280,9 +286,13 @@ Result<Payload> read_payload(Kind kind, Reader& from, const Id128& cluster) {
       return Payload{answer};
     }
     case Kind::hello: {
-      Hello hello{.seen = from.life(), .answered = from.flag(), .tokens = {}};
+      Hello hello{.seen = from.life(), .answered = from.flag(), .tokens = {}, .configuration = {}};
       for (std::uint64_t& token : hello.tokens) token = from.number<std::uint64_t>();
       hello.format = from.number<std::uint64_t>();
+      const Bytes configuration = from.take(configuration_size);
+      if (!from.whole()) return wrong("a hello is cut off");
+      KIMBERLITE_TRY(hello.configuration,
+                     decode_configuration(configuration.first<configuration_size>()));
       return Payload{hello};
     }
     case Kind::ping:
@@ -300,7 +310,7 @@ void put_head(const Message& message, MutBytes to, std::size_t covered) {
   at[37] = std::byte{message.from};
   store_le(at + 38, message_version);
   store_le(at + 40, static_cast<std::uint32_t>(to.size()));
-  store_le(at + 44, std::uint32_t{0});
+  store_le(at + 44, message.epoch);
   store_le(at + 48, message.view.value());
   store_le(at + 56, message.commit.value());
   std::ranges::copy(crypto::blake3(Bytes(to.subspan(checksum_size, covered - checksum_size))), at);
@@ -370,8 +380,7 @@ Result<Message> decode_message(Bytes bytes, const Id128& cluster) {
   const std::size_t covered = kind == Kind::prepare ? frame_header_size : bytes.size();
   if (load_le<std::uint32_t>(at + 32) != message_magic ||
       load_le<std::uint16_t>(at + 38) != message_version ||
-      load_le<std::uint32_t>(at + 40) != bytes.size() || load_le<std::uint32_t>(at + 44) != 0 ||
-      bytes.size() < covered) {
+      load_le<std::uint32_t>(at + 40) != bytes.size() || bytes.size() < covered) {
     return wrong("a message does not start as one");
   }
   Hash stored;
@@ -381,6 +390,7 @@ Result<Message> decode_message(Bytes bytes, const Id128& cluster) {
   }
   Message message{.from = std::to_integer<std::uint8_t>(at[37]),
                   .life = {},
+                  .epoch = load_le<std::uint32_t>(at + 44),
                   .view = ViewNumber{load_le<std::uint64_t>(at + 48)},
                   .commit = OpNumber{load_le<std::uint64_t>(at + 56)},
                   .payload = StartViewChange{}};
@@ -393,6 +403,10 @@ Result<Message> decode_message(Bytes bytes, const Id128& cluster) {
   message.life = from.life();
   KIMBERLITE_TRY(message.payload, read_payload(kind, from, cluster));
   if (!from.ended()) return wrong("a message is not of the length of its kind");
+  const auto* hello = std::get_if<Hello>(&message.payload);
+  if (hello != nullptr && hello->configuration.epoch != message.epoch) {
+    return wrong("a hello is of another epoch than its configuration");
+  }
   return message;
 }
 

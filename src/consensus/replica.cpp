@@ -67,18 +67,19 @@ Result<std::unique_ptr<Replica>> Replica::open(Now now, const ReplicaOptions& op
   }
   std::unique_ptr<Replica> replica(new Replica(now, options, recovered, pool));
   const bool resumes = replica->adopted() && !replica->is_lost();
-  if (replica->is_lost() && replica->voters() == 1) {
+  const bool is_alone = replica->voters() == 1 && replica->is_voter();
+  if (replica->is_lost() && is_alone) {
     return Error{Code::usage_config, "a replica alone has no peers to take its state from"}.next(
         "restore a backup: kimberlite restore");
   }
   replica->begin_life(replica->superblock_.incarnation + 1);
   replica->active_ns_ = now.monotonic_ns;
-  if (replica->voters() == 1 ||
-      (resumes && !recovered.journal.lost && replica->primary() == replica->index())) {
+  if (is_alone || (resumes && !recovered.journal.lost && replica->is_voter() &&
+                                 replica->primary() == replica->index())) {
     // A primary that was away may have been replaced. A single voter begins a view of its own:
     // what else is on disk is older, and beyond its head never counts again (J3).
     probe<"consensus.open.primary_leaves">();
-    replica->enter_view(now, ViewNumber{replica->view().value() + 1}, out);
+    replica->enter_view(now, replica->configuration().view_after(replica->view()), out);
   } else {
     const bool headless = replica->faulty_until_ == unknown_op;
     replica->phase_ = headless   ? Phase::recovering_head
@@ -102,7 +103,8 @@ Replica::Replica(Now now, const ReplicaOptions& options, const Recovered& recove
       frames_(recovered.journal.frames.begin(), recovered.journal.frames.end()),
       mark_sequence_(recovered.journal.mark_sequence),
       mark_wanted_(recovered.journal.mark_damaged),
-      clock_(superblock_.voters, superblock_.replica, now) {
+      now_(now),
+      clock_(superblock_.configuration.voters, superblock_.replica, now) {
   const JournalRecovery& journal = recovered.journal;
   released_ = {.op = checkpoint_.op,
                .header_checksum = checkpoint_.header_checksum,
@@ -116,6 +118,9 @@ Replica::Replica(Now now, const ReplicaOptions& options, const Recovered& recove
   known_ = op_;
   canonical_ = op_;
   commit_ = checkpoint_.op;
+  for (const LiveFrame& frame : frames_) {
+    if (frame.configures) configures_at_ = frame.op;
+  }
   for (const PrepareHeader& header : journal.newest) {
     headers_[header.op.value() % headers_kept] = header;
   }
@@ -143,7 +148,7 @@ Replica::Replica(Now now, const ReplicaOptions& options, const Recovered& recove
 // ---- events -----------------------------------------------------------------------------------
 
 void Replica::observe(Now now) {
-  now_ns_ = now.monotonic_ns;
+  now_ = now;
   const std::uint64_t steps = clock_.steps().count;
   clock_.observe(now);
   // It is compared with the others' at once.
@@ -192,6 +197,7 @@ void Replica::on(Now now, const SuperblockWritten& event, std::vector<Action>& o
   durable_log_view_ = writing_.log_view;
   durable_standing_ = writing_.standing;
   durable_incarnation_ = writing_.incarnation;
+  durable_epoch_ = writing_.epoch;
   const bool later = writing_.checkpoint.op > checkpoint_.op;
   if (later && checkpointing_ && checkpointing_->op == writing_.checkpoint.op) {
     checkpoint_commands_ = checkpointing_->commands;
@@ -303,6 +309,7 @@ void Replica::on(Now now, const SyncDone& event, std::vector<Action>& out) {
   probe<"consensus.sync.installed">();
   sync_installed_ = true;
   end_sync_range();
+  take_configuration(event.configuration, false, out);
   write_superblock(out);
 }
 
@@ -319,7 +326,7 @@ bool Replica::gate_open() const {
   if (is_planted(Canary::send_before_durable)) return opened_;
   return opened_ && durable_view_ == superblock_.view &&
          durable_log_view_ == superblock_.log_view && durable_standing_ == superblock_.standing &&
-         durable_incarnation_ == superblock_.incarnation;
+         durable_incarnation_ == superblock_.incarnation && durable_epoch_ == epoch();
 }
 
 void Replica::gate_opened(Now now, std::vector<Action>& out) {
@@ -359,7 +366,8 @@ void Replica::write_superblock(std::vector<Action>& out) {
               .checkpoint = superblock_.checkpoint,
               .lives = superblock_.lives_seen,
               .standing = superblock_.standing,
-              .incarnation = superblock_.incarnation};
+              .incarnation = superblock_.incarnation,
+              .epoch = epoch()};
   out.emplace_back(WriteSuperblock{
       .sequence = superblock_.sequence, .order = order_, .bytes = std::move(bytes)});
 }

@@ -56,7 +56,10 @@ void Replica::begin_life(std::uint64_t incarnation) {
 // To those in an older life, or in one not known yet, nothing is said but hello.
 bool Replica::is_of_life_known(const Message& message, std::vector<Action>& out) {
   if (std::holds_alternative<Prepare>(message.payload)) return true;  // its header says all
-  if (const auto* hello = std::get_if<Hello>(&message.payload)) hear(message, *hello, out);
+  if (const auto* hello = std::get_if<Hello>(&message.payload)) {
+    take_configuration(hello->configuration, false, out);
+    hear(message, *hello, out);
+  }
   const LifeId& seen = superblock_.lives_seen[message.from];
   if (message.life != seen) {
     const bool is_planted_older =
@@ -69,6 +72,19 @@ bool Replica::is_of_life_known(const Message& message, std::vector<Action>& out)
   return durable_lives_[message.from] == seen;
 }
 
+// Of what `member` said nothing counts any more: it is in another life, or another member.
+void Replica::forget_word_of(std::uint8_t member) {
+  acked_[member] = {};
+  peer_rounds_[member] = 0;
+  peer_checkpoints_[member] = {};
+  peer_epochs_[member] = 0;
+  votes_[member] = {};
+  collected_[member].reset();
+  answers_[member].reset();
+  formats_[member] = 0;
+  heard_by_ &= ~(1U << member);
+}
+
 // A later life is on disk here before anything it says counts.
 void Replica::hear(const Message& message, const Hello& hello, std::vector<Action>& out) {
   LifeId& seen = superblock_.lives_seen[message.from];
@@ -78,14 +94,11 @@ void Replica::hear(const Message& message, const Hello& hello, std::vector<Actio
   } else if (is_later(message.life, seen)) {
     probe<"consensus.life.new">();
     seen = message.life;
-    acked_[message.from] = {};
-    peer_rounds_[message.from] = 0;
-    peer_checkpoints_[message.from] = {};
-    votes_[message.from] = {};
-    collected_[message.from].reset();
-    answers_[message.from].reset();
+    forget_word_of(message.from);
     write_superblock(out);
   }
+  // At its index stands another member by now.
+  if (!is_member()) return;
   if (has_lived(hello.seen, life(), superblock_.tokens)) return;
   if (is_planted(Canary::ignore_other_life)) return;
   const std::uint64_t known = std::max(superblock_.incarnation, hello.seen.incarnation);
@@ -117,7 +130,8 @@ void Replica::fail_as_rolled_back(const Error& error, std::vector<Action>& out) 
 // (R9) With this one they are a replication quorum.
 bool Replica::is_confirmed() const {
   if (is_planted(Canary::speak_unconfirmed)) return true;
-  return core::votes_counted(heard_by_, voters()) + 1 >= core::replication_quorum(voters());
+  return core::votes_counted(heard_by_, configuration().voters) + 1 >=
+         core::replication_quorum(voters());
 }
 
 // The sender, whose life is known here on disk, knows this one or does not. Once it does, what was
@@ -125,6 +139,7 @@ bool Replica::is_confirmed() const {
 void Replica::receive(Now now, const Message& message, const Hello& hello,
                       std::vector<Action>& out) {
   formats_[message.from] = hello.format;
+  if (hello.configuration.epoch < epoch()) send_hello(message.from, out);
   const std::uint32_t bit = 1U << message.from;
   const bool was_heard = (heard_by_ & bit) != 0;
   if (hello.seen == life()) heard_by_ |= bit;
@@ -140,7 +155,7 @@ void Replica::receive(Now now, const Message& message, const Hello& hello,
 
 // Those whose lives became known on disk may say it all again.
 void Replica::greet_new(const std::array<LifeId, members_max>& before, std::vector<Action>& out) {
-  for (std::uint8_t member = 0; member < members(); ++member) {
+  for (std::uint8_t member = 0; member < members_max; ++member) {
     if (durable_lives_[member] != before[member]) send_hello(member, out);
   }
 }
@@ -152,27 +167,28 @@ void Replica::send_hello(std::uint8_t to, std::vector<Action>& out) {
                Hello{.seen = durable_lives_[to],
                      .answered = ((heard_by_ >> to) & 1U) != 0,
                      .tokens = superblock_.tokens,
-                     .format = options_.format},
+                     .format = options_.format,
+                     .configuration = configuration()},
                out);
 }
 
 // So that all know of this life, and it hears of a later one, whoever it has to do with.
 void Replica::say_hello(Now now, std::vector<Action>& out) {
   bool all_know = true;
-  for (std::uint8_t member = 0; member < members(); ++member) {
-    if (member != index()) all_know = all_know && ((heard_by_ >> member) & 1U) != 0;
+  for (std::uint8_t member = 0; member < members_max; ++member) {
+    if (is_peer(member)) all_know = all_know && ((heard_by_ >> member) & 1U) != 0;
   }
   hello_at_ = now.monotonic_ns + (all_know ? options_.hello_ns : options_.resend_ns);
-  for (std::uint8_t member = 0; member < members(); ++member) {
+  for (std::uint8_t member = 0; member < members_max; ++member) {
     const bool knows = ((heard_by_ >> member) & 1U) != 0;
-    if (member != index() && (all_know || !knows)) send_hello(member, out);
+    if (is_peer(member) && (all_know || !knows)) send_hello(member, out);
   }
 }
 
 std::uint64_t Replica::group_format() const {
   std::uint64_t newest = options_.format;
-  for (std::uint8_t member = 0; member < members(); ++member) {
-    if (member != index()) newest = std::min(newest, std::max<std::uint64_t>(1, formats_[member]));
+  for (std::uint8_t member = 0; member < members_max; ++member) {
+    if (is_peer(member)) newest = std::min(newest, std::max<std::uint64_t>(1, formats_[member]));
   }
   return newest;
 }
@@ -203,7 +219,7 @@ void Replica::answer_lost(const Message& message, const RequestStartView& reques
 
 void Replica::receive(Now, const Message& message, const RecoveryAnswer& answer,
                       std::vector<Action>&) {
-  if (!is_lost() || answer.nonce != nonce_ || message.from >= voters()) return;
+  if (!is_lost() || answer.nonce != nonce_ || !is_voter(message.from)) return;
   const std::uint32_t bit = 1U << message.from;
   if (answer.lost) {
     probe<"consensus.recovery.peer_lost_too">();
@@ -218,11 +234,13 @@ void Replica::receive(Now, const Message& message, const RecoveryAnswer& answer,
 
 // The start-view of the latest view any of a quorum of others was in when it heard of this life.
 bool Replica::may_take(const Message& message, const StartView& start) {
-  if (start.nonce != nonce_ || message.from >= voters()) return false;
+  if (message.epoch > epoch()) return false;  // it was another quorum that had to answer
+  if (start.nonce != nonce_ || !is_voter(message.from)) return false;
   std::uint32_t count = 0;
-  for (const std::optional<Answer>& answer : answers_) {
+  for (std::uint8_t i = 0; i < members_max; ++i) {
+    const std::optional<Answer>& answer = answers_[i];
     if (answer && answer->view > message.view) return false;
-    if (answer) ++count;
+    if (answer && is_voter(i)) ++count;
   }
   // As many as leave no view-change quorum without one of them.
   const std::uint32_t needed =
@@ -236,7 +254,7 @@ void Replica::take_lives_of_answers() {
   if (is_planted(Canary::forget_lives_of_others)) return;
   for (const std::optional<Answer>& answer : answers_) {
     if (!answer) continue;
-    for (std::uint8_t member = 0; member < members(); ++member) {
+    for (std::uint8_t member = 0; member < members_max; ++member) {
       LifeId& seen = superblock_.lives_seen[member];
       if (member != index() && is_later(answer->lives[member], seen)) seen = answer->lives[member];
     }
@@ -246,8 +264,8 @@ void Replica::take_lives_of_answers() {
 RecoveryProgress Replica::recovery() const {
   RecoveryProgress progress{
       .answered = 0, .lost_too = lost_too_, .needed = core::replication_quorum(voters())};
-  for (std::uint8_t i = 0; i < voters(); ++i) {
-    if (answers_[i]) progress.answered |= 1U << i;
+  for (std::uint8_t i = 0; i < members_max; ++i) {
+    if (answers_[i] && is_voter(i)) progress.answered |= 1U << i;
   }
   return progress;
 }

@@ -101,8 +101,10 @@ void Replica::append(const PrepareHeader& prepare, std::uint64_t ring_offset, Bu
                      .ring_offset = ring_offset,
                      .checksum = prepare.checksum,
                      .size = static_cast<std::uint32_t>(frame_size(prepare)),
-                     .commands = prepare.commands});
+                     .commands = prepare.commands,
+                     .configures = prepare.configures});
   op_ = prepare.op;
+  if (prepare.configures) configures_at_ = op_;
   head_ = point_at(op_);
   headers_[op_.value() % headers_kept] = prepare;
   known_ = std::max(known_, op_);
@@ -150,7 +152,7 @@ bool Replica::append_received(const PrepareHeader& prepare, const MutableBuffer&
   return true;
 }
 
-void Replica::on(Now now, const Propose& event, std::vector<Action>& out) {
+void Replica::on(Now, const Propose& event, std::vector<Action>& out) {
   if (!may_propose()) {
     out.emplace_back(Abandon{event.ticket});
     return;
@@ -159,7 +161,13 @@ void Replica::on(Now now, const Propose& event, std::vector<Action>& out) {
   KIMBERLITE_ASSERT(event.frame->size() <= options_.journal.prepare_size_max);
   // An empty prepare holds time still: nothing is stamped at or before it any more.
   KIMBERLITE_ASSERT((event.commands == 0) == (event.frame->size() == frame_header_size));
-  const std::uint64_t size = event.frame->size();
+  prepare(event.ticket, event.frame, event.commands, false, out);
+}
+
+// The next one of this primary's log: here, and to all.
+void Replica::prepare(std::uint64_t ticket, const MutableBuffer& frame, std::uint32_t commands,
+                      bool configures, std::vector<Action>& out) {
+  const std::uint64_t size = frame->size();
   const std::uint64_t padded = core::padded(size);
   KIMBERLITE_ASSERT(room_for(padded));
   FrameHead head{
@@ -172,23 +180,25 @@ void Replica::on(Now now, const Propose& event, std::vector<Action>& out) {
                   .view = superblock_.view,
                   .op = OpNumber{op_.value() + 1},
                   .commit = commit_,
-                  .timestamp = std::max(clock_.stamp(now), head_.next_timestamp),
+                  .timestamp = std::max(clock_.stamp(now_), head_.next_timestamp),
                   .size = static_cast<std::uint32_t>(size - local_header_size),
-                  .commands = event.commands}};
-  event.frame->resize(static_cast<std::size_t>(padded));
-  seal_frame(head, event.frame->bytes());
-  append(head.prepare, head.ring_offset, event.frame, event.ticket, out);
+                  .commands = commands,
+                  .configures = configures}};
+  frame->resize(static_cast<std::size_t>(padded));
+  seal_frame(head, frame->bytes());
+  append(head.prepare, head.ring_offset, frame, ticket, out);
   canonical_ = op_;
-  active_ns_ = now.monotonic_ns;
-  if (superblock_.members.size() == 1) return;
+  active_ns_ = now_.monotonic_ns;
+  if (!has_peers()) return;
   const Buffer message = encode_prepare_message({.from = index(),
                                                  .life = {},
+                                                 .epoch = static_cast<std::uint32_t>(epoch()),
                                                  .view = view(),
                                                  .commit = std::min(commit_max_, canonical_),
                                                  .payload = Prepare{head.prepare}},
-                                                event.frame->bytes(), pool_);
-  for (std::uint8_t member = 0; member < members(); ++member) {
-    if (member != index()) out.emplace_back(Send{.to = member, .message = message});
+                                                frame->bytes(), pool_);
+  for (std::uint8_t member = 0; member < members_max; ++member) {
+    if (is_peer(member)) out.emplace_back(Send{.to = member, .message = message});
   }
 }
 
@@ -236,7 +246,7 @@ void Replica::on(Now now, const PrepareWritten& event, std::vector<Action>& out)
   if (phase_ == Phase::view_change && adopted()) start_as_primary(now, out);
   send_prepare_ok(out);
   advance_commit(out);
-  if (!superblock_.members.empty() && !is_primary()) request_missing(now, out);
+  if (!is_primary()) request_missing(now, out);
   maybe_mark(now, out);
 }
 
@@ -285,12 +295,11 @@ void Replica::advance_commit(std::vector<Action>& out) {
   if (phase_ == Phase::failed || !gate_open() || syncing_) return;
   if (is_primary()) {
     acked_[index()] = acknowledgeable();
-    std::array<std::uint64_t, core::voters_max> acknowledged{};
-    for (std::size_t i = 0; i < voters(); ++i) acknowledged[i] = acked_[i].value();
     const std::uint32_t quorum =
         core::replication_quorum(voters()) - (is_planted(Canary::wrong_quorum) ? 1 : 0);
-    const std::uint64_t by_quorum = core::acknowledged_by(acknowledged.data(), voters(), quorum);
-    commit_max_ = std::max(commit_max_, OpNumber{by_quorum});
+    // What follows a configuration is committed by its voters.
+    const OpNumber last = next_configuration().value_or(op_);
+    commit_max_ = std::max(commit_max_, std::min(last, reached_by(quorum, acked_)));
   }
   const OpNumber until = is_planted(Canary::commit_before_canonical)
                              ? std::min(commit_max_, durable_)
@@ -301,7 +310,10 @@ void Replica::advance_commit(std::vector<Action>& out) {
     if (here.op == next && here.bytes != nullptr) {
       const LiveFrame frame = *frame_of(next);
       commit_one(frame, std::exchange(here, {}), out);
-      continue;
+      if (!frame.configures) continue;
+      // What follows is committed by the voters it names, once it is on disk.
+      if (gate_open()) advance_commit(out);
+      return;
     }
     const std::uint64_t last = std::min(until.value(), commit_.value() + pipeline_max);
     for (std::uint64_t op = next.value(); op <= last; ++op) {
@@ -321,6 +333,12 @@ void Replica::commit_one(const LiveFrame& frame, Slot&& done, std::vector<Action
   const std::uint64_t commands = committed_.commands + frame.commands;
   committed_ = point_at(frame.op);
   committed_.commands = commands;
+  if (frame.configures) {
+    const auto configuration =
+        decode_configuration(done.bytes->bytes().subspan<frame_header_size, configuration_size>());
+    KIMBERLITE_ASSERT(configuration.has_value());
+    take_configuration(*configuration, true, out);
+  }
   out.emplace_back(Commit{.op = frame.op,
                           .timestamp = frame.timestamp,
                           .commands = frame.commands,
@@ -337,11 +355,8 @@ void Replica::release(std::vector<Action>&) {
   if (voters() == 1) {
     group_checkpoint_ = checkpoint_.op;
   } else if (is_primary()) {
-    std::array<std::uint64_t, core::voters_max> checkpoints{};
-    for (std::size_t i = 0; i < voters(); ++i) checkpoints[i] = peer_checkpoints_[i].value();
-    group_checkpoint_ = std::max(
-        group_checkpoint_, OpNumber{core::acknowledged_by(checkpoints.data(), voters(),
-                                                          core::replication_quorum(voters()))});
+    group_checkpoint_ = std::max(group_checkpoint_,
+                                 reached_by(core::replication_quorum(voters()), peer_checkpoints_));
   }
   OpNumber until = std::min(checkpoint_.op, group_checkpoint_);
   if (!rewriting_.empty()) until = std::min(until, OpNumber{rewriting_.begin()->value() - 1});
@@ -402,7 +417,7 @@ void Replica::on(Now now, const PrepareRead& event, std::vector<Action>& out) {
       decode_prepare(Bytes(event.frame->bytes()).subspan<local_header_size, prepare_header_size>());
   KIMBERLITE_ASSERT(header.has_value());
   // Asked for again, if a view began meanwhile and is not durable yet.
-  for (std::uint8_t peer = 0; peer < members() && gate_open(); ++peer) {
+  for (std::uint8_t peer = 0; peer < members_max && gate_open(); ++peer) {
     if (((read.peers >> peer) & 1U) != 0) send_prepare(peer, *header, event.frame->bytes(), out);
   }
   Slot& here = slot(event.op);

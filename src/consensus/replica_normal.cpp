@@ -25,6 +25,7 @@ void Replica::send_in_view(std::uint8_t to, ViewNumber view, Payload payload,
   out.emplace_back(Send{.to = to,
                         .message = encode_message({.from = index(),
                                                    .life = life(),
+                                                   .epoch = static_cast<std::uint32_t>(epoch()),
                                                    .view = view,
                                                    .commit = std::min(commit_max_, canonical_),
                                                    .payload = std::move(payload)},
@@ -36,8 +37,8 @@ void Replica::send(std::uint8_t to, Payload payload, std::vector<Action>& out) {
 }
 
 void Replica::broadcast(const Payload& payload, std::vector<Action>& out) {
-  for (std::uint8_t member = 0; member < members(); ++member) {
-    if (member != index()) send(member, payload, out);
+  for (std::uint8_t member = 0; member < members_max; ++member) {
+    if (is_peer(member)) send(member, payload, out);
   }
 }
 
@@ -47,6 +48,7 @@ void Replica::send_prepare(std::uint8_t to, const PrepareHeader& header, Bytes f
       Send{.to = to,
            .message = encode_prepare_message({.from = index(),
                                               .life = {},
+                                              .epoch = static_cast<std::uint32_t>(epoch()),
                                               .view = view(),
                                               .commit = std::min(commit_max_, canonical_),
                                               .payload = Prepare{header}},
@@ -56,7 +58,7 @@ void Replica::send_prepare(std::uint8_t to, const PrepareHeader& header, Bytes f
 // To the primary of this view, and only what is durable here in the log of that view.
 void Replica::send_prepare_ok(std::vector<Action>& out) {
   if (phase_ != Phase::normal || !gate_open() || syncing_ || closing_ || is_primary()) return;
-  if (!is_confirmed()) return;
+  if (!is_confirmed() || primary() == index()) return;
   const OpNumber op = acknowledgeable();
   if (op <= released_.op && op != released_.op) return;
   const std::optional<Hash> checksum = checksum_at(op);
@@ -67,8 +69,9 @@ void Replica::send_prepare_ok(std::vector<Action>& out) {
 // No quorum has said anything for so long that it would have left a silent primary's view.
 bool Replica::is_deaf() const {
   std::uint32_t heard = 0;
-  for (std::uint8_t i = 0; i < voters(); ++i) {
-    const bool lately = now_ns_ < heard_at_ns_[i] + options_.primary_timeout_ns;
+  for (std::uint8_t i = 0; i < members_max; ++i) {
+    if (!is_voter(i)) continue;
+    const bool lately = now_.monotonic_ns < heard_at_ns_[i] + options_.primary_timeout_ns;
     if (i == index() || lately) ++heard;
   }
   return heard < core::replication_quorum(voters());
@@ -77,7 +80,7 @@ bool Replica::is_deaf() const {
 // A primary that hears nobody can commit nothing, and one whose clock a quorum of the others'
 // contradicts may not: so it does not hold those in its view who hear it.
 void Replica::send_heartbeats(std::vector<Action>& out) {
-  heartbeat_at_ = now_ns_ + options_.heartbeat_ns;
+  heartbeat_at_ = now_.monotonic_ns + options_.heartbeat_ns;
   peer_rounds_[index()] = ++round_;
   if (is_deaf() || clock_.status() == ClockStatus::outvoted) return;
   broadcast(Heartbeat{.round = round_, .op = op_, .released = group_checkpoint_}, out);
@@ -91,8 +94,8 @@ void Replica::send_pings(Now now, std::vector<Action>& out) {
   const bool hurries = clock_.status() == ClockStatus::waiting;
   ping_at_ = now.monotonic_ns + options_.ping_ns / (hurries ? hurry : 1);
   clock_.sent(++ping_round_, now);
-  for (std::uint8_t member = 0; member < voters(); ++member) {
-    if (member != index()) send(member, Ping{.round = ping_round_}, out);
+  for (std::uint8_t member = 0; member < members_max; ++member) {
+    if (member != index() && is_voter(member)) send(member, Ping{.round = ping_round_}, out);
   }
 }
 
@@ -111,7 +114,7 @@ void Replica::on(Now now, const Received& event, std::vector<Action>& out) {
   if (phase_ == Phase::failed || closing_) return;
   const auto decoded = decode_message(event.message->bytes(), superblock_.cluster);
   if (!decoded || decoded->from != event.from || event.from == index() ||
-      event.from >= superblock_.members.size()) {
+      event.from >= members_max) {
     probe<"consensus.message.no_members">();
     ++dropped_;
     return;
@@ -119,6 +122,7 @@ void Replica::on(Now now, const Received& event, std::vector<Action>& out) {
   const Message& message = *decoded;
   if (!is_of_life_known(message, out)) return;
   heard_at_ns_[message.from] = now.monotonic_ns;
+  if (!may_count(message, out)) return;
   std::visit(
       [&](const auto& payload) {
         using What = std::remove_cvref_t<decltype(payload)>;
@@ -150,7 +154,6 @@ void Replica::receive(Now now, const Message& message, const Prepare& prepare,
     probe<"consensus.head.prepare_unanswered">();
   } else if (is_of_view && adopted() && !is_primary()) {
     learn_commit(message);
-    if (phase_ == Phase::normal && message.from == primary()) heard_primary(now);
     if (!rewrite(prepare.header, bytes, out)) {
       take_prepare(now, message, prepare.header, bytes, out);
     }
@@ -187,7 +190,8 @@ void Replica::take_prepare(Now now, const Message& message, const PrepareHeader&
   if (!append_received(prepare, bytes, out)) return;
   canonical_ = op_;
   active_ns_ = now.monotonic_ns;
-  if (phase_ == Phase::view_change) heard_primary(now);
+  // One that leads no more may still answer those who ask it for what they lack.
+  if (phase_ == Phase::view_change || message.from == primary()) heard_primary(now);
 }
 
 // Before the view's log can be adopted: committed prepares only, each compared with what is here.
@@ -229,6 +233,7 @@ void Replica::take_committed(Now now, const Message& message, const PrepareHeade
 
 void Replica::receive(Now, const Message& message, const PrepareOk& ok, std::vector<Action>& out) {
   if (message.view != view() || !is_primary() || !gate_open() || ok.op > op_) return;
+  if (message.epoch < epoch()) return;  // it is told of the configuration, and says it again
   const std::optional<Hash> checksum = checksum_at(ok.op);
   if (checksum && *checksum != ok.checksum) {
     ++dropped_;
@@ -236,6 +241,7 @@ void Replica::receive(Now, const Message& message, const PrepareOk& ok, std::vec
   }
   if (!checksum && ok.op > released_.op) return;
   acked_[message.from] = std::max(acked_[message.from], ok.op);
+  peer_epochs_[message.from] = std::max<std::uint64_t>(peer_epochs_[message.from], message.epoch);
   peer_checkpoints_[message.from] = std::max(peer_checkpoints_[message.from], ok.checkpoint);
   release(out);
   advance_commit(out);
@@ -266,6 +272,7 @@ void Replica::receive(Now, const Message& message, const HeartbeatOk& ok,
                       std::vector<Action>& out) {
   if (message.view != view() || !is_primary()) return;
   peer_rounds_[message.from] = std::max(peer_rounds_[message.from], ok.round);
+  peer_epochs_[message.from] = std::max<std::uint64_t>(peer_epochs_[message.from], message.epoch);
   peer_checkpoints_[message.from] = std::max(peer_checkpoints_[message.from], ok.checkpoint);
   release(out);
   finish_reads(out);
@@ -276,11 +283,11 @@ void Replica::receive(Now, const Message& message, const HeartbeatOk& ok,
 // At most as much as there are slots for; asked for again until it came.
 void Replica::request_missing(Now now, std::vector<Action>& out) {
   if (phase_ == Phase::failed || closing_ || syncing_ || !gate_open()) return;
-  if (now.monotonic_ns < repair_at_ || superblock_.members.size() == 1) return;
+  if (now.monotonic_ns < repair_at_ || !has_peers()) return;
   const auto next_member = [&] {
     do {
-      asked_ = static_cast<std::uint8_t>((asked_ + 1) % superblock_.members.size());
-    } while (asked_ == index());
+      asked_ = static_cast<std::uint8_t>((asked_ + 1) % members_max);
+    } while (!is_peer(asked_));
     return asked_;
   };
   OpNumber last = canonical_;
@@ -397,8 +404,7 @@ void Replica::on(Now, const ReadIndex& event, std::vector<Action>& out) {
 void Replica::finish_reads(std::vector<Action>& out) {
   if (!is_primary()) return;
   while (!pending_reads_.empty()) {
-    const std::uint64_t confirmed =
-        core::acknowledged_by(peer_rounds_.data(), voters(), core::replication_quorum(voters()));
+    const std::uint64_t confirmed = reached_by(core::replication_quorum(voters()), peer_rounds_);
     const auto waits = std::ranges::find_if(pending_reads_, [&](const PendingRead& read) {
       const bool unconfirmed = read.round > confirmed && !is_planted(Canary::stale_read);
       return unconfirmed || read.op > commit_;
@@ -417,9 +423,9 @@ void Replica::finish_reads(std::vector<Action>& out) {
 
 void Replica::on(Now now, const Tick&, std::vector<Action>& out) {
   maybe_mark(now, out);
-  if (phase_ == Phase::failed || closing_ || superblock_.members.size() == 1 || !gate_open())
-    return;
+  if (phase_ == Phase::failed || closing_ || !has_peers() || !gate_open()) return;
   if (now.monotonic_ns >= hello_at_) say_hello(now, out);
+  if (!is_member()) return;
   send_pings(now, out);
   if (is_primary()) {
     if (now.monotonic_ns >= heartbeat_at_) send_heartbeats(out);
@@ -435,6 +441,10 @@ void Replica::on(Now now, const Tick&, std::vector<Action>& out) {
       ask_for_start_view(now, *catching_up_from_, out);
     } else if (phase_ == Phase::view_change && !adopted() && is_voter()) {
       send_do_view_change(out);
+    } else if (phase_ == Phase::view_change && !adopted()) {
+      // It voted for this view, and votes no more: the group may have gone on in an earlier one.
+      probe<"consensus.members.left_in_view">();
+      broadcast(RequestStartView{.nonce = nonce_, .lost = false}, out);
     }
   }
   request_missing(now, out);
@@ -449,8 +459,9 @@ std::optional<std::uint64_t> Replica::wake_at() const {
   std::optional<std::uint64_t> wake;
   const auto by = [&](std::uint64_t at) { wake = std::min(wake.value_or(at), at); };
   if (!mark_in_flight_ && durable_ != marked_) by(active_ns_ + mark_idle_ns);
-  if (superblock_.members.size() == 1 || closing_) return wake;
+  if (!has_peers() || closing_) return wake;
   by(hello_at_);
+  if (!is_member()) return wake;
   if (is_voter() && voters() > 1) by(ping_at_);
   if (is_primary()) {
     by(heartbeat_at_);

@@ -17,19 +17,15 @@ constexpr std::uint64_t never_ns = std::uint64_t{1} << 62;
 
 }  // namespace
 
-std::uint8_t Replica::primary_of(ViewNumber view) const {
-  return static_cast<std::uint8_t>(view.value() % voters());
-}
-
 std::uint8_t Replica::primary() const { return primary_of(view()); }
 
 bool Replica::is_primary() const {
-  return phase_ == Phase::normal && adopted() && primary() == index();
+  return phase_ == Phase::normal && adopted() && is_voter() && primary() == index();
 }
 
 // Those further from the primary's turn wait longer, so that they do not all ask at once.
 void Replica::heard_primary(Now now) {
-  const std::uint64_t turn = (index() + members_max - primary()) % members_max;
+  const std::uint64_t turn = 1U + configuration().turns_until(view(), index());
   timeout_at_ = now.monotonic_ns + options_.primary_timeout_ns + turn * options_.heartbeat_ns / 2;
   votes_[index()] = {};
 }
@@ -39,8 +35,9 @@ void Replica::heard_primary(Now now) {
 // Asked for while still in the old view, which goes on if it can: who cannot hear its primary does
 // not stop those who do.
 void Replica::vote(Now now, std::vector<Action>& out) {
-  ViewNumber next{view().value() + 1};
-  for (std::size_t i = 0; i < voters(); ++i) {
+  ViewNumber next = configuration().view_after(view());
+  for (std::uint8_t i = 0; i < members_max; ++i) {
+    if (!is_voter(i)) continue;
     const bool fresh = now.monotonic_ns < votes_[i].at_ns + vote_lifetime * options_.resend_ns;
     if (fresh) next = std::max(next, votes_[i].view);
   }
@@ -48,15 +45,16 @@ void Replica::vote(Now now, std::vector<Action>& out) {
   votes_[index()] = {.view = next, .at_ns = now.monotonic_ns};
   const std::uint64_t again_ns = is_planted(Canary::vote_once) ? never_ns : options_.resend_ns;
   timeout_at_ = now.monotonic_ns + again_ns;
-  for (std::uint8_t member = 0; member < voters(); ++member) {
-    if (member != index()) send_in_view(member, next, StartViewChange{.current = view()}, out);
+  for (std::uint8_t member = 0; member < members_max; ++member) {
+    if (member != index() && is_voter(member))
+      send_in_view(member, next, StartViewChange{.current = view()}, out);
   }
   count_votes(now, out);
 }
 
 void Replica::receive(Now now, const Message& message, const StartViewChange& asked,
                       std::vector<Action>& out) {
-  if (!is_voter() || message.from >= voters() || phase_ == Phase::recovering_head) return;
+  if (!is_voter() || !is_voter(message.from) || phase_ == Phase::recovering_head) return;
   if (message.view > votes_[message.from].view || message.view > view()) {
     votes_[message.from] = {.view = std::max(message.view, votes_[message.from].view),
                             .at_ns = now.monotonic_ns};
@@ -68,13 +66,12 @@ void Replica::receive(Now now, const Message& message, const StartViewChange& as
 }
 
 void Replica::count_votes(Now now, std::vector<Action>& out) {
-  std::array<std::uint64_t, core::voters_max> views{};
-  for (std::size_t i = 0; i < voters(); ++i) {
+  std::array<std::uint64_t, members_max> views{};
+  for (std::size_t i = 0; i < members_max; ++i) {
     const bool fresh = now.monotonic_ns < votes_[i].at_ns + vote_lifetime * options_.resend_ns;
     views[i] = fresh ? votes_[i].view.value() : 0;
   }
-  const ViewNumber next{
-      core::acknowledged_by(views.data(), voters(), core::view_change_quorum(voters()))};
+  const ViewNumber next{reached_by(core::view_change_quorum(voters()), views)};
   if (next > view()) enter_view(now, next, out);
 }
 
@@ -92,12 +89,13 @@ void Replica::enter_view(Now now, ViewNumber view, std::vector<Action>& out) {
   collected_ = {};
   if (!is_planted(Canary::reuse_acknowledgements)) acked_ = {};
   peer_rounds_ = {};
+  peer_epochs_ = {};
   catching_up_from_.reset();
   wanted_ = primary_wants_ = {};
   heard_primary(now);
   timeout_at_ += options_.primary_timeout_ns;
   resend_at_ = now.monotonic_ns + options_.resend_ns;
-  if (core::view_change_quorum(voters()) == 1) {
+  if (voters() == 1 && is_voter()) {
     decide_log(now, out);
   } else {
     write_superblock(out);
@@ -131,7 +129,7 @@ void Replica::send_do_view_change(std::vector<Action>& out) {
 
 void Replica::receive(Now now, const Message& message, const DoViewChange& dvc,
                       std::vector<Action>& out) {
-  if (!is_voter() || message.from >= voters() || phase_ == Phase::recovering_head) return;
+  if (!is_voter() || !is_voter(message.from) || phase_ == Phase::recovering_head) return;
   if (message.view > view()) enter_view(now, message.view, out);
   const bool is_old = message.view < view() && !is_planted(Canary::count_old_vote);
   if (is_old || primary() != index()) return;
@@ -151,8 +149,10 @@ void Replica::receive(Now now, const Message& message, const DoViewChange& dvc,
 std::optional<Suffix> Replica::canonical_log(std::uint8_t& source, OpNumber& commit) const {
   const Collected* best = nullptr;
   std::uint32_t count = 0;
-  for (std::uint8_t i = 0; i < voters(); ++i) {
-    if (!collected_[i]) continue;
+  // By what quorum that was committed this configuration does not say.
+  if (!is_planted(Canary::nack_by_next)) commit = std::max(commit, configuration().op);
+  for (std::uint8_t i = 0; i < members_max; ++i) {
+    if (!collected_[i] || !is_voter(i)) continue;
     ++count;
     const Collected& one = *collected_[i];
     commit = std::max({commit, one.commit, one.message.suffix.base});
@@ -174,8 +174,8 @@ std::optional<Suffix> Replica::canonical_log(std::uint8_t& source, OpNumber& com
     if (header.op <= commit) continue;
     std::uint32_t nacks = 0;
     bool present = false;
-    for (std::size_t voter = 0; voter < voters(); ++voter) {
-      if (!collected_[voter]) continue;
+    for (std::uint8_t voter = 0; voter < members_max; ++voter) {
+      if (!collected_[voter] || !is_voter(voter)) continue;
       const DoViewChange& dvc = collected_[voter]->message;
       const std::uint64_t at = header.op.value() - dvc.suffix.base.value() - 1;
       const bool same =
@@ -198,16 +198,16 @@ std::optional<Suffix> Replica::canonical_log(std::uint8_t& source, OpNumber& com
 }
 
 void Replica::decide_log(Now now, std::vector<Action>& out) {
-  const bool alone = core::view_change_quorum(voters()) == 1;
-  if (phase_ != Phase::view_change || adopted() || primary() != index()) return;
+  const bool alone = voters() == 1;
+  if (phase_ != Phase::view_change || adopted() || primary() != index() || !is_voter()) return;
   if (!alone && (!gate_open() || !is_confirmed())) return;
   collected_[index()] =
       Collected{.commit = commit_max_, .life = life(), .message = do_view_change()};
   std::uint32_t outlived = 0;
-  for (std::uint8_t i = 0; i < voters(); ++i) {
+  for (std::uint8_t i = 0; i < members_max; ++i) {
     if (collected_[i] && is_outlived(i)) outlived |= 1U << i;
   }
-  for (std::uint8_t i = 0; i < voters(); ++i) {
+  for (std::uint8_t i = 0; i < members_max; ++i) {
     if (((outlived >> i) & 1U) != 0) collected_[i].reset();
   }
   std::uint8_t source = index();
@@ -272,7 +272,8 @@ void Replica::adopt(Now now, std::vector<Action>& out) {
 // ---- starting the view ------------------------------------------------------------------------
 
 void Replica::start_as_primary(Now now, std::vector<Action>& out) {
-  if (phase_ != Phase::view_change || !adopted() || primary() != index() || !gate_open()) return;
+  if (phase_ != Phase::view_change || !adopted() || primary() != index() || !is_voter()) return;
+  if (!gate_open()) return;
   if (op_ < known_ || durable_ < op_) {
     probe<"consensus.view.primary_lacks_log">();
     request_missing(now, out);
@@ -282,8 +283,8 @@ void Replica::start_as_primary(Now now, std::vector<Action>& out) {
   phase_ = Phase::normal;
   inherited_ = op_;
   collected_ = {};
-  for (std::uint8_t member = 0; member < members(); ++member) {
-    if (member != index()) send_start_view(member, {}, out);
+  for (std::uint8_t member = 0; member < members_max; ++member) {
+    if (is_peer(member)) send_start_view(member, {}, out);
   }
   heartbeat_at_ = now.monotonic_ns + options_.heartbeat_ns;
   heard_at_ns_.fill(now.monotonic_ns);
@@ -297,7 +298,8 @@ void Replica::send_start_view(std::uint8_t to, const Id128& nonce, std::vector<A
 void Replica::receive(Now now, const Message& message, const RequestStartView& request,
                       std::vector<Action>& out) {
   // Whoever lost his head can take no older view's log, and has no vote to make others follow.
-  if (message.view > view() && is_voter() && phase_ != Phase::recovering_head) {
+  const bool is_member = configuration().has(message.from);
+  if (message.view > view() && is_voter() && is_member && phase_ != Phase::recovering_head) {
     return enter_view(now, message.view, out);
   }
   if (request.lost) answer_lost(message, request, out);
@@ -352,6 +354,7 @@ void Replica::receive(Now now, const Message& message, const StartView& start,
     superblock_.view = message.view;
     acked_ = {};
     peer_rounds_ = {};
+    peer_epochs_ = {};
     collected_ = {};
   }
   probe<"consensus.status.backup">();

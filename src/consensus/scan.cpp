@@ -81,7 +81,7 @@ void Scan::forbid(std::uint64_t offset, std::uint64_t size, Error error) {
 }
 
 void Scan::lose(std::uint64_t offset, std::uint64_t size, Error error) {
-  if (superblock_.voters == 1) return forbid(offset, size, std::move(error));
+  if (superblock_.configuration.voter_count() == 1) return forbid(offset, size, std::move(error));
   const Error placed = std::move(error).where("journal, byte {}", offset);
   if (!recovery_.lost) recovery_.lost = placed;
   find(Severity::damage, offset, size, placed);
@@ -278,7 +278,7 @@ Status Scan::look_for_damaged_head() {
     if (!is_damaged_head(bytes.first<frame_header_size>(), at, superblock_.cluster, missing)) {
       continue;
     }
-    if (superblock_.voters > 1) claim(missing, file_offset(at));
+    if (superblock_.configuration.voter_count() > 1) claim(missing, file_offset(at));
     lose(file_offset(at), sector_size,
          Error{Code::integrity_journal_lost,
                "operation {} was written, and the head of its frame is damaged: ring offset {}",
@@ -302,7 +302,8 @@ void Scan::accept(const FrameHead& frame) {
                               .ring_offset = frame.ring_offset,
                               .checksum = prepare.checksum,
                               .size = static_cast<std::uint32_t>(frame_size(prepare)),
-                              .commands = prepare.commands});
+                              .commands = prepare.commands,
+                              .configures = prepare.configures});
   newest_[prepare.op.value() % newest_.size()] = prepare;
   const std::uint64_t size = core::padded(frame_size(prepare));
   recovery_.next_offset = core::after(ring(), frame.ring_offset, size);
@@ -417,7 +418,8 @@ void Scan::conclude() {
   // With other voters a mark may be of a log that was given up since: its word is still taken for
   // what was durable, which can only make this replica more careful.
   for (const auto& mark : marks_) {
-    if (mark && superblock_.voters == 1 && core::word_binds(adopted_, mark->view.value())) {
+    if (mark && superblock_.configuration.voter_count() == 1 &&
+        core::word_binds(adopted_, mark->view.value())) {
       check_against(mark->headers, "a mark");
     }
   }

@@ -5,7 +5,6 @@
 
 #include "base/assert.hpp"
 #include "base/le.hpp"
-#include "consensus/core/quorum.hpp"
 #include "crypto/blake3.hpp"
 
 namespace kimberlite::consensus {
@@ -22,9 +21,11 @@ constexpr std::size_t view_durable_at = headers_max_end;
 constexpr std::size_t words_from_at = view_durable_at + sizeof(std::uint64_t);
 constexpr std::size_t tokens_at = words_from_at + sizeof(std::uint64_t);
 constexpr std::size_t own_tokens_at = tokens_at + members_max * sizeof(std::uint64_t);
-constexpr std::size_t fields_end = own_tokens_at + lives_kept * sizeof(std::uint64_t);
+constexpr std::size_t configuration_op_at = own_tokens_at + lives_kept * sizeof(std::uint64_t);
+constexpr std::size_t self_at = configuration_op_at + sizeof(std::uint64_t);
+constexpr std::size_t fields_end = self_at + sizeof(Id128);
 static_assert(incarnations_at == 568 && view_headers_at == 672 && view_durable_at == 3744);
-static_assert(tokens_at == 3760 && own_tokens_at == 3864);
+static_assert(tokens_at == 3760 && own_tokens_at == 3864 && configuration_op_at == 4056);
 static_assert(fields_end <= sector_size);
 
 using Sector = std::span<const std::byte, sector_size>;
@@ -74,26 +75,24 @@ Checkpoint decode_checkpoint(const std::byte* from) {
 void encode_common(const Superblock& superblock, std::byte* at) {
   store_le(at + 36, superblock_magic);
   store_le(at + 40, format_version);
-  const std::size_t standbys = superblock.members.size() - superblock.voters;
-  at[42] = std::byte{superblock.voters};
-  at[43] = static_cast<std::byte>(standbys);
+  store_le(at + 42, superblock.configuration.voters);
   at[44] = std::byte{superblock.replica};
   at[45] = static_cast<std::byte>(superblock.view_headers.size());
   at[46] = static_cast<std::byte>(superblock.standing);
   store_le(at + 48, superblock.sequence);
   put(at + 56, superblock.parent);
   put(at + 88, superblock.cluster);
-  store_le(at + 104, superblock.configuration_epoch);
+  store_le(at + 104, superblock.configuration.epoch);
+  store_le(at + configuration_op_at, superblock.configuration.op.value());
+  put(at + self_at, superblock.self);
   store_le(at + 112, superblock.incarnation);
   store_le(at + 120, superblock.view.value());
   store_le(at + 128, superblock.log_view.value());
   store_le(at + 136, superblock.sync_from.value());
   store_le(at + 144, superblock.sync_to.value());
   encode_checkpoint(superblock.checkpoint, at + checkpoint_at);
-  for (std::size_t i = 0; i < superblock.members.size(); ++i) {
-    put(at + members_at + i * sizeof(Id128), superblock.members[i]);
-  }
   for (std::size_t i = 0; i < members_max; ++i) {
+    put(at + members_at + i * sizeof(Id128), superblock.configuration.members[i]);
     const LifeId& seen = superblock.lives_seen[i];
     store_le(at + incarnations_at + i * sizeof(std::uint64_t), seen.incarnation);
     store_le(at + tokens_at + i * sizeof(std::uint64_t), seen.token);
@@ -124,11 +123,10 @@ bool is_consistent(const Superblock& superblock) {
   const OpNumber newest = superblock.view_headers.empty()
                               ? checkpoint.op
                               : std::max(checkpoint.op, superblock.view_headers.back().op);
-  return superblock.sequence > 0 && core::is_voter_count(superblock.voters) &&
-         superblock.members.size() <= members_max &&
-         superblock.voters <= superblock.members.size() &&
-         superblock.replica < superblock.members.size() && superblock.log_view <= superblock.view &&
-         superblock.sync_from <= superblock.sync_to && checkpoint.ring_offset % sector_size == 0 &&
+  return superblock.sequence > 0 && is_possible(superblock.configuration) &&
+         superblock.replica < members_max && superblock.self != Id128{} &&
+         superblock.log_view <= superblock.view && superblock.sync_from <= superblock.sync_to &&
+         checkpoint.ring_offset % sector_size == 0 &&
          checkpoint.next_timestamp.value() < timestamp_max && superblock.view_durable <= newest &&
          superblock.words_from <= superblock.view;
 }
@@ -157,9 +155,9 @@ Superblock first_superblock(const Genesis& genesis) {
   Superblock superblock;
   superblock.sequence = 1;
   superblock.cluster = genesis.cluster;
-  superblock.members = genesis.members;
-  superblock.voters = genesis.voters;
+  superblock.configuration = genesis.configuration;
   superblock.replica = genesis.replica;
+  superblock.self = genesis.configuration.members.at(genesis.replica);
   if (genesis.anew) {
     superblock.standing = Standing::lost;
     superblock.incarnation = std::max(lives_gap, genesis.anew->value());
@@ -212,29 +210,27 @@ Result<Superblock> decode_superblock_copy(Sector from, std::uint32_t copy) {
         .why("this program knows formats up to {}", format_version)
         .next("use a newer release");
   }
-  const auto voters = std::to_integer<std::uint8_t>(at[42]);
-  const std::size_t members = voters + std::to_integer<std::size_t>(at[43]);
   const auto headers = std::to_integer<std::size_t>(at[45]);
   Superblock superblock;
-  superblock.voters = voters;
+  superblock.configuration.voters = load_le<std::uint16_t>(at + 42);
   superblock.replica = std::to_integer<std::uint8_t>(at[44]);
   superblock.sequence = word(at + 48);
   superblock.parent = take<32>(at + 56);
   superblock.cluster = take<16>(at + 88);
-  superblock.configuration_epoch = word(at + 104);
+  superblock.configuration.epoch = word(at + 104);
+  superblock.configuration.op = OpNumber{word(at + configuration_op_at)};
+  superblock.self = take<16>(at + self_at);
   superblock.incarnation = word(at + 112);
   superblock.view = ViewNumber{word(at + 120)};
   superblock.log_view = ViewNumber{word(at + 128)};
   superblock.sync_from = OpNumber{word(at + 136)};
   superblock.sync_to = OpNumber{word(at + 144)};
   superblock.checkpoint = decode_checkpoint(at + checkpoint_at);
-  if (members > members_max || headers > view_headers_max) {
-    return wrong("a superblock copy counts more members or headers than it can hold");
-  }
-  for (std::size_t i = 0; i < members; ++i) {
-    superblock.members.push_back(take<16>(at + members_at + i * sizeof(Id128)));
+  if (headers > view_headers_max) {
+    return wrong("a superblock copy counts more headers than it can hold");
   }
   for (std::size_t i = 0; i < members_max; ++i) {
+    superblock.configuration.members[i] = take<16>(at + members_at + i * sizeof(Id128));
     superblock.lives_seen[i] = {
         .incarnation = word(at + incarnations_at + i * sizeof(std::uint64_t)),
         .token = word(at + tokens_at + i * sizeof(std::uint64_t))};
@@ -246,13 +242,11 @@ Result<Superblock> decode_superblock_copy(Sector from, std::uint32_t copy) {
   superblock.view_durable = OpNumber{word(at + view_durable_at)};
   superblock.words_from = ViewNumber{word(at + words_from_at)};
   superblock.standing = static_cast<Standing>(at[46]);
-  const std::size_t members_end = members_at + members * sizeof(Id128);
   const std::size_t headers_end = view_headers_at + headers * prepare_header_size;
   const bool canonical =
       version == format_version && load_le<std::uint32_t>(at + 32) == copy &&
       load_le<std::uint16_t>(at + 46) <= static_cast<std::uint16_t>(Standing::rolled_back) &&
-      word(at + 176) == 0 && all_zero(from.subspan(members_end, incarnations_at - members_end)) &&
-      all_zero(from.subspan(headers_end, headers_max_end - headers_end)) &&
+      word(at + 176) == 0 && all_zero(from.subspan(headers_end, headers_max_end - headers_end)) &&
       all_zero(from.subspan(fields_end));
   if (!canonical || !is_consistent(superblock)) {
     return wrong("the fields of a superblock copy contradict each other");

@@ -175,13 +175,17 @@ class Core {
   [[nodiscard]] const consensus::Checkpoint& newest_checkpoint() const {
     return replica_->checkpoint();
   }
+  [[nodiscard]] const consensus::Configuration& configuration() const {
+    return replica_->configuration();
+  }
   [[nodiscard]] Result<keystore::Keystore> open_keys(Bytes file) {
     return keystore::Keystore::decode(file, master_);
   }
   // How far a log goes here.
   [[nodiscard]] record::Head log_head(TenantId tenant, kernel::Lane lane) const;
   // Everything of a peer's checkpoint is here: it becomes this replica's own.
-  void install_state(const consensus::Checkpoint& of_peer, keystore::Keystore&& keys,
+  void install_state(const consensus::Checkpoint& of_peer,
+                     const consensus::Configuration& configuration, keystore::Keystore&& keys,
                      kernel::State&& state);
   void state_not_had(const std::string& why);
   // A file of the newest checkpoint is damaged: another checkpoint, as soon as there can be one.

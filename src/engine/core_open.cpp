@@ -31,7 +31,7 @@ std::string numbers(std::uint32_t members) {
 // What a replica whose disk was lost still waits for.
 std::string recovery_note(const consensus::Replica& replica) {
   const consensus::RecoveryProgress progress = replica.recovery();
-  const std::uint32_t everyone = (1U << replica.voters()) - 1;
+  const std::uint32_t everyone = replica.configuration().voters;
   const std::uint32_t silent =
       everyone & ~(progress.answered | progress.lost_too | (1U << replica.index()));
   return fmt::format(
@@ -83,7 +83,7 @@ Status Core::recover() {
       .checkpoint_commands = options_.checkpoint_commands};
   KIMBERLITE_TRY(replica_,
                  consensus::Replica::open(now(), replica_options, recovered, blocks_, actions));
-  is_group_ = recovered.superblock.superblock.members.size() > 1;
+  is_group_ = recovered.superblock.superblock.configuration.member_count() > 1;
   is_primary_ = !is_group_;
   opened_head_ = std::max(replica_->head(), recovered.superblock.superblock.sync_to);
   if (recovered.journal.lost) notes_.push_back(to_string(*recovered.journal.lost));
@@ -224,7 +224,8 @@ record::Head Core::log_head(TenantId tenant, kernel::Lane lane) const {
   return known == nullptr ? record::Head{} : known->lane(lane).head;
 }
 
-void Core::install_state(const consensus::Checkpoint& of_peer, keystore::Keystore&& keys,
+void Core::install_state(const consensus::Checkpoint& of_peer,
+                         const consensus::Configuration& configuration, keystore::Keystore&& keys,
                          kernel::State&& state) {
   {
     const std::scoped_lock lock{keys_mutex_};
@@ -238,15 +239,16 @@ void Core::install_state(const consensus::Checkpoint& of_peer, keystore::Keystor
       TimestampUs{of_peer.next_timestamp.value() == 0 ? 0 : of_peer.next_timestamp.value() - 1});
   const Result<consensus::CheckpointDone> done = write_checkpoint(of_peer.op);
   if (!done) return fail(done.error());
-  end_sync({consensus::Checkpoint{.op = of_peer.op,
-                                  .header_checksum = of_peer.header_checksum,
-                                  .next_timestamp = of_peer.next_timestamp,
-                                  .ring_offset = 0,
-                                  .snapshot = done->snapshot,
-                                  .keystore = done->keystore,
-                                  .epoch_key = done->epoch_key,
-                                  .heads = done->heads,
-                                  .state = done->state}});
+  end_sync({.checkpoint = consensus::Checkpoint{.op = of_peer.op,
+                                                .header_checksum = of_peer.header_checksum,
+                                                .next_timestamp = of_peer.next_timestamp,
+                                                .ring_offset = 0,
+                                                .snapshot = done->snapshot,
+                                                .keystore = done->keystore,
+                                                .epoch_key = done->epoch_key,
+                                                .heads = done->heads,
+                                                .state = done->state},
+            .configuration = configuration});
 }
 
 // The replica asks for another one when it still has to.
@@ -254,7 +256,7 @@ void Core::state_not_had(const std::string& why) {
   probe<"engine.sync.not_had">();
   const std::string note = fmt::format("the state of a peer could not be taken: {}", why);
   if (std::ranges::find(notes_, note) == notes_.end()) notes_.push_back(note);
-  end_sync({});
+  end_sync({.checkpoint = std::nullopt, .configuration = configuration()});
 }
 
 // At another operation than the last: files are never written over. Whoever asked asks again.
@@ -300,7 +302,7 @@ void Core::status(StatusReport& into) const {
   into.cluster = state_->cluster();
   into.replica = replica_->index();
   into.primary = replica_->primary();
-  into.voters = replica_->voters();
+  into.voters = replica_->configuration().voter_count();
   into.state = consensus::name(failed_ ? consensus::ReplicaStatus::failed : replica_->status());
   into.state_digest = kernel::digest(*state_);
   into.view = replica_->view().value();

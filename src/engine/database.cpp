@@ -414,13 +414,13 @@ Status check_group(const GroupOptions& options) {
 
 Status make_member(env::Env env, const keystore::Keystore& keys, const GroupOptions& options,
                    std::optional<TimestampUs> anew = {}) {
-  return make_directory(env, keys,
-                        {.cluster = options.cluster,
-                         .members = options.members,
-                         .voters = options.voters,
-                         .replica = options.replica,
-                         .anew = anew},
-                        options.ring_size);
+  return make_directory(
+      env, keys,
+      {.cluster = options.cluster,
+       .configuration = consensus::first_configuration(options.members, options.voters),
+       .replica = options.replica,
+       .anew = anew},
+      options.ring_size);
 }
 
 // As a member of a group whose keys these are.
@@ -482,7 +482,10 @@ Result<TenantInfo> Database::create(env::Env env, keystore::MasterKey& master,
     KIMBERLITE_TRY(const keystore::Keystore keys,
                    keystore::Keystore::create(cluster, master, env.random));
     KIMBERLITE_CHECK(
-        make_directory(env, keys, {.cluster = cluster, .members = {member}}, options.ring_size));
+        make_directory(env, keys,
+                       {.cluster = cluster,
+                        .configuration = consensus::first_configuration(std::span(&member, 1), 1)},
+                       options.ring_size));
   }
   KIMBERLITE_TRY(auto database, open(env, master,
                                      {.actor = options.actor,

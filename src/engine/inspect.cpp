@@ -59,7 +59,7 @@ Result<Inspection> inspect_superblock(env::Storage& storage, std::string_view pa
     add_fact(out, "cluster", to_hex(superblock.cluster));
     add_fact(out, "sequence", std::to_string(superblock.sequence));
     add_fact(out, "replica",
-             fmt::format("{} of {}", superblock.replica, superblock.members.size()));
+             fmt::format("{} of {}", superblock.replica, superblock.configuration.member_count()));
     add_fact(out, "incarnation", std::to_string(superblock.incarnation));
     add_fact(out, "view", std::to_string(superblock.view.value()));
     add_fact(out, "log view", std::to_string(superblock.log_view.value()));

@@ -375,15 +375,16 @@ class Restorer {
     KIMBERLITE_CHECK(write_whole(into_.storage, files::snapshot(op_), snapshot));
     Id128 member{};
     into_.random.fill(member);
-    const consensus::Genesis genesis{.cluster = backup_.cluster,
-                                     .members = {member},
-                                     .snapshot = crypto::blake3(snapshot),
-                                     .keystore = crypto::blake3(key_file),
-                                     .heads = kernel::heads_digest(*state_),
-                                     .state = kernel::digest(*state_),
-                                     .epoch_key = keys_->epoch_key(),
-                                     .op = op_,
-                                     .next_timestamp = TimestampUs{time_.value() + index_}};
+    const consensus::Genesis genesis{
+        .cluster = backup_.cluster,
+        .configuration = consensus::first_configuration(std::span(&member, 1), 1),
+        .snapshot = crypto::blake3(snapshot),
+        .keystore = crypto::blake3(key_file),
+        .heads = kernel::heads_digest(*state_),
+        .state = kernel::digest(*state_),
+        .epoch_key = keys_->epoch_key(),
+        .op = op_,
+        .next_timestamp = TimestampUs{time_.value() + index_}};
     report_.last = last_;
     return JournalIo::create(into_.storage, consensus::first_superblock(genesis),
                              options_.ring_size);

@@ -131,6 +131,8 @@ Status StateSync::take_manifest(Reader& body) {
   checkpoint.snapshot = body.array<32>();
   checkpoint.heads = body.array<32>();
   checkpoint.state = body.array<32>();
+  const auto group = body.array<consensus::configuration_size>();
+  KIMBERLITE_TRY(taking_->configuration, consensus::decode_configuration(group));
   for (std::uint64_t& size : taking_->sizes) size = body.u64();
   if (!body.finished() || std::ranges::max(taking_->sizes) > file_max) {
     return wrong("its checkpoint does not decode");
@@ -240,7 +242,8 @@ void StateSync::next_log() {
   }
   SyncProgress done = *std::move(taking_);
   taking_.reset();
-  core_.install_state(*done.checkpoint, *std::move(done.keys), *std::move(done.state));
+  core_.install_state(*done.checkpoint, done.configuration, *std::move(done.keys),
+                      *std::move(done.state));
 }
 
 // ---- giving -------------------------------------------------------------------------------------
@@ -257,6 +260,9 @@ std::optional<Writer> StateSync::answer(std::uint8_t kind, OpNumber op, Reader& 
     answer.bytes(checkpoint.snapshot);
     answer.bytes(checkpoint.heads);
     answer.bytes(checkpoint.state);
+    std::array<std::byte, consensus::configuration_size> group{};
+    consensus::encode_configuration(core_.configuration(), group);
+    answer.bytes(group);
     const std::array<Hash, 2> named{checkpoint.keystore, checkpoint.snapshot};
     for (std::size_t i = 0; i < paths.size(); ++i) {
       const Result<Buffer> file = read_whole(core_.env().storage, paths[i]);

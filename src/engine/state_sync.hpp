@@ -12,7 +12,8 @@
 //           ticket u64 · checkpoint op u64, then by kind; an answer bears its question's ticket
 //     1 ask what        -
 //     2 it is           header checksum 32 · next timestamp u64 · keystore 32 · snapshot 32 ·
-//                       heads 32 · state 32 · sizes of keystore and snapshot u64 each
+//                       heads 32 · state 32 · configuration of the group 232 · sizes of keystore
+//                       and snapshot u64 each
 //     3 ask file        0 keystore, 1 snapshot u8 · offset u64
 //     4 file            the same · bytes
 //     5 ask records     tenant u64 · lane u16 · from position u64
@@ -48,6 +49,7 @@ struct SyncProgress {
   std::uint64_t asked_ns = 0;
   std::uint64_t answered_ns = 0;
   std::optional<consensus::Checkpoint> checkpoint;
+  consensus::Configuration configuration;
   std::uint64_t sizes[2]{};
   Buffer files[2];
   std::optional<keystore::Keystore> keys;

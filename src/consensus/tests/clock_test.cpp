@@ -100,7 +100,8 @@ class Clocks {
  public:
   explicit Clocks(std::uint8_t voters) : Clocks(std::vector<std::int64_t>(voters)) {}
   explicit Clocks(std::vector<std::int64_t> off)
-      : off_us(std::move(off)), clock{static_cast<std::uint8_t>(off_us.size()), 0, now()} {}
+      : off_us(std::move(off)),
+        clock{static_cast<std::uint16_t>((1U << off_us.size()) - 1), 0, now()} {}
 
   [[nodiscard]] Now now() const {
     return {ns_, TimestampUs{static_cast<std::uint64_t>(true_us() + off_us[0])}};

@@ -56,13 +56,21 @@ TEST(Ring, LessThanHalfFullHasRoomForTheLargestFrame) {
 }
 
 TEST(Quorum, AnyTwoMeet) {
-  for (const std::uint32_t voters : {1U, 3U, 5U, 7U}) {
+  for (const std::uint32_t voters : {1U, 3U, 4U, 5U, 6U, 7U}) {
     EXPECT_GT(replication_quorum(voters) + view_change_quorum(voters), voters);
     EXPECT_GT(2 * replication_quorum(voters), voters);
     EXPECT_GT(replication_quorum(voters) + nack_quorum(voters), voters);
     EXPECT_LE(replication_quorum(voters), voters - (voters - 1) / 2) << "f may be down";
   }
-  EXPECT_EQ(votes_counted(0b1011, 3), 2U) << "a standby's vote does not count";
+  EXPECT_EQ(votes_counted(0b1011, 0b111), 2U) << "a standby's vote does not count";
+  for (std::uint32_t voters = 3; voters < 7; ++voters) {
+    EXPECT_GT(replication_quorum(voters) + view_change_quorum(voters + 1), voters + 1)
+        << "a quorum of a group and one of the next share a voter";
+    EXPECT_GT(replication_quorum(voters + 1) + view_change_quorum(voters), voters + 1);
+    // The group may have had one voter less, or more, when an operation was committed.
+    EXPECT_GT(nack_quorum(voters + 1), voters + 1 - replication_quorum(voters));
+    EXPECT_GT(nack_quorum(voters), voters + 1 - replication_quorum(voters + 1));
+  }
   EXPECT_FALSE(is_voter_count(0) || is_voter_count(2) || is_voter_count(9));
 }
 

@@ -22,7 +22,9 @@ using File = std::vector<std::byte>;
 Superblock superblock() {
   Genesis genesis;
   genesis.cluster.fill(std::byte{1});
-  genesis.members.resize(1);
+  Id128 id{};
+  id.fill(std::byte{2});
+  genesis.configuration = first_configuration(std::span(&id, 1), 1);
   Superblock first = first_superblock(genesis);
   first.view = first.log_view = ViewNumber{1};
   return first;

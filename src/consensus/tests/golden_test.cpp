@@ -83,19 +83,19 @@ TEST(Golden, Consensus) {
               mark);
   file.check("mark", without_zeros(mark));
 
-  Superblock superblock = first_superblock({.cluster = cluster,
-                                            .members = {filled<Id128>(0x20)},
-                                            .voters = 1,
-                                            .replica = 0,
-                                            .snapshot = filled<Hash>(0x30),
-                                            .keystore = filled<Hash>(0x50),
-                                            .heads = filled<Hash>(0x70),
-                                            .state = filled<Hash>(0x90),
-                                            .epoch_key = filled<Id128>(0xB0)});
+  Superblock superblock =
+      first_superblock({.cluster = cluster,
+                        .configuration = {.voters = 1, .members = {filled<Id128>(0x20)}},
+                        .replica = 0,
+                        .snapshot = filled<Hash>(0x30),
+                        .keystore = filled<Hash>(0x50),
+                        .heads = filled<Hash>(0x70),
+                        .state = filled<Hash>(0x90),
+                        .epoch_key = filled<Id128>(0xB0)});
   file.check("first_identity", superblock_identity(superblock));
   superblock.parent = superblock_identity(superblock);
   superblock.sequence = 2;
-  superblock.configuration_epoch = 0x0303030303030303;
+  superblock.configuration.epoch = 0x03030303;
   superblock.incarnation = 0x0404040404040404;
   superblock.lives_seen[12] = {.incarnation = 0x0505050505050505, .token = 0x0A0A0A0A0A0A0A0A};
   superblock.standing = Standing::lost;
@@ -115,6 +115,7 @@ TEST(Golden, Consensus) {
   const auto message = [&](const std::string& name, Payload payload) {
     file.check("message_" + name, encode_message({.from = 2,
                                                   .life = {.incarnation = 16, .token = 17},
+                                                  .epoch = 0x21222324,
                                                   .view = ViewNumber{0x0102030405060708},
                                                   .commit = OpNumber{0x1112131415161718},
                                                   .payload = std::move(payload)},
@@ -136,7 +137,9 @@ TEST(Golden, Consensus) {
   message("hello", Hello{.seen = {.incarnation = 14, .token = 15},
                          .answered = true,
                          .tokens = {1, 2, 3},
-                         .format = 4});
+                         .format = 4,
+                         .configuration = {
+                             .epoch = 0x21222324, .voters = 1, .members = {filled<Id128>(0x20)}}});
   message("ping", Ping{.round = 16});
   message("pong", Pong{.round = 17, .wall = TimestampUs{18}});
   file.check("message_prepare", encode_prepare_message({.from = 2,

@@ -249,8 +249,7 @@ TEST(JournalRecovery, WithOtherVotersALossIsReportedAndTheOpenGoesOn) {
   const JournalLimits limits = small_options().journal;
   testing::Disk disk(limits.ring_size);
   Genesis genesis = testing::genesis();
-  genesis.members.resize(3);
-  genesis.voters = 3;
+  genesis.configuration = testing::group_of(3, 0);
   Superblock superblock = first_superblock(genesis);
   const PrepareHeader root = root_prepare(superblock.cluster);
   const PrepareHeader first = testing::put_frame(disk, root, 0, 0, 1);

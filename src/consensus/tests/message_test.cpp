@@ -36,6 +36,8 @@ Suffix suffix_of(std::size_t count) {
 }
 
 std::vector<Message> samples() {
+  Configuration group = testing::group_of(3, 1);
+  group.epoch = 4;
   std::vector<Payload> payloads{
       PrepareOk{.op = OpNumber{5}, .checkpoint = OpNumber{2}, .checksum = {}},
       Heartbeat{.round = 7, .op = OpNumber{9}, .released = OpNumber{1}},
@@ -56,7 +58,8 @@ std::vector<Message> samples() {
       Hello{.seen = {.incarnation = 7, .token = 0x1234},
             .answered = true,
             .tokens = {1, 2, 3},
-            .format = 4},
+            .format = 4,
+            .configuration = group},
       Ping{.round = 5},
       Pong{.round = 5, .wall = TimestampUs{1'700'000'000'000'000}}};
   std::vector<Message> messages;
@@ -64,6 +67,7 @@ std::vector<Message> samples() {
   for (Payload& payload : payloads) {
     messages.push_back({.from = 2,
                         .life = {.incarnation = 5, .token = 6},
+                        .epoch = static_cast<std::uint32_t>(group.epoch),
                         .view = ViewNumber{3},
                         .commit = OpNumber{4},
                         .payload = std::move(payload)});
@@ -142,6 +146,7 @@ TEST(Message, AForgedChecksumDoesNotMakeNonsenseRight) {
     return decode_message(changed, cluster).has_value();
   };
   const std::size_t dvc = 4;
+  const std::size_t hello = 12;
   EXPECT_TRUE(forged(dvc, 104, std::byte{0b011})) << "unchanged";
   EXPECT_FALSE(forged(dvc, 104, std::byte{0b1011})) << "a bit for a header that is not there";
   EXPECT_FALSE(forged(dvc, 104, std::byte{0b111})) << "present and nacked";
@@ -153,7 +158,7 @@ TEST(Message, AForgedChecksumDoesNotMakeNonsenseRight) {
   EXPECT_FALSE(forged(dvc, 36, std::byte{1})) << "called a prepare";
   EXPECT_FALSE(forged(dvc, 36, std::byte{13}));
   EXPECT_FALSE(forged(dvc, 38, std::byte{2})) << "another version";
-  EXPECT_FALSE(forged(dvc, 44, std::byte{1})) << "a byte that must be zero";
+  EXPECT_FALSE(forged(hello, 44, std::byte{5})) << "another epoch than its configuration's";
 }
 
 }  // namespace

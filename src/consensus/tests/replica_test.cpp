@@ -280,12 +280,12 @@ TEST(Replica, AMemberMadeAnewIsBeyondEveryLifeOfItsLostDisk) {
   replica.wait(150);
   ASSERT_FALSE(replica.said<RequestStartView>().empty());
   const Id128 nonce = replica.said<RequestStartView>().back().nonce;
-  replica.hear(0, 3, RecoveryAnswer{.nonce = nonce});
-  replica.hear(1, 3, RecoveryAnswer{.nonce = nonce});
-  replica.hear(0, 3, StartView{.nonce = nonce, .suffix = replica.log_of({})});
+  replica.hear(0, 13, RecoveryAnswer{.nonce = nonce});
+  replica.hear(1, 13, RecoveryAnswer{.nonce = nonce});
+  replica.hear(0, 13, StartView{.nonce = nonce, .suffix = replica.log_of({})});
   replica.end_writes();
   ASSERT_EQ(replica.replica().status(), ReplicaStatus::normal);
-  replica.hear(1, 3, Hello{.seen = {.incarnation = 40, .token = 99}, .tokens = {}});
+  replica.hear(1, 13, Hello{.seen = {.incarnation = 40, .token = 99}, .tokens = {}});
   EXPECT_EQ(replica.replica().status(), ReplicaStatus::normal);
   EXPECT_EQ(replica.wrong(), "");
 }

@@ -23,8 +23,8 @@ TEST(Replica, FollowsOneThatAsksForALaterView) {
   EXPECT_EQ(replica.replica().view(), ViewNumber{4});
 }
 
-// The headers of its log in the superblock begin behind the checkpoint it takes: what stands between
-// is of that log too (seed 1002661 gave up what was committed).
+// The headers of its log in the superblock begin behind the checkpoint it takes: what stands
+// between is of that log too (seed 1002661 gave up what was committed).
 TEST(Replica, AStateTakenFromAPeerKeepsWhatStandsBehindIt) {
   Solo replica(2);
   std::vector<Solo::Made> log;
@@ -76,6 +76,12 @@ TEST(Replica, ALifeMadeAnewIsLaterThanThoseMadeAnewBefore) {
   replica.hear(1, 0, Hello{.seen = between, .answered = true, .tokens = {}});
   replica.end_writes();
   EXPECT_NE(replica.replica().status(), ReplicaStatus::failed);
+  // Made anew by a clock that was ahead: it is told while it still asks, and goes beyond that life.
+  const LifeId ahead{.incarnation = replica.replica().incarnation() + lives_gap, .token = 98};
+  replica.hear(1, 0, Hello{.seen = ahead, .answered = true, .tokens = {}});
+  replica.end_writes();
+  EXPECT_GT(replica.replica().incarnation(), ahead.incarnation);
+  EXPECT_EQ(replica.replica().status(), ReplicaStatus::recovering_disk);
 }
 
 // Prepares that are late say nothing of how far its log went: were they taken, their marks would
@@ -105,6 +111,19 @@ TEST(Replica, ALostHeadIsNotMendedByWhatComesLate) {
   replica.open();
   replica.end_writes();
   EXPECT_EQ(replica.replica().status(), ReplicaStatus::recovering_head);
+}
+
+// A primary that was taken out of the group still answers who asks it for what he lacks, and lacks
+// some of that itself: nobody waits for it on that account (seed 2100185).
+TEST(Replica, ToServeWhatOthersLackIsNotToLead) {
+  Solo replica(1);
+  const auto one = replica.next(replica.root(), 0);
+  const auto two = replica.next(one.header, 0);
+  for (int i = 0; i < 100; ++i) {
+    replica.hear(0, 0, two);
+    replica.wait(10);
+  }
+  EXPECT_FALSE(replica.said<StartViewChange>().empty());
 }
 
 // Its heartbeats would hold the others in a view in which nothing can be committed.

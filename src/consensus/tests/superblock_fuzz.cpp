@@ -18,8 +18,9 @@ using File = std::array<std::byte, superblock_size>;
 File sample() {
   Genesis genesis;
   genesis.cluster.fill(std::byte{1});
-  genesis.members.resize(4);
-  genesis.voters = 3;
+  std::array<Id128, 4> ids{};
+  for (Id128& id : ids) id.fill(std::byte{2});
+  genesis.configuration = first_configuration(ids, 3);
   Superblock superblock = first_superblock(genesis);
   superblock.view = superblock.log_view = ViewNumber{5};
   PrepareHeader header = root_prepare(genesis.cluster);

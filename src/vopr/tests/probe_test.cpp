@@ -22,6 +22,8 @@ struct Rare {
 // What only long runs take: kimberlite vopr run --count 5000 --require-probes.
 constexpr std::array rare{
     Rare{"consensus.clock.jump", "of a lone database: the engine's tests and those of consensus"},
+    Rare{"consensus.life.raised",
+         "a member is made anew by a clock behind one it had before; consensus tests do it"},
     Rare{"consensus.view.nacked", "a new primary cuts what too few had; lives of consensus do it"},
     Rare{"consensus.log.stale_write_ended",
          "a log is cut while one of the prepares given up is still being written"},

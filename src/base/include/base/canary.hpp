@@ -62,9 +62,15 @@ enum class Canary : std::uint8_t {
   state_of_file,           // a checkpoint says of its state what it says of its file
   trust_stale_keystore,    // any keystore that can be read is taken for the one that is named
   trust_own_clock,         // a primary asks no other clock, and a jump is believed
+  count_later_epoch,       // the word of who knows a later configuration counts in an earlier one
+  lead_by_hearsay,         // a primary that hears of a configuration goes on, and counts by it
+  change_unheard,          // a group is changed again before a quorum knows of the last change
+  commit_by_last,          // what follows a configuration is committed by the voters before it
+  nack_by_next,            // what an earlier configuration committed is nacked by the next ones'
+  keep_acknowledged,       // what was acknowledged for one configuration counts in the next
 };
 
-inline constexpr std::array<std::string_view, 49> canary_names{"none",
+inline constexpr std::array<std::string_view, 55> canary_names{"none",
                                                                "skip_sync",
                                                                "wrong_quorum",
                                                                "forget_fault_bit",
@@ -112,8 +118,14 @@ inline constexpr std::array<std::string_view, 49> canary_names{"none",
                                                                "skip_leaf",
                                                                "state_of_file",
                                                                "trust_stale_keystore",
-                                                               "trust_own_clock"};
-static_assert(canary_names.size() == static_cast<std::size_t>(Canary::trust_own_clock) + 1);
+                                                               "trust_own_clock",
+                                                               "count_later_epoch",
+                                                               "lead_by_hearsay",
+                                                               "change_unheard",
+                                                               "commit_by_last",
+                                                               "nack_by_next",
+                                                               "keep_acknowledged"};
+static_assert(canary_names.size() == static_cast<std::size_t>(Canary::keep_acknowledged) + 1);
 
 [[nodiscard]] constexpr std::string_view name(Canary canary) {
   return canary_names[static_cast<std::size_t>(canary)];

@@ -131,6 +131,7 @@ enum class Code : std::uint16_t {
   unavailable_not_primary = 0x0811,  // another replica of the group takes writes now
   unavailable_quorum = 0x0812,       // too few replicas answer
   unavailable_clock = 0x0813,        // this machine's clock cannot be trusted with a record's time
+  unavailable_membership = 0x0814,   // the group cannot be changed so now
   limit_request = 0x0901,
   limit_row = 0x0902,
   limit_event = 0x0903,

@@ -23,6 +23,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -84,8 +85,10 @@ struct ClockSteps {
 
 class ClusterClock {
  public:
-  // Of member `self`; the first `voters` members are voters.
-  ClusterClock(std::uint8_t voters, std::uint8_t self, Now now);
+  // Of member `self`; bit i of `voters`: member i votes.
+  ClusterClock(std::uint16_t voters, std::uint8_t self, Now now);
+  // The group has other voters from now on.
+  void set_voters(std::uint16_t voters, Now now);
 
   // Of every event, before it is looked at: notices that the wall clock was set, and forgets what
   // it was compared with.
@@ -125,7 +128,9 @@ class ClusterClock {
     std::uint64_t at_ns = 0;  // of its begin
   };
 
-  std::uint8_t voters_;
+  [[nodiscard]] bool is_alone() const { return std::popcount(voters_) == 1; }
+
+  std::uint16_t voters_;
   std::uint8_t self_;
   ClockStatus status_;
   ClockSteps steps_;

@@ -23,9 +23,10 @@
 //     128 commit u64      the primary's commit number when it was prepared; < op
 //     136 timestamp u64   microseconds; of the first command, the next has one more, and so on
 //     144 size u32        192 + body
-//     148 commands u32    0 only if the body is empty
+//     148 commands u32    0 only if the body is empty, or a configuration
 //     152 version u16     1
-//     154 zero 38
+//     154 configures u8   1: the body is the group's next configuration; else 0
+//     155 zero 37
 //
 //   mark, one sector
 //       0 checksum 32     of the sector's bytes 32..4095
@@ -54,10 +55,9 @@
 #include "base/ids.hpp"
 #include "base/limits.hpp"
 #include "base/result.hpp"
+#include "consensus/configuration.hpp"
 
 namespace kimberlite::consensus {
-
-using ViewNumber = Strong<struct ViewTag>;
 
 inline constexpr std::size_t local_header_size = 64;
 inline constexpr std::size_t prepare_header_size = 192;
@@ -78,6 +78,7 @@ struct PrepareHeader {
   TimestampUs timestamp;
   std::uint32_t size = prepare_header_size;  // with the body
   std::uint32_t commands = 0;
+  bool configures = false;
 
   friend bool operator==(const PrepareHeader&, const PrepareHeader&) = default;
 };

@@ -53,6 +53,7 @@ struct LiveFrame {
   Hash checksum{};         // of its prepare header
   std::uint32_t size = 0;  // without the zeros at its end
   std::uint32_t commands = 0;
+  bool configures = false;
 };
 
 struct TornTail {

@@ -10,7 +10,7 @@
 //      32 magic u32     "KBN1"
 //      36 kind u8 · 37 from u8 · 38 version u16, 1
 //      40 size u32      of the message
-//      44 zero u32
+//      44 epoch u32     of the newest configuration the sender knows
 //      48 view u64      the sender's
 //      56 commit u64    the sender has it, it is committed, and so is everything before it
 //
@@ -32,7 +32,7 @@
 //     hello               the receiver's life seen last: incarnation u64 · token u64 · answered
 //                         u64, 0 or 1 · tokens of the sender's newest incarnations u64, of n in n %
 //                         24; 0: not known · newest format of directory and messages it can write
-//                         u64
+//                         u64 · configuration 232, of the head's epoch
 //     ping                round u64
 //     pong                round u64 · wall clock u64, µs
 //
@@ -141,6 +141,7 @@ struct Hello {
   bool answered = false;  // the receiver has said that it knows the sender's life; else it is to
   std::array<std::uint64_t, lives_kept> tokens{};
   std::uint64_t format = format_version;
+  Configuration configuration;
   friend bool operator==(const Hello&, const Hello&) = default;
 };
 // From voter to voter, for the cluster's time (clock.hpp). They say nothing of a view: neither
@@ -170,6 +171,7 @@ using Payload = std::variant<Prepare, PrepareOk, Heartbeat, HeartbeatOk, StartVi
 struct Message {
   std::uint8_t from = 0;
   LifeId life{};  // of the sender; a prepare does not say
+  std::uint32_t epoch = 0;
   ViewNumber view;
   OpNumber commit;
   Payload payload;

@@ -18,6 +18,12 @@
 //        their headers.                                                     [kept: install]
 //   (R8) A log is contiguous: the prepare behind its end is the only one it takes, so header, body
 //        and everything before are here at once.                            [kept: take_prepare]
+//   (R9) Nothing is acknowledged or voted, and no view led, before so many others know this life of
+//        the replica that they are a quorum with it.                        [kept: is_confirmed]
+//   (R10) A configuration is in effect once it is committed, here or where it was heard of, and on
+//        disk here; nothing of who knows a later one is counted, and what follows one in the log is
+//        committed by its voters; the next one waits until a quorum of them know it.
+//                                                                 [kept: replica_members.cpp]
 // After a failed write the replica has failed for good: it abandons what is in flight and does
 // nothing more, since nothing it could say about the disk would be true.
 //
@@ -42,6 +48,7 @@
 #include "base/result.hpp"
 #include "consensus/block.hpp"
 #include "consensus/clock.hpp"
+#include "consensus/configuration.hpp"
 #include "consensus/journal.hpp"
 #include "consensus/message.hpp"
 #include "consensus/superblock.hpp"
@@ -71,6 +78,11 @@ struct Propose {
   std::uint64_t ticket = 0;
   MutableBuffer frame;
   std::uint32_t commands = 0;
+};
+// The group is to have this configuration. Answered like a proposal.
+struct Reconfigure {
+  std::uint64_t ticket = 0;
+  Configuration configuration;
 };
 struct PrepareWritten {
   OpNumber op;
@@ -112,14 +124,16 @@ struct ReadIndex {
 };
 // The end of `StartSync`: the checkpoint whose state is durable here now, or nothing if it could
 // not be had.
+// `configuration`: of the same superblock of the peer. What is skipped may have changed the group.
 struct SyncDone {
   std::optional<Checkpoint> checkpoint;
+  Configuration configuration;
 };
 // No more proposals; what is in flight is finished, then the last mark is written.
 struct Close {};
 
 using Event =
-    std::variant<Tick, Received, Propose, PrepareWritten, PrepareRead, MarkWritten,
+    std::variant<Tick, Received, Propose, Reconfigure, PrepareWritten, PrepareRead, MarkWritten,
                  SuperblockWritten, CheckpointDone, RequestCheckpoint, ReadIndex, SyncDone, Close>;
 
 // ---- actions ----------------------------------------------------------------------------------
@@ -269,11 +283,15 @@ class Replica {
   [[nodiscard]] bool closed() const;
 
   [[nodiscard]] std::uint8_t index() const { return superblock_.replica; }
-  [[nodiscard]] std::uint8_t voters() const { return superblock_.voters; }
-  // Voters and standbys.
-  [[nodiscard]] std::uint8_t members() const {
-    return static_cast<std::uint8_t>(superblock_.members.size());
-  }
+  // Who is in the group, by the newest configuration this replica knows of.
+  [[nodiscard]] const Configuration& configuration() const { return superblock_.configuration; }
+  // A quorum of its voters, as far as the primary of a view has been told in it, know the
+  // configuration. Before that one failure may be too many for who is left of the one before.
+  [[nodiscard]] bool is_settled() const;
+  // Why the group may not be changed to that now: `usage.config` if never from what it is,
+  // `unavailable.membership` if later, or at another replica. A change asked for all the same is
+  // abandoned.
+  [[nodiscard]] Status check_reconfigure(const Configuration& to) const;
   [[nodiscard]] ViewNumber view() const { return superblock_.view; }
   [[nodiscard]] ViewNumber log_view() const { return superblock_.log_view; }
   // Of this replica's view.
@@ -342,6 +360,7 @@ class Replica {
   void on(Now now, const Tick& event, std::vector<Action>& out);
   void on(Now now, const Received& event, std::vector<Action>& out);
   void on(Now now, const Propose& event, std::vector<Action>& out);
+  void on(Now now, const Reconfigure& event, std::vector<Action>& out);
   void on(Now now, const PrepareWritten& event, std::vector<Action>& out);
   void on(Now now, const PrepareRead& event, std::vector<Action>& out);
   void on(Now now, const MarkWritten& event, std::vector<Action>& out);
@@ -371,6 +390,8 @@ class Replica {
   [[nodiscard]] bool room_for(std::uint64_t padded) const;
   void append(const PrepareHeader& prepare, std::uint64_t ring_offset, Buffer bytes,
               std::optional<std::uint64_t> ticket, std::vector<Action>& out);
+  void prepare(std::uint64_t ticket, const MutableBuffer& frame, std::uint32_t commands,
+               bool configures, std::vector<Action>& out);
   [[nodiscard]] bool append_received(const PrepareHeader& prepare, const MutableBuffer& message,
                                      std::vector<Action>& out);
   void truncate(OpNumber last, std::vector<Action>& out);
@@ -415,6 +436,7 @@ class Replica {
   [[nodiscard]] LifeId life() const { return {superblock_.incarnation, options_.token}; }
   [[nodiscard]] bool is_of_life_known(const Message& message, std::vector<Action>& out);
   void begin_life(std::uint64_t incarnation);
+  void forget_word_of(std::uint8_t member);
   void receive(Now now, const Message& message, const Hello& hello, std::vector<Action>& out);
   void hear(const Message& message, const Hello& hello, std::vector<Action>& out);
   void send_hello(std::uint8_t to, std::vector<Action>& out);
@@ -431,14 +453,39 @@ class Replica {
   void say_hello(Now now, std::vector<Action>& out);
   void greet_new(const std::array<LifeId, members_max>& before, std::vector<Action>& out);
 
+  // ---- replica_members.cpp: who is in the group ----
+  [[nodiscard]] std::uint64_t epoch() const { return configuration().epoch; }
+  [[nodiscard]] std::uint8_t voters() const { return configuration().voter_count(); }
+  [[nodiscard]] bool has_peers() const { return configuration().member_count() > 1; }
+  // False once it was removed, even if another member has its index now.
+  [[nodiscard]] bool is_member() const {
+    return configuration().members[index()] == superblock_.self;
+  }
+  [[nodiscard]] bool is_voter(std::uint8_t member) const { return configuration().votes(member); }
+  [[nodiscard]] bool is_voter() const { return is_voter(index()) && is_member(); }
+  // A member besides this one.
+  [[nodiscard]] bool is_peer(std::uint8_t member) const {
+    return member != index() && configuration().has(member);
+  }
+  // The highest value that `quorum` voters have reached.
+  [[nodiscard]] std::uint64_t reached_by(std::uint32_t quorum,
+                                         const std::array<std::uint64_t, members_max>& all) const;
+  [[nodiscard]] OpNumber reached_by(std::uint32_t quorum,
+                                    const std::array<OpNumber, members_max>& all) const;
+  // The first one of the log that is not committed.
+  [[nodiscard]] std::optional<OpNumber> next_configuration() const;
+  [[nodiscard]] bool may_count(const Message& message, std::vector<Action>& out);
+  void take_configuration(const Configuration& to, bool is_in_log, std::vector<Action>& out);
+
   // ---- replica_view.cpp: views ----
   void receive(Now now, const Message& message, const StartViewChange&, std::vector<Action>& out);
   void receive(Now now, const Message& message, const DoViewChange& dvc, std::vector<Action>& out);
   void receive(Now now, const Message& message, const StartView& start, std::vector<Action>& out);
   void receive(Now now, const Message& message, const RequestStartView& request,
                std::vector<Action>& out);
-  [[nodiscard]] std::uint8_t primary_of(ViewNumber view) const;
-  [[nodiscard]] bool is_voter() const { return superblock_.replica < superblock_.voters; }
+  [[nodiscard]] std::uint8_t primary_of(ViewNumber view) const {
+    return configuration().primary_of(view);
+  }
   [[nodiscard]] bool adopted() const { return superblock_.log_view == superblock_.view; }
   void vote(Now now, std::vector<Action>& out);
   void count_votes(Now now, std::vector<Action>& out);
@@ -477,6 +524,7 @@ class Replica {
     std::array<LifeId, members_max> lives{};
     Standing standing = Standing::member;
     std::uint64_t incarnation = 0;
+    std::uint64_t epoch = 0;
   } writing_;
   bool opened_ = false;  // the incarnation is durable
   ViewNumber durable_view_;
@@ -484,6 +532,7 @@ class Replica {
   std::array<LifeId, members_max> durable_lives_{};  // seen
   Standing durable_standing_ = Standing::member;
   std::uint64_t durable_incarnation_ = 0;
+  std::uint64_t durable_epoch_ = 0;
   Checkpoint checkpoint_;  // of the last one known to be on disk
 
   // The log: released_.op < … <= commit_ <= durable_ <= op_ <= known_.
@@ -496,6 +545,7 @@ class Replica {
   OpNumber commit_max_;                  // known to be committed in the group; may be beyond op_
   OpNumber commit_;                      // committed and applied here
   OpNumber faulty_until_;                // ops beyond durable_ up to it were here once
+  OpNumber configures_at_;               // no configuration stands behind it in the log
   std::set<OpNumber> rotted_;            // of the log, on disk, and not readable
   std::set<OpNumber> rewriting_;         // of those; the ring is not released under a write
   std::size_t stale_writes_ = 0;         // in flight, of prepares no longer in the log
@@ -520,6 +570,7 @@ class Replica {
   std::array<OpNumber, members_max> acked_{};             // primary: prepare_ok of this view
   std::array<OpNumber, members_max> peer_checkpoints_{};  // primary
   std::array<std::uint64_t, members_max> peer_rounds_{};  // primary: heartbeats answered
+  std::array<std::uint64_t, members_max> peer_epochs_{};  // primary: told in this view
   std::array<std::uint64_t, members_max> heard_at_ns_{};  // when each said anything last
   OpNumber group_checkpoint_;  // a quorum has a checkpoint there or later
   OpNumber inherited_;         // primary: the head its view began with
@@ -530,7 +581,7 @@ class Replica {
 
   std::array<Vote, members_max> votes_{};
   std::array<std::optional<Collected>, members_max> collected_{};  // of this view
-  std::uint64_t now_ns_ = 0;
+  Now now_;                                                        // of the event being looked at
   ClusterClock clock_;
   std::uint64_t ping_round_ = 0;
   std::uint64_t ping_at_ = 0;

@@ -12,21 +12,24 @@
 //      32 copy u32             0..3; all else is the same in all four
 //      36 magic u32            "KBS1"
 //      40 version u16          format version of the directory, 1
-//      42 voters u8 · 43 standbys u8 · 44 replica u8 · 45 view headers u8 · 46 standing u8 · 47
-//      zero 48 sequence u64         from 1, one more at every write 56 parent 32            the
-//      identity of sequence - 1, zeros for the first 88 cluster 16
+//      42 voters u16, bit i: member i · 44 replica u8 · 45 view headers u8 · 46 standing u8
+//      47 zero
+//      48 sequence u64         from 1, one more at every write
+//      56 parent 32            the identity of sequence - 1, zeros for the first
+//      88 cluster 16
 //     104 configuration epoch u64
 //     112 incarnation u64      raised at every open
 //     120 view u64 · 128 log view u64
 //     136 sync from op u64 · 144 sync to op u64
 //     152 checkpoint: op u64 · next timestamp u64 · ring offset u64 · zero 8 · epoch key id 16 ·
 //         header checksum 32 · snapshot 32 · keystore 32 · heads digest 32 · state digest 32
-//     360 members, 16 bytes each, 13 of them
+//     360 members, 16 bytes each, 13 of them, zeros where there is none
 //     568 incarnations seen of each member, u64 each, 13 of them
 //     672 view headers, 192 bytes each, at most 16, the oldest first
 //    3744 view durable u64 · 3752 words from view u64
 //    3760 tokens of these incarnations, u64 each, 13 of them
-//    3864 tokens of this one's own incarnations, u64 each, of n in n % 24 · 4056 zero 40
+//    3864 tokens of this one's own incarnations, u64 each, of n in n % 24
+//    4056 configuration op u64 · 4064 its own id 16 · 4080 zero 16
 //
 // The identity of a superblock is BLAKE3-256 of bytes 36..4095 of any of its copies. Thread rule:
 // values and pure functions.
@@ -42,6 +45,7 @@
 #include "base/bytes.hpp"
 #include "base/ids.hpp"
 #include "base/result.hpp"
+#include "consensus/configuration.hpp"
 #include "consensus/finding.hpp"
 #include "consensus/frame.hpp"
 
@@ -51,7 +55,6 @@ inline constexpr std::size_t superblock_copies = 4;
 inline constexpr std::size_t superblock_quorum = 2;
 inline constexpr std::size_t superblock_size = superblock_copies * sector_size;
 inline constexpr std::uint16_t format_version = 1;
-inline constexpr std::size_t members_max = 13;  // 7 voters, 6 standbys
 inline constexpr std::size_t view_headers_max = 16;
 inline constexpr std::size_t lives_kept = 24;
 // A member that begins anew, and hears of a life it had before, goes on so far ahead of it.
@@ -91,10 +94,9 @@ struct Superblock {
   std::uint64_t sequence = 0;
   Hash parent{};
   Id128 cluster{};
-  std::vector<Id128> members;  // voters first, then standbys
-  std::uint8_t voters = 0;
-  std::uint8_t replica = 0;  // this one's index among the members
-  std::uint64_t configuration_epoch = 0;
+  Configuration configuration;  // the newest one committed, as far as this replica knows
+  std::uint8_t replica = 0;     // this one's index; once it is removed, the one it had
+  Id128 self{};                 // and its id
   std::uint64_t incarnation = 0;
   // Of the newest incarnations, of n in n % 8; 0: not on this disk. A peer that remembers another
   // one of these numbers knows another disk.
@@ -120,8 +122,7 @@ struct Superblock {
 // What a new directory's superblock needs; the digests are those of snapshot 0 and keystore 0.
 struct Genesis {
   Id128 cluster{};
-  std::vector<Id128> members;
-  std::uint8_t voters = 1;
+  Configuration configuration;  // of which it is a member
   std::uint8_t replica = 0;
   Hash snapshot{};
   Hash keystore{};

@@ -98,7 +98,8 @@ constexpr std::array limits{Limit{Canary::skip_sync, 8},
                             Limit{Canary::vote_once, 16},
                             Limit{Canary::truncate_before_sync, 330},
                             Limit{Canary::lower_commit, 64},
-                            Limit{Canary::trust_own_clock, 32}};
+                            Limit{Canary::trust_own_clock, 32},
+ Limit{Canary::count_later_epoch, 32}, Limit{Canary::lead_by_hearsay, 32}, Limit{Canary::change_unheard, 32}, Limit{Canary::commit_by_last, 32}, Limit{Canary::nack_by_next, 32}};
 
 INSTANTIATE_TEST_SUITE_P(All, Canaries, ::testing::ValuesIn(limits),
                          [](const auto& one) { return std::string(name(one.param.canary)); });

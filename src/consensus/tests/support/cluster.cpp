@@ -60,12 +60,14 @@ void Counts::add(const Counts& other) {
   failed_reads += other.failed_reads;
   lost_disks += other.lost_disks;
   old_disks += other.old_disks;
+  changes += other.changes;
 }
 
 Cluster::Cluster(std::uint64_t seed, const ClusterOptions& options)
     : options_(options), rng_(seed), nodes_(options.voters + options.standbys) {
   for (std::uint8_t i = 0; i < members(); ++i) {
     Node& node = nodes_[i];
+    plausible_ = {genesis_of(i).configuration};
     node.disk = std::make_unique<Disk>(options.replica.journal.ring_size);
     node.pool = std::make_unique<BlockPool>();
     const Superblock first = first_superblock(genesis_of(i));
@@ -101,11 +103,7 @@ std::string Cluster::story() const {
 
 Genesis Cluster::genesis_of(std::uint8_t replica) const {
   Genesis one = genesis();
-  one.members.clear();
-  for (std::uint8_t i = 0; i < options_.voters + options_.standbys; ++i) {
-    one.members.emplace_back().fill(static_cast<std::byte>(i + 1));
-  }
-  one.voters = options_.voters;
+  one.configuration = group_of(options_.voters, options_.standbys);
   one.replica = replica;
   return one;
 }
@@ -222,10 +220,10 @@ void Cluster::slow_down(std::uint8_t replica, std::uint64_t factor) {
 
 void Cluster::step_clock(std::uint8_t replica, std::int64_t us) {
   std::size_t wrong = 0;
-  for (std::uint8_t i = 0; i < options_.voters; ++i) {
-    if (i != replica && nodes_[i].clock_us != 0) ++wrong;
+  for (std::uint8_t i = 0; i < members(); ++i) {
+    if (i != replica && is_voter(i) && nodes_[i].clock_us != 0) ++wrong;
   }
-  if (wrong >= (options_.voters - 1U) / 2) us = 0;
+  if (wrong >= damaged_max()) us = 0;
   note(fmt::format("the clock of {} is off by {} us", replica, us));
   ++counts_.clock_steps;
   nodes_[replica].clock_us = us;
@@ -294,6 +292,10 @@ void Cluster::check(std::uint8_t index) {
     node.had.clear();
   }
   if (replica.commit() > replica.durable()) complain("committed before durable");
+  const auto made = configurations_.find(replica.configuration().epoch);
+  if (made != configurations_.end() && made->second != replica.configuration()) {
+    complain("two configurations of one epoch");
+  }
   if (replica.commit() < node.commit) complain("a commit went back");
   node.commit = replica.commit();
   if (node.reads.size() > reads_in_flight_max) complain("too many reads in flight");
@@ -599,16 +601,19 @@ void Cluster::saw(std::uint8_t index, const Commit& commit) {
             before->second.timestamp.value() + std::max(1U, before->second.commands)) {
       complain("time went back");
     }
-    std::uint32_t have = 0;
-    for (std::uint8_t i = 0; i < options_.voters; ++i) {
+    const auto has = [&](std::uint8_t i) {
       // A disk that was lost since was one of those the group can do without.
       const auto had = nodes_[i].had.find(commit.op.value());
       const bool did = had != nodes_[i].had.end() && had->second == commit.header_checksum;
-      if (did || has_written(nodes_[i], commit.op, commit.header_checksum)) ++have;
-    }
-    if (have < core::replication_quorum(options_.voters)) {
-      complain(fmt::format("operation {} is committed with {} copies", commit.op.value(), have));
-    }
+      return did || has_written(nodes_[i], commit.op, commit.header_checksum);
+    };
+    const bool by_some = std::ranges::any_of(plausible_, [&](const Configuration& one) {
+      std::uint32_t have = 0;
+      for (std::uint8_t i = 0; i < members(); ++i) have += one.votes(i) && has(i) ? 1U : 0U;
+      return have >= core::replication_quorum(one.voter_count());
+    });
+    if (!by_some) complain(fmt::format("operation {} has too few copies", commit.op.value()));
+    saw_configuration(commit);
   }
   if (crypto::blake3(commit.body()) !=
       decode_prepare(commit.frame->bytes().subspan<local_header_size, prepare_header_size>())
@@ -624,6 +629,7 @@ void Cluster::finish_sync(std::uint8_t index) {
   SyncDone done;
   if (from.replica != nullptr && !cuts_.contains({node.sync_from, index})) {
     done.checkpoint = from.replica->checkpoint();
+    done.configuration = from.replica->configuration();
   }
   if (done.checkpoint && done.checkpoint->op > node.replica->commit()) {
     node.applied = done.checkpoint->op;

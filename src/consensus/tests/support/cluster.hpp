@@ -5,7 +5,8 @@
 // or of another cluster; one-way partitions, isolation; crashes that lose or tear writes in flight,
 // of one or of all; processes that pause, disks that are slow, wall clocks that step; frames that
 // rot, writes a device acknowledged and did not make, sectors that cannot be read; disks that are
-// lost altogether, or put back as they once were. A fault atlas
+// lost altogether, or put back as they once were; and members that vote or no longer do. A fault
+// atlas
 // bounds all damage: at most f voters have some at any time, and frames only if what they hold is
 // on a quorum of other disks or said by a mark to be durable. What no mark names yet may look like
 // the torn write of a crash; hence writes are lost only where the replicas are `strict`.
@@ -28,6 +29,7 @@ namespace kimberlite::consensus::testing {
 struct ClusterOptions {
   std::uint8_t voters = 3;
   std::uint8_t standbys = 0;
+  bool changes = false;  // who votes; then no more than one member has damage at any time
   ReplicaOptions replica;
   // Chances in a thousand, of each message.
   std::uint32_t lost = 0;
@@ -58,6 +60,7 @@ struct Counts {
   std::uint64_t failed_reads = 0;
   std::uint64_t lost_disks = 0;
   std::uint64_t old_disks = 0;  // put back
+  std::uint64_t changes = 0;    // of the group
 
   void add(const Counts& other);
 };
@@ -76,6 +79,8 @@ class Cluster {
   // Proposes at whoever is primary; false if nobody takes it.
   bool propose(std::size_t size);
   bool read_index();
+  // Asks whoever is primary that one member votes from now on, or no more; false if he does not.
+  bool change_group();
   void crash(std::uint8_t replica);
   void start(std::uint8_t replica);
   void cut(std::uint8_t from, std::uint8_t to, bool is_cut);
@@ -197,6 +202,17 @@ class Cluster {
   [[nodiscard]] bool may_damage(std::uint8_t index, OpNumber op, const Hash& checksum,
                                 std::uint32_t needed);
   [[nodiscard]] std::uint32_t damaged_besides(std::uint8_t index);
+  // How many may have some, and whether that one may be among them.
+  [[nodiscard]] std::uint32_t damaged_max() const {
+    return options_.changes ? 1 : (options_.voters - 1U) / 2;
+  }
+  [[nodiscard]] bool is_voter(std::uint8_t index) const {
+    return options_.changes || index < options_.voters;
+  }
+  // True if at least a quorum of the voters, or so many, fulfil it, whichever configuration counts.
+  template <class Holds>
+  [[nodiscard]] bool holds_at(const Holds& holds, std::optional<std::uint32_t> needed) const;
+  void saw_configuration(const Commit& commit);
   static void forget_disk(Node& node);
   [[nodiscard]] Genesis genesis_of(std::uint8_t replica) const;
   [[nodiscard]] bool has_written(const Node& node, OpNumber op, const Hash& checksum) const;
@@ -226,6 +242,8 @@ class Cluster {
   std::map<std::uint64_t, OpNumber> reads_;          // ticket: what was committed when it was asked
   std::map<std::uint64_t, Known> known_;             // every op ever committed anywhere
   std::map<std::uint64_t, std::uint8_t> primaries_;  // of each view
+  std::map<std::uint64_t, Configuration> configurations_;  // committed, by epoch
+  std::vector<Configuration> plausible_;  // the newest one, that before, and what may follow
   std::map<std::pair<std::uint64_t, std::uint64_t>, Hash> prepares_;  // of each view and op
   OpNumber committed_;
   Counts counts_;

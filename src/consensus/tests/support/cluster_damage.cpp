@@ -12,14 +12,23 @@ bool Cluster::has_written(const Node& node, OpNumber op, const Hash& checksum) c
   return written != node.on_disk.end() && written->second == checksum;
 }
 
+template <class Holds>
+bool Cluster::holds_at(const Holds& holds, std::optional<std::uint32_t> needed) const {
+  return std::ranges::all_of(plausible_, [&](const Configuration& one) {
+    std::uint32_t have = 0;
+    for (std::uint8_t i = 0; i < members(); ++i) have += one.votes(i) && holds(i) ? 1U : 0U;
+    return have >= needed.value_or(core::replication_quorum(one.voter_count()));
+  });
+}
+
 // Voters that have some damage.
 std::uint32_t Cluster::damaged_besides(std::uint8_t index) {
   std::uint32_t damaged = 0;
-  for (std::uint8_t i = 0; i < options_.voters; ++i) {
+  for (std::uint8_t i = 0; i < members(); ++i) {
     Node& node = nodes_[i];
     std::erase_if(node.damaged,
                   [&](const auto& damage) { return damage.first <= node.checkpoint.value(); });
-    if (i == index) continue;
+    if (i == index || !is_voter(i)) continue;
     if (!node.damaged.empty() || node.lost_until > OpNumber{} || node.is_old) ++damaged;
   }
   return damaged;
@@ -40,6 +49,10 @@ void Cluster::make_anew(std::uint8_t index) {
   crash(index);
   *node.disk = Disk{options_.replica.journal.ring_size};
   Genesis genesis = genesis_of(index);
+  // Whoever does it may know of no change yet.
+  if (!configurations_.empty() && below(rng_, 2) == 0) {
+    genesis.configuration = configurations_.rbegin()->second;
+  }
   genesis.anew = TimestampUs{now_ns_ / 1000};
   encode_superblock(first_superblock(genesis),
                     std::span<std::byte, superblock_size>(node.disk->superblock));
@@ -51,8 +64,8 @@ void Cluster::make_anew(std::uint8_t index) {
 }
 
 bool Cluster::lose_disk(std::uint8_t index) {
-  if (index >= options_.voters) return false;
-  if (nodes_[index].is_old || damaged_besides(index) >= (options_.voters - 1U) / 2) return false;
+  if (!is_voter(index)) return false;
+  if (nodes_[index].is_old || damaged_besides(index) >= damaged_max()) return false;
   ++counts_.lost_disks;
   make_anew(index);
   return true;
@@ -70,19 +83,16 @@ void Cluster::copy_disk(std::uint8_t index) {
 
 bool Cluster::put_back_disk(std::uint8_t index) {
   Node& node = nodes_[index];
-  if (node.copy == nullptr || node.is_old || index >= options_.voters) return false;
-  if (damaged_besides(index) >= (options_.voters - 1U) / 2) return false;
-  std::uint32_t know = 0;
-  for (std::uint8_t i = 0; i < options_.voters; ++i) {
+  if (node.copy == nullptr || node.is_old || !is_voter(index)) return false;
+  if (damaged_besides(index) >= damaged_max()) return false;
+  const auto knows = [&](std::uint8_t i) {
     const auto read =
         read_superblock(std::span<const std::byte, superblock_size>(nodes_[i].disk->superblock));
-    if (i == index || !read) continue;
-    if (read->superblock.lives_seen[index].incarnation > node.copied_in &&
-        read->superblock.lives_seen[index].incarnation == node.incarnation) {
-      ++know;
-    }
-  }
-  if (know < core::replication_quorum(options_.voters)) return false;
+    if (i == index || !read) return false;
+    const std::uint64_t seen = read->superblock.lives_seen[index].incarnation;
+    return seen > node.copied_in && seen == node.incarnation;
+  };
+  if (!holds_at(knows, std::nullopt)) return false;
   crash(index);
   ++counts_.old_disks;
   note(fmt::format("the disk of {} is put back as it was", index));
@@ -97,16 +107,15 @@ bool Cluster::put_back_disk(std::uint8_t index) {
 // The atlas. True records the damage.
 bool Cluster::may_damage(std::uint8_t index, OpNumber op, const Hash& checksum,
                          std::uint32_t needed) {
-  if (index >= options_.voters) return false;
-  if (nodes_[index].is_old || damaged_besides(index) >= (options_.voters - 1U) / 2) return false;
-  const auto others = [&](OpNumber of, const Hash& as) {
-    std::uint32_t count = 0;
-    for (std::uint8_t i = 0; i < options_.voters; ++i) {
+  if (!is_voter(index)) return false;
+  if (nodes_[index].is_old || damaged_besides(index) >= damaged_max()) return false;
+  const auto others = [&](OpNumber of, const Hash& as, std::optional<std::uint32_t> at_least) {
+    const auto has = [&](std::uint8_t i) {
       const Node& node = nodes_[i];
       const bool is_whole = node.damaged.empty() && node.lost_until == OpNumber{} && !node.is_old;
-      if (i != index && is_whole && has_written(node, of, as)) ++count;
-    }
-    return count;
+      return i != index && is_whole && has_written(node, of, as);
+    };
+    return holds_at(has, at_least);
   };
   const auto superblock =
       read_superblock(std::span<const std::byte, superblock_size>(nodes_[index].disk->superblock));
@@ -115,13 +124,12 @@ bool Cluster::may_damage(std::uint8_t index, OpNumber op, const Hash& checksum,
                                        nodes_[index].disk->reader());
   if (!journal) return false;
   const bool claimed = journal->durable_seen >= op;
-  if (others(op, checksum) < needed) return false;
+  if (!others(op, checksum, needed)) return false;
   if (!claimed && !options_.replica.strict) {
     // It hides what stands behind it, and what is still being written there.
     const Node& node = nodes_[index];
     for (auto hidden = node.on_disk.find(op.value()); hidden != node.on_disk.end(); ++hidden) {
-      const std::uint32_t have = others(OpNumber{hidden->first}, hidden->second);
-      if (have < core::replication_quorum(options_.voters)) return false;
+      if (!others(OpNumber{hidden->first}, hidden->second, std::nullopt)) return false;
     }
     for (const Write& write : node.writes) {
       if (write.target == Target::prepare && write.op > op) return false;
@@ -133,7 +141,7 @@ bool Cluster::may_damage(std::uint8_t index, OpNumber op, const Hash& checksum,
 
 bool Cluster::rot(std::uint8_t index) {
   Node& node = nodes_[index];
-  if (node.replica == nullptr || index >= options_.voters) return false;
+  if (node.replica == nullptr || !is_voter(index)) return false;
   const Replica& replica = *node.replica;
   const std::uint64_t first = replica.checkpoint().op.value() + 1;
   if (replica.durable().value() < first) return false;

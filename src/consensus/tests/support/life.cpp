@@ -22,6 +22,7 @@ struct Faults {
   std::uint64_t clock = 0;
   std::uint64_t lost_disk = 0;
   std::uint64_t old_disk = 0;
+  std::uint64_t change = 0;
 };
 
 class Fate {
@@ -56,6 +57,9 @@ class Fate {
   ClusterOptions draw() {
     ClusterOptions options = small(below(rng_, 3) == 0 ? 5 : 3);
     options.standbys = below(rng_, 4) == 0 ? 1 : 0;
+    options.changes = below(rng_, 4) == 0;
+    if (options.changes) options.standbys = static_cast<std::uint8_t>(1 + below(rng_, 2));
+    faults_.change = options.changes ? 2 + below(rng_, 60) : 0;
     options.lost = static_cast<std::uint32_t>(maybe(150));
     options.doubled = static_cast<std::uint32_t>(below(rng_, 100));
     options.replayed = static_cast<std::uint32_t>(maybe(100));
@@ -85,6 +89,7 @@ class Fate {
       cluster_.propose(208 + below(rng_, 2 * sector_size - frame_header_size - 207));
     }
     if (chance(30)) cluster_.read_index();
+    if (chance(faults_.change)) cluster_.change_group();
     cluster_.run_for(1 + below(rng_, 40) * ms);
     if (chance(faults_.crash)) cluster_.crash(anyone());
     if (chance(faults_.power_cut)) {

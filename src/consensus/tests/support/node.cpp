@@ -6,10 +6,16 @@
 
 namespace kimberlite::consensus::testing {
 
+Configuration group_of(std::uint8_t voters, std::uint8_t standbys) {
+  std::vector<Id128> members(voters + standbys);
+  for (std::size_t i = 0; i < members.size(); ++i) members[i].fill(static_cast<std::byte>(i + 1));
+  return first_configuration(members, voters);
+}
+
 Genesis genesis() {
   Genesis genesis;
   genesis.cluster.fill(std::byte{0x11});
-  genesis.members.emplace_back().fill(std::byte{0x22});
+  genesis.configuration = group_of(1, 0);
   genesis.snapshot.fill(std::byte{0x33});
   genesis.keystore.fill(std::byte{0x44});
   genesis.heads.fill(std::byte{0x55});

@@ -23,6 +23,7 @@ using Rng = std::mt19937_64;
 inline std::uint64_t below(Rng& rng, std::uint64_t bound) { return rng() % bound; }
 
 Genesis genesis();
+Configuration group_of(std::uint8_t voters, std::uint8_t standbys);
 // A body of one command, `size` bytes in all and at least 208, filled from `fill`.
 MutableBuffer body(BlockPool& pool, std::size_t size, std::uint64_t fill);
 

@@ -51,14 +51,14 @@ std::string log_view_is_not_the_heads() {
   Solo replica(2);
   const Made one = replica.next(replica.root(), 0);
   replica.hear(0, 0, one);
-  replica.hear(0, 3, StartView{.nonce = {}, .suffix = replica.log_of({one})});
+  replica.hear(0, 13, StartView{.nonce = {}, .suffix = replica.log_of({one})});
   replica.end_writes();
-  ask_for_view(replica, 4, 0, 1);
+  ask_for_view(replica, 14, 0, 1);
   replica.end_writes();
   for (int life = 0; life < 2; ++life) {
     const auto said = replica.said<DoViewChange>();
-    replica.expect(!said.empty() && said.back().log_view == ViewNumber{3},
-                   "the log is that of view 3, whatever view its head is of");
+    replica.expect(!said.empty() && said.back().log_view == ViewNumber{13},
+                   "the log is that of view 13, whatever view its head is of");
     replica.crash();
     replica.open();
     replica.end_writes();
@@ -101,9 +101,9 @@ std::string nothing_leaves_before_it_is_durable() {
   replica.expect(replica.said<DoViewChange>().empty(), "a do-view-change of a view not on disk");
   replica.end_writes();
   replica.expect(!replica.said<DoViewChange>().empty(), "a do-view-change of a view on disk");
-  replica.hear(0, 3, StartView{.nonce = {}, .suffix = replica.log_of({one})});
+  replica.hear(0, 13, StartView{.nonce = {}, .suffix = replica.log_of({one})});
   replica.forget();
-  replica.hear(0, 3, Heartbeat{.round = 1, .op = OpNumber{1}, .released = {}});
+  replica.hear(0, 13, Heartbeat{.round = 1, .op = OpNumber{1}, .released = {}});
   replica.expect(replica.said<PrepareOk>().empty(), "a prepare_ok of a view not on disk");
   replica.end_writes();
   replica.expect(!replica.said<PrepareOk>().empty(), "a prepare_ok of a view on disk");
@@ -133,12 +133,12 @@ std::string headers_outlive_a_break() {
   std::vector<Made> log{replica.next(replica.root(), 0)};
   while (log.size() < 3) log.push_back(replica.next(log.back().header, 0));
   replica.hear(0, 0, log[0]);
-  replica.hear(0, 3, StartView{.nonce = {}, .suffix = replica.log_of(log)}, 1);
+  replica.hear(0, 13, StartView{.nonce = {}, .suffix = replica.log_of(log)}, 1);
   replica.end_writes();
   // Not the one whose header is known.
-  replica.hear(0, 3, replica.next(log[0].header, 0, 99));
+  replica.hear(0, 13, replica.next(log[0].header, 0, 99));
   replica.end_writes();
-  ask_for_view(replica, 4, 0, 1);
+  ask_for_view(replica, 14, 0, 1);
   replica.end_writes();
   const auto said = replica.said<DoViewChange>();
   replica.expect(!said.empty() && said.back().suffix == replica.log_of(log),
@@ -146,7 +146,7 @@ std::string headers_outlive_a_break() {
   return replica.wrong();
 }
 
-// Of five: the slot of operation 2 is used by view 5, given up, and used again by view 10.
+// Of five: the slot of operation 2 is used by view 13, given up, and used again by view 26.
 std::string acknowledgements_are_of_one_view() {
   Solo replica(0, 5);
   const auto lead = [&](std::uint64_t view) {
@@ -158,21 +158,21 @@ std::string acknowledgements_are_of_one_view() {
   replica.end_writes();
   const DoViewChange nothing{
       .log_view = {}, .present = 0, .nacked = 0, .suffix = replica.log_of({})};
-  replica.hear(1, 5, nothing);
-  replica.hear(2, 5, nothing);
+  replica.hear(1, 13, nothing);
+  replica.hear(2, 13, nothing);
   replica.end_writes();
   compare_clocks(replica);
   replica.propose();
   replica.propose();
   replica.end_writes();
   const auto prepares = replica.said<Prepare>();
-  replica.expect(replica.replica().is_primary() && !prepares.empty(), "primary of view 5");
+  replica.expect(replica.replica().is_primary() && !prepares.empty(), "primary of view 13");
   if (!replica.wrong().empty()) return replica.wrong();
   const PrepareHeader two = prepares.back().header;
   const PrepareHeader one = std::ranges::find(prepares, OpNumber{1}, [](const Prepare& of) {
                               return of.header.op;
                             })->header;
-  replica.hear(1, 5, PrepareOk{.op = two.op, .checkpoint = {}, .checksum = two.checksum});
+  replica.hear(1, 13, PrepareOk{.op = two.op, .checkpoint = {}, .checksum = two.checksum});
   replica.expect(replica.replica().commit() == OpNumber{0}, "two of five are no quorum");
 
   lead(10);
@@ -180,12 +180,12 @@ std::string acknowledgements_are_of_one_view() {
   short_log.headers.push_back(one);
   for (const std::uint8_t from : {std::uint8_t{2}, std::uint8_t{3}, std::uint8_t{4}}) {
     replica.hear(
-        from, 10,
-        DoViewChange{.log_view = ViewNumber{5}, .present = 1, .nacked = 0, .suffix = short_log});
+        from, 26,
+        DoViewChange{.log_view = ViewNumber{13}, .present = 1, .nacked = 0, .suffix = short_log});
   }
   replica.end_writes();
   for (const std::uint8_t from : {std::uint8_t{2}, std::uint8_t{3}}) {
-    replica.hear(from, 10, PrepareOk{.op = one.op, .checkpoint = {}, .checksum = one.checksum});
+    replica.hear(from, 26, PrepareOk{.op = one.op, .checkpoint = {}, .checksum = one.checksum});
   }
   replica.expect(replica.replica().commit() == OpNumber{1}, "operation 1 has its quorum");
   replica.forget();
@@ -195,7 +195,7 @@ std::string acknowledgements_are_of_one_view() {
   replica.expect(!again.empty() && again.back().header.op == OpNumber{2}, "the slot is used again");
   if (!replica.wrong().empty()) return replica.wrong();
   replica.hear(
-      2, 10,
+      2, 26,
       PrepareOk{.op = OpNumber{2}, .checkpoint = {}, .checksum = again.back().header.checksum});
   replica.expect(replica.replica().commit() == OpNumber{1},
                  "an acknowledgement of another view's operation 2 was counted");
@@ -230,7 +230,7 @@ std::string a_lost_head_waits_for_its_nonce() {
 std::string impossible_headers_are_dropped() {
   Solo replica(2);
   const auto [one, two] = two_durable(replica);
-  replica.hear(0, 3, StartView{.nonce = {}, .suffix = replica.log_of({one})});
+  replica.hear(0, 13, StartView{.nonce = {}, .suffix = replica.log_of({one})});
   replica.end_writes();
   replica.crash();
   replica.open();
@@ -280,7 +280,7 @@ std::string the_higher_view_wins() {
        {std::pair{2U, 3U}, std::pair{3U, 2U}, std::pair{3U, 3U}, std::pair{0U, 3U}}) {
     Disk disk(limits.ring_size);
     Superblock superblock = first_superblock(genesis());
-    superblock.view = ViewNumber{3};
+    superblock.view = ViewNumber{13};
     superblock.log_view = ViewNumber{1};
     const std::uint64_t start = limits.ring_size - 3 * sector_size;
     superblock.checkpoint.ring_offset = start;
@@ -299,12 +299,12 @@ std::string the_higher_view_wins() {
   return wrong;
 }
 
-// Replica 0 was primary of view 0, and is of view 3: what it said then is not answered now.
+// Replica 0 was primary of view 0, and is of view 13: what it said then is not answered now.
 std::string older_views_are_not_acknowledged() {
   Solo replica(2);
   const Made one = replica.next(replica.root(), 0);
   replica.hear(0, 0, one);
-  replica.hear(0, 3, StartView{.nonce = {}, .suffix = replica.log_of({one})});
+  replica.hear(0, 13, StartView{.nonce = {}, .suffix = replica.log_of({one})});
   replica.end_writes();
   replica.forget();
   replica.hear(0, 0, replica.next(one.header, 0));
@@ -316,18 +316,18 @@ std::string older_views_are_not_acknowledged() {
 
 std::string votes_are_of_ones_own_view() {
   Solo replica(1);
-  ask_for_view(replica, 4, 0, 2);
+  ask_for_view(replica, 14, 0, 2);
   replica.end_writes();
   const DoViewChange nothing{
       .log_view = {}, .present = 0, .nacked = 0, .suffix = replica.log_of({})};
   replica.hear(0, 1, nothing);
   replica.end_writes();
-  replica.expect(!replica.replica().is_primary(), "a do-view-change of view 1 counted in view 4");
-  replica.hear(0, 4, nothing);
+  replica.expect(!replica.replica().is_primary(), "a do-view-change of view 1 counted in view 14");
+  replica.hear(0, 14, nothing);
   replica.end_writes();
   replica.expect(replica.replica().is_primary(), "one of its own view counts");
-  replica.hear(0, 7, nothing);
-  replica.expect(replica.replica().view() == ViewNumber{7}, "a higher view is adopted");
+  replica.hear(0, 27, nothing);
+  replica.expect(replica.replica().view() == ViewNumber{27}, "a higher view is adopted");
   return replica.wrong();
 }
 
@@ -341,7 +341,7 @@ std::string votes_are_said_again() {
   return replica.wrong();
 }
 
-// Its log ends long before that of view 3, whose primary has no journal that far back.
+// Its log ends long before that of view 13, whose primary has no journal that far back.
 std::string a_state_replaces_the_log_when_it_is_here() {
   Solo replica(2);
   std::vector<Made> log{replica.next(replica.root(), 0)};
@@ -350,15 +350,15 @@ std::string a_state_replaces_the_log_when_it_is_here() {
   replica.end_writes();
   PrepareHeader far = log.back().header;
   far.op = OpNumber{50};
-  const Made next = replica.next(far, 3);
-  replica.hear(0, 3,
+  const Made next = replica.next(far, 13);
+  replica.hear(0, 13,
                StartView{.nonce = {},
                          .suffix = {.base = OpNumber{50},
                                     .base_checksum = far.checksum,
                                     .headers = {next.header}}},
                50);
   replica.end_writes();
-  replica.hear(0, 3, Gone{.op = OpNumber{2}, .checkpoint = OpNumber{45}}, 50);
+  replica.hear(0, 13, Gone{.op = OpNumber{2}, .checkpoint = OpNumber{45}}, 50);
   replica.end_writes();
   replica.expect(replica.replica().status() == ReplicaStatus::syncing, "a status of its own");
   replica.expect(replica.replica().head() == OpNumber{3},
@@ -384,10 +384,10 @@ std::string a_start_view_never_lowers_the_commit() {
                    "operations were executed again " + when);
   };
   committed_once("before any");
-  replica.hear(0, 3, StartView{.nonce = {}, .suffix = replica.log_of({one, two})}, 0);
-  replica.hear(0, 3, Heartbeat{.round = 2, .op = OpNumber{2}, .released = {}}, 2);
+  replica.hear(0, 13, StartView{.nonce = {}, .suffix = replica.log_of({one, two})}, 0);
+  replica.hear(0, 13, Heartbeat{.round = 2, .op = OpNumber{2}, .released = {}}, 2);
   committed_once("with a start-view that knows of no commit");
-  replica.hear(0, 6, StartView{.nonce = {}, .suffix = replica.log_of({one})}, 0);
+  replica.hear(0, 26, StartView{.nonce = {}, .suffix = replica.log_of({one})}, 0);
   committed_once("with a start-view that ends before the commit");
   return replica.wrong();
 }
@@ -464,15 +464,15 @@ std::string a_lost_disk_hears_a_quorum() {
     replica.end_writes();
     return replica.replica().status() == ReplicaStatus::normal;
   };
-  replica.hear(0, 3, RecoveryAnswer{.nonce = nonce});
-  replica.expect(!starts(0, 3), "it took the log of the first who answered");
-  replica.hear(1, 4, RecoveryAnswer{.nonce = {}});
-  replica.expect(!starts(0, 3), "an answer to an earlier life counted");
-  replica.hear(1, 4, RecoveryAnswer{.nonce = nonce});
-  replica.expect(!starts(0, 3), "it took a log although another was in a later view");
+  replica.hear(0, 13, RecoveryAnswer{.nonce = nonce});
+  replica.expect(!starts(0, 13), "it took the log of the first who answered");
+  replica.hear(1, 14, RecoveryAnswer{.nonce = {}});
+  replica.expect(!starts(0, 13), "an answer to an earlier life counted");
+  replica.hear(1, 14, RecoveryAnswer{.nonce = nonce});
+  replica.expect(!starts(0, 13), "it took a log although another was in a later view");
   replica.expect(replica.said<PrepareOk>().empty() && replica.said<DoViewChange>().empty(),
                  "it spoke of a log it does not know");
-  replica.expect(starts(1, 4), "it takes the log of the latest view of a quorum");
+  replica.expect(starts(1, 14), "it takes the log of the latest view of a quorum");
   return replica.wrong();
 }
 
@@ -508,34 +508,183 @@ std::string a_lost_disk_learns_the_lives_of_others() {
   for (const std::uint8_t from : std::array<std::uint8_t, 3>{0, 3, 4}) {
     RecoveryAnswer answer{.nonce = nonce};
     if (from == 3) answer.lives[1] = later;
-    replica.hear(from, 5, answer);
+    replica.hear(from, 13, answer);
   }
-  replica.hear(0, 5, StartView{.nonce = nonce, .suffix = replica.log_of({})});
+  replica.hear(0, 13, StartView{.nonce = nonce, .suffix = replica.log_of({})});
   replica.end_writes();
-  replica.expect(replica.replica().status() == ReplicaStatus::normal, "it takes the log of view 5");
+  replica.expect(replica.replica().status() == ReplicaStatus::normal,
+                 "it takes the log of view 13");
   replica.forget();
-  ask_for_view(replica, 7, 3, 4);
-  replica.hear(0, 7, StartViewChange{ViewNumber{5}});
+  ask_for_view(replica, 15, 3, 4);
+  replica.hear(0, 15, StartViewChange{ViewNumber{13}});
   replica.end_writes();
-  const DoViewChange vote{.log_view = ViewNumber{5}, .suffix = replica.log_of({})};
-  replica.hear(3, 7, vote);
-  replica.hear(1, 7, vote);
+  const DoViewChange vote{.log_view = ViewNumber{13}, .suffix = replica.log_of({})};
+  replica.hear(3, 15, vote);
+  replica.hear(1, 15, vote);
   replica.end_writes();
   replica.expect(replica.said<StartView>().empty(), "replica 1 spoke in a life that is over");
-  replica.hear(4, 7, vote);
+  replica.hear(4, 15, vote);
   replica.end_writes();
   replica.expect(!replica.said<StartView>().empty(), "three of five begin the view");
   return replica.wrong();
 }
 
-// Of three, in view 3.
+// Of three, in view 13.
 void make_primary(Solo& replica) {
-  ask_for_view(replica, 3, 1, 2);
+  ask_for_view(replica, 13, 1, 2);
   replica.end_writes();
   replica.hear(
-      1, 3, DoViewChange{.log_view = {}, .present = 0, .nacked = 0, .suffix = replica.log_of({})});
+      1, 13, DoViewChange{.log_view = {}, .present = 0, .nacked = 0, .suffix = replica.log_of({})});
   replica.end_writes();
   replica.wait(20);
+}
+
+// The next configuration of a group, made by the operation `op`.
+Configuration after(const Configuration& before, std::uint64_t op) {
+  Configuration next = before;
+  ++next.epoch;
+  next.op = OpNumber{op};
+  return next;
+}
+
+// With replica 3 as a standby, or, once it is one, as a voter.
+Configuration with_replica_3(const Configuration& before, std::uint64_t op) {
+  Configuration next = after(before, op);
+  if (before.has(3)) next.voters |= 0b1000;
+  next.members[3].fill(std::byte{4});
+  return next;
+}
+
+// R10: Replica 1 knows a configuration that 0 does not know yet.
+std::string an_earlier_configuration_counts_no_later_ones() {
+  Solo replica(0);
+  replica.knows(1, with_replica_3(replica.configuration(), 9));
+  make_primary(replica);
+  replica.expect(!replica.replica().is_primary(), "it counted who knows that others vote now");
+  replica.expect(!replica.said<Hello>().empty(), "it asks for the configuration");
+  replica.hear_hello(1);
+  replica.end_writes();
+  replica.expect(replica.configuration().epoch == 1, "it takes the configuration");
+  return replica.wrong();
+}
+
+// R10: what it holds beyond may have been acknowledged before anyone knew that these voters count.
+std::string a_primary_does_not_lead_by_hearsay() {
+  Solo replica(0);
+  make_primary(replica);
+  replica.expect(replica.replica().is_primary(), "primary of view 13");
+  replica.knows(1, with_replica_3(replica.configuration(), 9));
+  replica.hear_hello(1);
+  replica.end_writes();
+  replica.expect(!replica.replica().is_primary(), "it led on by a configuration not in its log");
+  return replica.wrong();
+}
+
+// Replica 1 acknowledges up to `op`.
+void acknowledge(Solo& replica, std::uint64_t op) {
+  const auto checksum = replica.replica().checksum_at(OpNumber{op});
+  replica.end_writes();
+  replica.hear(1, 13, PrepareOk{.op = OpNumber{op}, .checkpoint = {}, .checksum = *checksum});
+  replica.end_writes();
+}
+
+// R10: no two changes between a quorum and the next.
+std::string a_change_waits_until_the_last_one_is_known() {
+  Solo replica(0);
+  make_primary(replica);
+  replica.hear_clock(1);
+  const Configuration one = with_replica_3(replica.configuration(), 1);
+  replica.change(one);
+  replica.expect(!replica.replica().check_reconfigure(after(one, 2)), "the first is on its way");
+  acknowledge(replica, 1);
+  replica.expect(replica.configuration() == one, "it is in effect when it is committed");
+  replica.expect(!replica.replica().check_reconfigure(after(one, 2)), "nobody else knows of it");
+  replica.knows(1, one);
+  replica.hear(1, 13, HeartbeatOk{.round = 1, .checkpoint = {}});
+  replica.expect(replica.replica().check_reconfigure(after(one, 2)).has_value(),
+                 "a quorum knows of it");
+  return replica.wrong();
+}
+
+// R10: of four voters two are no quorum, whoever acknowledged before there were four.
+std::string what_follows_a_configuration_is_committed_by_it() {
+  Solo replica(0);
+  make_primary(replica);
+  replica.hear_clock(1);
+  const Configuration one = with_replica_3(replica.configuration(), 1);
+  replica.change(one);
+  acknowledge(replica, 1);
+  replica.knows(1, one);
+  replica.hear(1, 13, HeartbeatOk{.round = 1, .checkpoint = {}});
+  const Configuration two = with_replica_3(one, 2);
+  replica.change(two);
+  replica.propose();
+  acknowledge(replica, 3);
+  replica.expect(replica.configuration() == two, "the change is committed by those before it");
+  replica.expect(replica.replica().commit() == OpNumber{2}, "two copies of four were a quorum");
+  replica.knows(1, two);
+  acknowledge(replica, 3);
+  replica.expect(replica.replica().commit() == OpNumber{2}, "two of four are none");
+  replica.knows(2, two);
+  const auto checksum = replica.replica().checksum_at(OpNumber{3});
+  replica.hear(2, 13, PrepareOk{.op = OpNumber{3}, .checkpoint = {}, .checksum = *checksum});
+  replica.expect(replica.replica().commit() == OpNumber{3}, "three are");
+  return replica.wrong();
+}
+
+// R10: of four voters one lags behind. Once one is taken out of the group, two of three are
+// a quorum; what the other one acknowledged before he knew that does not make one.
+std::string an_acknowledgement_is_for_a_configuration() {
+  Solo replica(0, 4);
+  const DoViewChange nothing{.log_view = {}, .suffix = replica.log_of({})};
+  for (const std::uint8_t from : {std::uint8_t{1}, std::uint8_t{2}}) {
+    replica.hear(from, 13, nothing);
+    replica.end_writes();
+  }
+  replica.wait(20);
+  replica.hear_clock(1);
+  replica.hear_clock(2);
+  Configuration next = after(replica.configuration(), 1);
+  next.voters = 0b0111;
+  replica.change(next);
+  replica.propose();
+  acknowledge(replica, 2);
+  const auto checksum = replica.replica().checksum_at(OpNumber{1});
+  replica.hear(2, 13, PrepareOk{.op = OpNumber{1}, .checkpoint = {}, .checksum = *checksum});
+  replica.end_writes();
+  replica.expect(replica.configuration() == next, "three of four committed the change");
+  replica.expect(replica.replica().commit() == OpNumber{1},
+                 "an acknowledgement from before the change committed what follows it");
+  replica.knows(1, next);
+  acknowledge(replica, 2);
+  replica.expect(replica.replica().commit() == OpNumber{2}, "one from after it does");
+  return replica.wrong();
+}
+
+// R10: two of three committed two operations, the second of which made the group one of five. Three
+// of five that lack them say nothing of that.
+std::string what_an_earlier_configuration_committed_stays() {
+  Solo replica(2);
+  const Made one = replica.next(replica.root(), 0);
+  const Made two = replica.next(one.header, 0);
+  Configuration next = after(with_replica_3(with_replica_3(replica.configuration(), 1), 2), 2);
+  next.members[4].fill(std::byte{5});
+  next.voters |= 0b1'0000;
+  for (const std::uint8_t member : {std::uint8_t{0}, std::uint8_t{3}, std::uint8_t{4}}) {
+    replica.knows(member, next);
+    replica.hear_hello(member);
+  }
+  replica.end_writes();
+  for (const std::uint8_t from : {std::uint8_t{3}, std::uint8_t{4}}) {
+    replica.hear(from, 15, DoViewChange{.log_view = {}, .suffix = replica.log_of({})});
+    replica.end_writes();
+  }
+  replica.expect(!replica.replica().is_primary(), "it began a view without what was committed");
+  replica.hear(0, 15,
+               DoViewChange{.log_view = {}, .present = 0b11, .suffix = replica.log_of({one, two})});
+  replica.end_writes();
+  replica.expect(replica.replica().log_view() == ViewNumber{15}, "replica 0 has it");
+  return replica.wrong();
 }
 
 // Cluster time: a wrong clock stamps nothing, and whoever has it gives its place to another.
@@ -600,6 +749,18 @@ constexpr std::array all{
     Rule{"D04_ALifeIsConfirmedFirst", Canary::speak_unconfirmed, a_life_is_confirmed_first},
     Rule{"D05_ALostDiskLearnsTheLivesOfOthers", Canary::forget_lives_of_others,
          a_lost_disk_learns_the_lives_of_others},
+    Rule{"M01_AnEarlierConfigurationCountsNoLaterOnes", Canary::count_later_epoch,
+         an_earlier_configuration_counts_no_later_ones},
+    Rule{"M02_APrimaryDoesNotLeadByHearsay", Canary::lead_by_hearsay,
+         a_primary_does_not_lead_by_hearsay},
+    Rule{"M03_AChangeWaitsUntilTheLastOneIsKnown", Canary::change_unheard,
+         a_change_waits_until_the_last_one_is_known},
+    Rule{"M04_WhatFollowsAConfigurationIsCommittedByIt", Canary::commit_by_last,
+         what_follows_a_configuration_is_committed_by_it},
+    Rule{"M05_WhatAnEarlierConfigurationCommittedStays", Canary::nack_by_next,
+         what_an_earlier_configuration_committed_stays},
+    Rule{"M06_AnAcknowledgementIsForAConfiguration", Canary::keep_acknowledged,
+         an_acknowledgement_is_for_a_configuration},
     Rule{"T01_AWrongClockStampsNothing", Canary::trust_own_clock, a_wrong_clock_stamps_nothing}};
 
 }  // namespace

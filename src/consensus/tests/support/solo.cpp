@@ -20,12 +20,9 @@ Solo::Solo(std::uint8_t index, std::uint8_t voters, std::uint64_t format)
       disk_(options_.journal.ring_size) {
   genesis_ = genesis();
   cluster_ = genesis_.cluster;
-  genesis_.members.clear();
-  for (std::uint8_t i = 0; i < voters; ++i) {
-    genesis_.members.emplace_back().fill(static_cast<std::byte>(i + 1));
-  }
-  genesis_.voters = voters;
+  genesis_.configuration = group_of(voters, 0);
   genesis_.replica = index;
+  known_.fill(genesis_.configuration);
   encode_superblock(first_superblock(genesis_),
                     std::span<std::byte, superblock_size>(disk_.superblock));
   open();
@@ -49,7 +46,8 @@ void Solo::hear_hello(std::uint8_t from) {
   hear(from, 0,
        Hello{.seen = {.incarnation = replica_->incarnation(), .token = options_.token},
              .answered = true,
-             .tokens = {}});
+             .tokens = {},
+             .configuration = {}});
 }
 
 std::string Solo::why_not_open() {
@@ -115,8 +113,8 @@ void Solo::end_writes() {
     return;
   }
   greeted_ = replica_->incarnation();
-  for (std::uint8_t member = 0; member < replica_->members(); ++member) {
-    if (member != replica_->index()) hear_hello(member);
+  for (std::uint8_t member = 0; member < members_max; ++member) {
+    if (member != replica_->index() && configuration().has(member)) hear_hello(member);
   }
   end_those_in_flight();
 }
@@ -152,7 +150,7 @@ void Solo::end_reads() {
 }
 
 void Solo::end_sync(const Checkpoint& of_peer) {
-  step(SyncDone{of_peer});
+  step(SyncDone{.checkpoint = of_peer, .configuration = configuration()});
   end_writes();
 }
 
@@ -167,6 +165,10 @@ void Solo::wait(std::uint64_t how_long_ms) {
 void Solo::propose() {
   const std::uint64_t ticket = next_ticket_++;
   step(Propose{.ticket = ticket, .frame = body(pool_, body_size, ticket), .commands = 1});
+}
+
+void Solo::change(const Configuration& to) {
+  step(Reconfigure{.ticket = next_ticket_++, .configuration = to});
 }
 
 void Solo::hear_clock(std::uint8_t from, std::int64_t off_us) {
@@ -205,8 +207,10 @@ Suffix Solo::log_of(const std::vector<Made>& prepares) const {
 }
 
 void Solo::hear(std::uint8_t from, std::uint64_t view, Payload payload, std::uint64_t commit) {
+  if (auto* hello = std::get_if<Hello>(&payload)) hello->configuration = known_.at(from);
   const Buffer bytes = encode_message({.from = from,
                                        .life = lives_.at(from),
+                                       .epoch = static_cast<std::uint32_t>(known_.at(from).epoch),
                                        .view = ViewNumber{view},
                                        .commit = OpNumber{commit},
                                        .payload = std::move(payload)},
@@ -217,11 +221,13 @@ void Solo::hear(std::uint8_t from, std::uint64_t view, Payload payload, std::uin
 }
 
 void Solo::hear(std::uint8_t from, std::uint64_t view, const Made& prepare, std::uint64_t commit) {
-  const Buffer bytes = encode_prepare_message({.from = from,
-                                               .view = ViewNumber{view},
-                                               .commit = OpNumber{commit},
-                                               .payload = Prepare{prepare.header}},
-                                              prepare.frame->bytes(), pool_);
+  const Buffer bytes =
+      encode_prepare_message({.from = from,
+                              .epoch = static_cast<std::uint32_t>(known_.at(from).epoch),
+                              .view = ViewNumber{view},
+                              .commit = OpNumber{commit},
+                              .payload = Prepare{prepare.header}},
+                             prepare.frame->bytes(), pool_);
   MutableBuffer copy = pool_.take(bytes->size());
   std::ranges::copy(bytes->bytes(), copy->bytes().begin());
   step(Received{from, std::move(copy)});

@@ -36,6 +36,11 @@ class Solo {
   void lose_disk();
   // What that member says from now on, it says in this life.
   void is_in_life(std::uint8_t member, LifeId life) { lives_.at(member) = life; }
+  // And by this configuration.
+  void knows(std::uint8_t member, const Configuration& configuration) {
+    known_.at(member) = configuration;
+  }
+  [[nodiscard]] const Configuration& configuration() const { return replica_->configuration(); }
   // The others say no hello to its next lives; they do otherwise, after its first write.
   void is_greeted(bool greeted) { is_greeted_ = greeted; }
   void hear_hello(std::uint8_t from);
@@ -48,6 +53,7 @@ class Solo {
   // Time passes, a tick a millisecond.
   void wait(std::uint64_t ms);
   void propose();
+  void change(const Configuration& to);
   // That member's clock is off by so much from this one's, as its answer to the last heartbeat
   // says.
   void hear_clock(std::uint8_t from, std::int64_t off_us = 0);
@@ -92,6 +98,7 @@ class Solo {
   Genesis genesis_;
   Id128 cluster_{};
   std::array<LifeId, members_max> lives_{};
+  std::array<Configuration, members_max> known_{};
   ReplicaOptions options_;
   Disk disk_;
   BlockPool pool_;

@@ -148,6 +148,13 @@ void Core::end_read(std::uint64_t ticket, bool ready) {
 }
 
 Error Core::not_primary() const {
+  if (!replica_->configuration().has(replica_->index())) {
+    probe<"engine.write.no_member">();
+    return Error{Code::unavailable_not_primary, "this replica takes no writes any more"}
+        .where("replica {}", replica_->index())
+        .why("it was removed from its group")
+        .next("send the request to another one, under the same idempotency key");
+  }
   return Error{Code::unavailable_not_primary, "this replica takes no writes now"}
       .where("replica {}, {}, view {}", replica_->index(), consensus::name(replica_->status()),
              replica_->view().value())
@@ -579,6 +586,7 @@ void Core::commit(const consensus::Commit& action) {
     if (action.ticket) abandon(*action.ticket);
     return;
   }
+  // A prepare without commands holds time still, or changes the group: its body is consensus's.
   consensus::CommandReader commands{action.body(), action.commands};
   std::vector<CommandResult> results;
   results.reserve(action.commands);

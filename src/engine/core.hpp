@@ -136,6 +136,8 @@ class Core {
   // Fails with `unavailable.not_primary` on a replica whose schema and rows may be behind. A guess:
   // what matters is decided when a write is proposed, and by `confirm_read`.
   [[nodiscard]] Status check_primary();
+  // As `Database::change_group`.
+  [[nodiscard]] Status change_group(const MemberChange& change);
   // Everything acknowledged anywhere before this call is applied here; `unavailable.not_primary`,
   // `.quorum`. Free for a group of one.
   [[nodiscard]] Status confirm_read();
@@ -251,6 +253,8 @@ class Core {
   void end_read(std::uint64_t ticket, bool ready);
   [[nodiscard]] Error not_primary() const;
   [[nodiscard]] Error clock_refuses() const;
+  // That the replica may propose this now, the clock and the group's rules being what they are.
+  [[nodiscard]] Status check_change(consensus::Now now, const consensus::Configuration& to);
   void note_clock(consensus::Now now);
   [[nodiscard]] bool has_caught_up() const;
   void fail(Error error, std::optional<std::uint64_t> ticket = std::nullopt);

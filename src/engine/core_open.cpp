@@ -12,6 +12,7 @@
 #include "crypto/blake3.hpp"
 #include "files.hpp"
 #include "kernel/snapshot.hpp"
+#include "membership.hpp"
 #include "record/signed_head.hpp"
 #include "snapshot_file.hpp"
 #include "state_rebuild.hpp"
@@ -35,7 +36,8 @@ std::string recovery_note(const consensus::Replica& replica) {
   const std::uint32_t silent =
       everyone & ~(progress.answered | progress.lost_too | (1U << replica.index()));
   return fmt::format(
-      "the disk of this replica was lost; it needs to hear from {} others that still have theirs: "
+      "this replica is new, or its disk was lost; it needs to hear from {} others that still have "
+      "theirs: "
       "answered {}; lost theirs too {}; silent {}",
       progress.needed, numbers(progress.answered), numbers(progress.lost_too), numbers(silent));
 }
@@ -302,7 +304,7 @@ void Core::status(StatusReport& into) const {
   into.cluster = state_->cluster();
   into.replica = replica_->index();
   into.primary = replica_->primary();
-  into.voters = replica_->configuration().voter_count();
+  into.group = membership_of(replica_->configuration());
   into.state = consensus::name(failed_ ? consensus::ReplicaStatus::failed : replica_->status());
   into.state_digest = kernel::digest(*state_);
   into.view = replica_->view().value();

@@ -14,6 +14,7 @@
 #include "files.hpp"
 #include "head_publisher.hpp"
 #include "kernel/snapshot.hpp"
+#include "membership.hpp"
 #include "request_id.hpp"
 #include "session.hpp"
 #include "snapshot_file.hpp"
@@ -35,6 +36,7 @@ class LocalDatabase final : public Database {
   Result<Outcome> rotate_data_key(std::string_view name, const Why& why) override;
   Result<StatusReport> status() override;
   Glance glance() const override { return core_->glance(); }
+  Status change_group(const MemberChange& change) override;
   Status add_proofs(StatusReport& report) override;
   Result<BackupReport> back_up(env::Storage& repository) override;
   Result<Buffer> escrow() override;
@@ -232,6 +234,15 @@ Result<StatusReport> LocalDatabase::status() {
   return report;
 }
 
+Status LocalDatabase::change_group(const MemberChange& change) {
+  // Not under the mutex: sessions are made and used meanwhile.
+  {
+    const std::scoped_lock lock{mutex_};
+    if (closed_) return closed_error();
+  }
+  return core_->change_group(change);
+}
+
 Status LocalDatabase::add_proofs(StatusReport& report) {
   const std::scoped_lock lock{mutex_};
   if (closed_) return closed_error();
@@ -401,32 +412,35 @@ Status make_directory(env::Env env, const keystore::Keystore& keys, consensus::G
   return JournalIo::create(env.storage, consensus::first_superblock(genesis), ring_size);
 }
 
-Status check_group(const GroupOptions& options) {
-  const std::size_t members = options.members.size();
-  if (consensus::core::is_voter_count(options.voters) && options.voters <= members &&
-      members <= consensus::members_max && options.replica < members) {
-    return {};
+// Of a group that is there, or of one that is being made.
+Result<consensus::Configuration> configuration_of(const GroupOptions& options, bool is_new) {
+  KIMBERLITE_TRY(const consensus::Configuration group, to_configuration(options.group));
+  if (!group.has(options.replica)) {
+    return Error{Code::usage_config, "replica {} is no member of the group", options.replica}.next(
+        "add it to the group first");
   }
-  return Error{Code::usage_config, "a group of {} voters and {} members cannot be made",
-               options.voters, members}
-      .why("voters are 1, 3, 5 or 7, members at most {}", consensus::members_max);
+  if (is_new && (group.epoch != 0 || !consensus::core::is_voter_count(group.voter_count()))) {
+    return Error{Code::usage_config, "a group of {} voters and epoch {} cannot be made",
+                 group.voter_count(), group.epoch}
+        .why("a group begins with 1, 3, 5 or 7 voters, in epoch 0");
+  }
+  return group;
 }
 
 Status make_member(env::Env env, const keystore::Keystore& keys, const GroupOptions& options,
-                   std::optional<TimestampUs> anew = {}) {
-  return make_directory(
-      env, keys,
-      {.cluster = options.cluster,
-       .configuration = consensus::first_configuration(options.members, options.voters),
-       .replica = options.replica,
-       .anew = anew},
-      options.ring_size);
+                   const consensus::Configuration& group, std::optional<TimestampUs> anew = {}) {
+  return make_directory(env, keys,
+                        {.cluster = options.cluster,
+                         .configuration = group,
+                         .replica = options.replica,
+                         .anew = anew},
+                        options.ring_size);
 }
 
 // As a member of a group whose keys these are.
 Status join(env::Env env, keystore::MasterKey& master, const GroupOptions& options, Bytes keys,
             std::optional<TimestampUs> anew) {
-  KIMBERLITE_CHECK(check_group(options));
+  KIMBERLITE_TRY(const consensus::Configuration group, configuration_of(options, !anew));
   KIMBERLITE_CHECK(Database::check_empty(env.storage));
   KIMBERLITE_TRY(const auto lock, env.storage.lock(files::lock, options.holder));
   KIMBERLITE_TRY(const keystore::FileHeader header, keystore::read_header(keys));
@@ -435,19 +449,19 @@ Status join(env::Env env, keystore::MasterKey& master, const GroupOptions& optio
         "take those that a replica of this one gave");
   }
   KIMBERLITE_TRY(const keystore::Keystore opened, keystore::Keystore::decode(keys, master));
-  return make_member(env, opened, options, anew);
+  return make_member(env, opened, options, group, anew);
 }
 
 }  // namespace
 
 Result<Buffer> Database::create_group(env::Env env, keystore::MasterKey& master,
                                       const GroupOptions& options) {
-  KIMBERLITE_CHECK(check_group(options));
+  KIMBERLITE_TRY(const consensus::Configuration group, configuration_of(options, true));
   KIMBERLITE_CHECK(check_empty(env.storage));
   KIMBERLITE_TRY(const auto lock, env.storage.lock(files::lock, options.holder));
   KIMBERLITE_TRY(const keystore::Keystore keys,
                  keystore::Keystore::create(options.cluster, master, env.random));
-  KIMBERLITE_CHECK(make_member(env, keys, options));
+  KIMBERLITE_CHECK(make_member(env, keys, options, group));
   return keys.encode(OpNumber{0}, env.random);
 }
 
@@ -458,7 +472,7 @@ Status Database::join_group(env::Env env, keystore::MasterKey& master, const Gro
 
 Status Database::recover_member(env::Env env, keystore::MasterKey& master,
                                 const GroupOptions& options, Bytes keys) {
-  if (options.voters == 1) {
+  if (std::ranges::count(options.group.members, true, &Member::votes) == 1) {
     return Error{Code::usage_config, "a replica alone has no others to recover from"}.next(
         "restore a backup: kimberlite restore");
   }

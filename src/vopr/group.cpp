@@ -7,6 +7,7 @@
 namespace kimberlite::vopr {
 
 using engine::Database;
+using engine::Member;
 using engine::Options;
 using engine::Outcome;
 using engine::Session;
@@ -37,18 +38,15 @@ class Busy {
 
 engine::GroupOptions Group::options_of(std::uint8_t replica) const {
   engine::GroupOptions options{
-      .voters = plan_.voters, .replica = replica, .ring_size = plan_.ring_size};
+      .group = membership_, .replica = replica, .ring_size = plan_.ring_size};
   options.cluster.fill(std::byte{0x5C});
-  for (std::uint8_t i = 0; i < size(); ++i) {
-    options.members.emplace_back().fill(static_cast<std::byte>(i + 1));
-  }
   return options;
 }
 
 Group::Group(std::uint64_t seed, const GroupPlan& plan)
     : plan_(plan),
       key_world_(seed),
-      world_(seed, static_cast<std::uint8_t>(plan.voters + plan.standbys)),
+      world_(seed, static_cast<std::uint8_t>(plan.voters + plan.standbys + plan.spares)),
       databases_(world_.size()),
       sessions_(world_.size()) {}
 
@@ -61,14 +59,24 @@ Result<std::unique_ptr<Group>> Group::make(std::uint64_t seed, const GroupPlan& 
 Status Group::found() {
   const env::Env keys = key_world_.env();
   KIMBERLITE_TRY(master_, keystore::FileMasterKey::create(keys.storage, "key", keys.random));
+  const auto members = static_cast<std::uint8_t>(plan_.voters + plan_.standbys);
   for (std::uint8_t i = 0; i < size(); ++i) {
+    if (i >= members) {
+      world_.power_off(i);
+      continue;
+    }
+    Member& member = membership_.members.emplace_back();
+    member = {.index = i, .id = {}, .votes = i < plan_.voters};
+    member.id.fill(static_cast<std::byte>(i + 1));
+  }
+  for (std::uint8_t i = 0; i < members; ++i) {
     if (i == 0) {
       KIMBERLITE_TRY(keys_, Database::create_group(world_.env(0), *master_, options_of(0)));
     } else {
       KIMBERLITE_CHECK(Database::join_group(world_.env(i), *master_, options_of(i), keys_));
     }
   }
-  for (std::uint8_t i = 0; i < size(); ++i) KIMBERLITE_CHECK(start(i));
+  for (std::uint8_t i = 0; i < members; ++i) KIMBERLITE_CHECK(start(i));
   return {};
 }
 
@@ -120,6 +128,31 @@ Status Group::recover(std::uint8_t replica) {
   Status made = Database::recover_member(world_.env(replica), *master_, options_of(replica), keys_);
   world_.power_off(replica);
   return made;
+}
+
+Status Group::add(std::uint8_t index) {
+  engine::AddStandby standby{.index = index, .id = {}};
+  standby.id.fill(static_cast<std::byte>(index + 1));
+  standby.id[0] = static_cast<std::byte>(0x80 + membership_.epoch);
+  KIMBERLITE_CHECK(change(standby));
+  if (world_.is_on(index)) kill(index);
+  world_.disk(index) = {};
+  return recover(index);
+}
+
+Status Group::change(const engine::MemberChange& change) {
+  const std::optional<std::uint8_t> at = primary();
+  if (!at) return Error{Code::unavailable_quorum, "nobody is primary"};
+  return change_at(*at, change);
+}
+
+Status Group::change_at(std::uint8_t replica, const engine::MemberChange& change) {
+  return call_at(replica, [&]() -> Status {
+    KIMBERLITE_CHECK(databases_[replica]->change_group(change));
+    KIMBERLITE_TRY(const StatusReport there, databases_[replica]->status());
+    membership_ = there.group;
+    return {};
+  });
 }
 
 void Group::kill(std::uint8_t replica) {

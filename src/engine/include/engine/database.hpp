@@ -256,12 +256,43 @@ struct CreateOptions {
   std::optional<Id128> cluster;  // its id, if the caller has drawn one; random
 };
 
-// One replica's place in a group that is being made; the same for all but `replica`.
+// Of a group: at an index from 0 to 12 that stays its own until it leaves.
+struct Member {
+  std::uint8_t index = 0;
+  Id128 id{};
+  bool votes = false;  // else it is a standby: it has the log, and no say
+  friend bool operator==(const Member&, const Member&) = default;
+};
+
+// Who is in a group.
+struct Membership {
+  std::uint64_t epoch = 0;      // one more with every change
+  std::vector<Member> members;  // by index
+  friend bool operator==(const Membership&, const Membership&) = default;
+};
+
+// A change of the group, by one at a time. A voter is replaced by adding the new one as a standby,
+// promoting it when it has caught up, and removing the old one; meanwhile there is a voter more.
+struct AddStandby {
+  std::uint8_t index = 0;
+  Id128 id{};  // random; a member that was there before has another one
+};
+struct Promote {
+  std::uint8_t index = 0;
+};
+struct Demote {
+  std::uint8_t index = 0;
+};
+struct Remove {
+  std::uint8_t index = 0;
+};
+using MemberChange = std::variant<AddStandby, Promote, Demote, Remove>;
+
+// One replica's place in a group; the same for all but `replica`.
 struct GroupOptions {
   Id128 cluster{};
-  std::vector<Id128> members;  // voters first, then standbys
-  std::uint8_t voters = 3;
-  std::uint8_t replica = 0;  // this one's index among the members
+  Membership group;  // of epoch 0 while it is being made
+  std::uint8_t replica = 0;
   std::string holder = "another process";
   std::uint64_t ring_size = journal_ring_embedded;
 };
@@ -299,9 +330,9 @@ struct StatusReport {
   Id128 cluster{};
   std::uint8_t replica = 0;
   std::uint8_t primary = 0;  // of this replica's view
-  std::uint8_t voters = 1;
-  std::string state;  // "normal", "view_change", …
-  std::string clock;  // "alone", "agreed", … (consensus/clock.hpp)
+  Membership group;          // by the newest change this replica knows of
+  std::string state;         // "normal", "view_change", …
+  std::string clock;         // "alone", "agreed", … (consensus/clock.hpp)
   // Of a primary that knows it: how far the time most clocks agree on is from this one's.
   std::optional<std::int64_t> clock_offset_us;
   Hash state_digest{};
@@ -353,10 +384,12 @@ class Database {
                                                    const GroupOptions& options);
   [[nodiscard]] static Status join_group(env::Env env, keystore::MasterKey& master,
                                          const GroupOptions& options, Bytes keys);
-  // Makes the directory of a member whose disk is lost (`cluster recover`). `join_group` would not
-  // do: the member would answer as one that never acknowledged anything. This one, once opened,
-  // waits until a quorum of the others has told it in which view they are, and takes its log from
-  // that view's primary. `keys`: an escrow of any replica of the cluster.
+  // Makes the directory of a member whose disk is lost (`cluster recover`), or of one that was
+  // added to the group, as it is in `options.group` by now. `join_group` would not do: the member
+  // would answer as one that never acknowledged anything, and whoever had its index before may
+  // have. This one, once opened, waits until a quorum of the others has told it in which view they
+  // are, and takes its log from that view's primary. `keys`: an escrow of any replica of the
+  // cluster.
   [[nodiscard]] static Status recover_member(env::Env env, keystore::MasterKey& master,
                                              const GroupOptions& options, Bytes keys);
   [[nodiscard]] static Result<std::unique_ptr<Database>> open(env::Env env,
@@ -371,6 +404,12 @@ class Database {
                                                         const Why& why) = 0;
   [[nodiscard]] virtual Result<StatusReport> status() = 0;
   [[nodiscard]] virtual Glance glance() const = 0;
+  // Changes the group, at its primary; done on return. Who is in it is in `status`.
+  // `usage.config`: the group may never go from what it is to that; `unavailable.membership`: not
+  // now, as another change is under way, too few know of the last one, or who is to vote is behind;
+  // `unavailable.outcome_unknown`: the primary was lost meanwhile, and `status` at the next one
+  // tells; the rest as for a write.
+  [[nodiscard]] virtual Status change_group(const MemberChange& change) = 0;
   // The newest signed head and anchor of every log, which stand in files of theirs, into a status.
   [[nodiscard]] virtual Status add_proofs(StatusReport& report) = 0;
   // The rows of every table as of a position, in canonical text: equal states have equal dumps,

@@ -28,6 +28,7 @@ namespace kimberlite::vopr {
 struct GroupPlan {
   std::uint8_t voters = 3;
   std::uint8_t standbys = 0;  // numbered after the voters
+  std::uint8_t spares = 0;    // machines that are off, numbered after these: of members to come
   std::uint64_t ring_size = std::uint64_t{64} << 20;
   std::uint64_t checkpoint_commands = 1'000'000;
   std::uint64_t quorum_timeout_ns = 10'000'000'000;
@@ -73,6 +74,14 @@ class Group {
   [[nodiscard]] bool is_busy(std::uint8_t replica) const {
     return busy_ == replica || serving_.contains(replica);
   }
+  // Changes the group, by one try at its primary, or at one replica.
+  [[nodiscard]] Status change(const engine::MemberChange& change);
+  [[nodiscard]] Status change_at(std::uint8_t replica, const engine::MemberChange& change);
+  // Adds a standby of a new id to the group, and makes its directory on its machine's empty disk;
+  // the machine stays off.
+  [[nodiscard]] Status add(std::uint8_t index);
+  // Who is in the group, as of the last change that was done here.
+  [[nodiscard]] const engine::Membership& membership() const { return membership_; }
   // Who says that it is the primary of the newest view.
   [[nodiscard]] std::optional<std::uint8_t> primary();
   [[nodiscard]] bool wait_for_primary(std::uint64_t ns);
@@ -136,6 +145,7 @@ class Group {
   SimEnv key_world_;  // where the master key is kept, and its randomness
   std::unique_ptr<keystore::MasterKey> master_;
   Buffer keys_;  // as the first replica gave them
+  engine::Membership membership_;
   SimGroup world_;
   std::optional<std::uint8_t> busy_;
   std::set<std::uint8_t> serving_;

@@ -252,7 +252,7 @@ class Parser {
 
   Result<Scenario> parse() {
     KIMBERLITE_CHECK(header());
-    const Slots slots{scenario_.members()};
+    const Slots slots{scenario_.machines()};
     for (; line_ < lines_.size(); ++line_) {
       const std::vector<Token> tokens = tokens_of(lines_[line_]);
       if (!tokens.empty()) KIMBERLITE_CHECK(step(slots, tokens));
@@ -281,7 +281,8 @@ class Parser {
             return error(1, fmt::format("`{}:` before the steps", wanted));
         }
         if (!peace_said_) {
-          for (std::uint8_t i = 0; i < scenario_.members(); ++i) scenario_.peace.push_back(i);
+          const int members = scenario_.replicas + scenario_.standbys;
+          for (std::uint8_t i = 0; i < members; ++i) scenario_.peace.push_back(i);
         }
         ++line_;
         return {};
@@ -322,6 +323,9 @@ class Parser {
     } else if (key == "standbys") {
       if (!number || *number < 1 || *number > 6) return error(column, "1 to 6");
       scenario_.standbys = static_cast<std::uint8_t>(*number);
+    } else if (key == "spares") {
+      if (!number || *number < 1 || *number > 3) return error(column, "1 to 3");
+      scenario_.spares = static_cast<std::uint8_t>(*number);
     } else if (key == "seed" || key == "checkpoint") {
       if (!number || *number < 1) return error(column, "a number from 1");
       (key == "seed" ? scenario_.seed : scenario_.checkpoint_commands) =
@@ -335,7 +339,7 @@ class Parser {
     } else {
       peace_said_ = true;
       if (value == "none") return {};
-      const Slots slots{scenario_.members()};
+      const Slots slots{scenario_.machines()};
       for (const Token& token : tokens_of(value)) {
         const auto replica = slots.take("replica", {&token, 1});
         if (!replica)

@@ -1,7 +1,7 @@
 // Tells a scenario to a group: one handler a statement, then peace and what must hold in it.
 //
-// scenario_run.cpp: the frame of a story, clients, waiting; scenario_faults.cpp: what goes wrong.
-// Thread rule: one thread.
+// scenario_run.cpp: the frame of a story, clients, waiting; scenario_faults.cpp: what goes wrong;
+// scenario_members.cpp: who is in the group. Thread rule: one thread.
 #pragma once
 
 #include <fmt/format.h>
@@ -51,7 +51,7 @@ inline bool is_code(const Error& error, std::string_view wanted) {
 class ScenarioRunner {
  public:
   explicit ScenarioRunner(const Scenario& scenario)
-      : scenario_(scenario), disks_(scenario.members()) {}
+      : scenario_(scenario), disks_(scenario.machines()) {}
 
   ScenarioResult run();
 
@@ -215,6 +215,23 @@ class ScenarioRunner {
   Status expect_times_right(Args) { return client_->check_right_times(); }
   Status converge(Args);
   Status agree(Args);
+
+  // ---- who is in the group ----------------------------------------------------------------------
+
+  Status add(Args args);
+  Status add_expect(Args args);
+  template <class Change>
+  Status change(Args args) {
+    return change_group([&] { return group_->change(Change{replica(args[0])}); });
+  }
+  template <class Change>
+  Status change_expect(Args args) {
+    return change_refused(group_->change(Change{replica(args[0])}), args[1]);
+  }
+  // Asked until it may be.
+  Status change_group(const std::function<Status()>& ask);
+  Status change_refused(const Status& changed, const Argument& code);
+  Status expect_voters(Args args);
 
   // ---- the end ----------------------------------------------------------------------------------
 

@@ -7,8 +7,9 @@
 
 namespace kimberlite::vopr {
 
-inline constexpr std::array<std::string_view, 9> header_words{
-    "name", "story", "about", "replicas", "standbys", "seed", "checkpoint", "ring", "peace"};
+inline constexpr std::array<std::string_view, 10> header_words{
+    "name",   "story", "about",      "replicas", "standbys",
+    "spares", "seed",  "checkpoint", "ring",     "peace"};
 
 // Kinds of calls; a device's `done` is a write that has ended and was not yet seen.
 inline constexpr std::array<std::string_view, 8> call_words{

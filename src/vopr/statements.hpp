@@ -57,6 +57,14 @@ enum class Verb : std::uint8_t {
   restore_file,
   step_clock,
   drift_clock,
+  add,
+  add_expect,
+  promote,
+  promote_expect,
+  demote,
+  demote_expect,
+  remove,
+  remove_expect,
   create_tenant,
   write,
   write_expect,
@@ -86,6 +94,7 @@ enum class Verb : std::uint8_t {
   expect_off,
   expect_struck,
   expect_note,
+  expect_voters,
   expect_time_order,
   expect_times_right,
   converge,
@@ -169,6 +178,15 @@ inline constexpr std::array statement_rows = std::to_array<StatementRow>({
     {Verb::step_clock, {"clock of <replica> steps <duration>", "its realtime clock is set"}},
     {Verb::drift_clock,
      {"clock of <replica> drifts <percent>", "both its clocks run so much fast; `-5%`: slow"}},
+    {Verb::add,
+     {"add <replica>", "a member of a new id, a standby, on an empty disk; its machine starts"}},
+    {Verb::add_expect, {"add <replica> expect <code>", "one try at the primary is answered so"}},
+    {Verb::promote, {"promote <replica>", "the standby votes; asked until it may, at most 20 s"}},
+    {Verb::promote_expect, {"promote <replica> expect <code>", "one try at the primary"}},
+    {Verb::demote, {"demote <replica>", "the voter is a standby"}},
+    {Verb::demote_expect, {"demote <replica> expect <code>", "one try at the primary"}},
+    {Verb::remove, {"remove <replica>", "it is no member any more; its machine stays as it is"}},
+    {Verb::remove_expect, {"remove <replica> expect <code>", "one try at the primary"}},
     {Verb::create_tenant, {"create tenant <name>", "acknowledged; beside `clinic`, always there"}},
     {Verb::write,
      {"write <name> = <value>",
@@ -211,6 +229,8 @@ inline constexpr std::array statement_rows = std::to_array<StatementRow>({
     {Verb::expect_struck,
      {"expect struck <replica>", "what was to befall a call of it has befallen one"}},
     {Verb::expect_note, {"expect note <replica> <name>", "its status has a note with that word"}},
+    {Verb::expect_voters,
+     {"expect <number> voters at <replica>", "by the newest configuration it knows of"}},
     {Verb::expect_time_order,
      {"expect times in order", "every acknowledged write has a later time than the one before"}},
     {Verb::expect_times_right,
@@ -230,7 +250,7 @@ static_assert(in_order());
 
 // Faults may happen later, while the story goes on; what clients do and what is waited for may not.
 constexpr bool may_be_later(Verb verb) {
-  return verb < Verb::create_tenant && verb != Verb::timeout && verb != Verb::start_refused &&
+  return verb < Verb::add && verb != Verb::timeout && verb != Verb::start_refused &&
          verb != Verb::mark;
 }
 

@@ -63,7 +63,7 @@ INSTANTIATE_TEST_SUITE_P(Files, Scenarios, testing::ValuesIn(files()), [](const 
 });
 
 TEST(Scenario, EveryRuleAndFaultHasOne) {
-  std::set<std::string> wanted{"beyond redundancy", "standby"};
+  std::set<std::string> wanted{"beyond redundancy", "standby", "membership"};
   for (int rule = 1; rule <= 18; ++rule) wanted.insert(fmt::format("rule {}", rule));
   for (const char* fault :
        {"loss", "delay", "duplication", "reordering", "symmetric partition", "asymmetric partition",
@@ -205,14 +205,15 @@ TEST(Scenario, SaysWhatIsWrongInTheHeader) {
   EXPECT_EQ(why("name: one\nsteps:\nheal\n"), "one.scn:2:1 expected `story:` before the steps");
   EXPECT_EQ(why("replicas: 4\n"), "one.scn:1:11 expected 3 or 5");
   EXPECT_EQ(why("standbys: 7\n"), "one.scn:1:11 expected 1 to 6");
+  EXPECT_EQ(why("spares: 4\n"), "one.scn:1:9 expected 1 to 3");
   EXPECT_EQ(why("seed: 0\n"), "one.scn:1:7 expected a number from 1");
   EXPECT_EQ(why("ring: 1 MiB\n"), "one.scn:1:7 expected 64 MiB to 1024 MiB");
   EXPECT_EQ(why("name:\n"), "one.scn:1:7 expected something behind the colon");
   EXPECT_EQ(why("name: a\nname: b\n"), "one.scn:2:1 expected `name:` only once");
   EXPECT_EQ(why("peace: 5\n"), "one.scn:1:8 expected none, or a replica (0 to 2)");
   EXPECT_EQ(why("colour: red\n"),
-            "one.scn:1:1 expected one of name, story, about, replicas, standbys, seed, "
-            "checkpoint, ring, peace");
+            "one.scn:1:1 expected one of name, story, about, replicas, standbys, spares, "
+            "seed, checkpoint, ring, peace");
 }
 
 // ---- a scenario can fail ------------------------------------------------------------------------
@@ -229,6 +230,10 @@ TEST(Scenario, FailsWhereItsExpectationIsWrong) {
                             "crash 0\nexpect state 0 normal\n",
                             "expect failed 0\n",
                             "expect note 0 torn\n",
+                            "expect 4 voters at 0\n",
+                            "promote 0\n",
+                            "demote 0 expect unavailable\n",
+                            "add 0\n",
                             "crash 0 at write 1 of snapshot\nexpect struck 0\n",
                             "write a = 1 expect unavailable\n",
                             "isolate 1\nwrite a = 1 at 1 expect integrity\n",

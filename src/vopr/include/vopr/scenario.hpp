@@ -54,14 +54,15 @@ struct Scenario {
   std::vector<std::string> about;  // "rule 3", "disk: torn write"
   std::uint8_t replicas = 3;       // voters
   std::uint8_t standbys = 0;       // numbered after them
+  std::uint8_t spares = 0;         // machines of members to come, numbered after all
   std::uint64_t seed = 1;
   std::uint64_t checkpoint_commands = 1'000'000;
   std::uint64_t ring_size = std::uint64_t{64} << 20;
   std::vector<std::uint8_t> peace;  // who takes part in the peace at the end; nobody: no peace
   std::vector<ScenarioStep> steps;
 
-  [[nodiscard]] std::uint8_t members() const {
-    return static_cast<std::uint8_t>(replicas + standbys);
+  [[nodiscard]] std::uint8_t machines() const {
+    return static_cast<std::uint8_t>(replicas + standbys + spares);
   }
 };
 

@@ -20,6 +20,7 @@
 #include "support/stale_keystore.hpp"
 #include "vopr/life.hpp"
 #include "vopr/minimise.hpp"
+#include "vopr/scenario.hpp"
 
 namespace kimberlite::vopr {
 namespace {
@@ -158,6 +159,27 @@ TEST(Stories, AStaleKeystoreThatIsTrustedIsNoticed) {
   planted = Canary::none;
   EXPECT_NE(wrong, "");
   EXPECT_EQ(a_stale_keystore_is_refused(), "");
+}
+
+// Rules of who is in the group: each without which a story of tests/scenarios ends otherwise.
+TEST(Stories, ABrokenRuleOfMembershipIsNoticed) {
+  const std::array<std::pair<Canary, std::string_view>, 3> all{{
+      {Canary::count_later_epoch, "a-replica-asleep-through-two-changes-learns-of-them"},
+      {Canary::lead_by_hearsay, "a-primary-hears-that-the-group-changed"},
+      {Canary::change_unheard, "a-change-waits-for-the-last-one"},
+  }};
+  for (const auto& [canary, name] : all) {
+    std::ifstream file{fmt::format("{}/tests/scenarios/{}.scn", KIMBERLITE_SOURCE_DIR, name)};
+    const std::string text{std::istreambuf_iterator<char>{file}, {}};
+    const auto scenario = parse_scenario(text, name);
+    ASSERT_TRUE(scenario) << to_string(scenario.error());
+    EXPECT_TRUE(run_scenario(*scenario).passed) << name;
+    planted = canary;
+    const ScenarioResult broken = run_scenario(*scenario);
+    planted = Canary::none;
+    EXPECT_FALSE(broken.passed) << name << " does not notice";
+    std::cout << broken.wrong << "\n";
+  }
 }
 
 TEST(Minimise, LeavesOutWhatIsNotNeeded) {

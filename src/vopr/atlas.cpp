@@ -104,14 +104,26 @@ bool Atlas::may_strike(std::uint8_t machine) {
   if (beyond_) return true;
   std::uint32_t others = 0;
   for (std::uint8_t i = 0; i < group_.size(); ++i) others += i != machine && is_sick(i) ? 1U : 0U;
-  return others < (group_.size() - 1U) / 2;
+  return others < minority();
 }
 
-// On how many whole disks besides.
+consensus::Configuration Atlas::configuration() const {
+  consensus::Configuration newest;
+  for (std::uint8_t i = 0; i < group_.size(); ++i) {
+    const auto here = superblock(i);
+    if (here && (newest.voters == 0 || here->configuration.epoch > newest.epoch)) {
+      newest = here->configuration;
+    }
+  }
+  return newest;
+}
+
+// On how many whole disks of voters besides.
 std::uint32_t Atlas::stands_elsewhere(std::uint8_t machine, const consensus::LiveFrame& frame) {
+  const consensus::Configuration group = configuration();
   std::uint32_t have = 0;
   for (std::uint8_t i = 0; i < group_.size(); ++i) {
-    if (i == machine || is_sick(i)) continue;
+    if (i == machine || !group.votes(i) || is_sick(i)) continue;
     const auto there = look(i);
     if (!there) continue;
     const bool has =
@@ -138,9 +150,12 @@ std::optional<Atlas::Frame> Atlas::choose(std::uint8_t machine, std::uint64_t ch
   const bool hides = !claimed && !strict_;
   // What it hides may still be on its way, and be acknowledged then.
   if (hides && group_.world().is_on(machine)) return std::nullopt;
-  const std::uint32_t needed = hides     ? consensus::core::replication_quorum(group_.size())
-                               : beyond_ ? 0
-                                         : 1;
+  // Of a group that changes, all the others: a quorum of the next one may be among them.
+  const consensus::Configuration group = configuration();
+  const std::uint32_t others = group.voter_count() - (group.votes(machine) ? 1U : 0U);
+  const std::uint32_t quorum =
+      changes_ ? others : consensus::core::replication_quorum(group_.size());
+  const std::uint32_t needed = hides ? quorum : beyond_ ? 0 : 1;
   const std::size_t first = frames.size() - 1 - back;
   for (std::size_t at = first; at < (hides ? frames.size() : first + 1); ++at) {
     if (stands_elsewhere(machine, frames[at]) < needed) return std::nullopt;

@@ -3,10 +3,11 @@
 // A prepare may be damaged on a replica if no more than a minority of the replicas is damaged then,
 // and the prepare stands whole on another disk, and something on this one says that it was durable;
 // else it would look like the torn write of a crash, which is nobody's to repair, and it and all
-// behind it, which it hides, must stand on a quorum of the others. What a replica has several of,
-// or makes again (superblock copies, marks, snapshots, projections), may lose as much as leaves the
-// shipped reader with the same answer. `beyond` lifts the bound on how many, and damages only what
-// is known to be durable.
+// behind it, which it hides, must stand on a quorum of the others. Of a group that changes one
+// replica is damaged at a time, whoever votes, and only disks of voters count. What a replica has
+// several of, or makes again (superblock copies, marks, snapshots, projections), may lose as much
+// as leaves the shipped reader with the same answer. `beyond` lifts the bound on how many, and
+// damages only what is known to be durable.
 //
 // Thread rule: one thread. The group outlives it.
 #pragma once
@@ -26,7 +27,14 @@ namespace kimberlite::vopr {
 class Atlas {
  public:
   Atlas(Group& group, const Plan& plan)
-      : group_(group), beyond_(plan.beyond), strict_(plan.group.strict), sick_(group.size()) {}
+      : group_(group),
+        beyond_(plan.beyond),
+        strict_(plan.group.strict),
+        changes_(plan.group.standbys > 0),
+        sick_(group.size()) {}
+
+  // How many may be damaged, or have a wrong clock, at a time.
+  [[nodiscard]] std::uint32_t minority() const { return changes_ ? 1U : (group_.size() - 1U) / 2; }
 
   // Each says what was done, or nothing if it may not be.
   // A byte of a prepare on disk changes, or its sector cannot be read any more; on or off.
@@ -67,6 +75,8 @@ class Atlas {
   [[nodiscard]] std::optional<Found> look(std::uint8_t machine) const;
   [[nodiscard]] bool is_sick(std::uint8_t machine);
   [[nodiscard]] bool may_strike(std::uint8_t machine);
+  // By the newest configuration on any disk.
+  [[nodiscard]] consensus::Configuration configuration() const;
   [[nodiscard]] std::uint32_t stands_elsewhere(std::uint8_t machine,
                                                const consensus::LiveFrame& frame);
   [[nodiscard]] std::optional<Frame> choose(std::uint8_t machine, std::uint64_t choice);
@@ -74,6 +84,7 @@ class Atlas {
   Group& group_;
   bool beyond_;
   bool strict_;
+  bool changes_;
   struct Sick {
     std::optional<OpNumber> until;  // whole again once its checkpoint or whole log is there
     bool anew = false;              // its disk was lost, and the group has not told it all yet

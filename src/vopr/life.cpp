@@ -62,6 +62,7 @@ class Lived {
   Lived(const Plan& plan, const std::function<bool()>& go_on) : plan_(plan), go_on_(go_on) {
     report_.seed = plan.seed;
     report_.replicas = plan.group.voters;
+    report_.machines = static_cast<std::uint8_t>(plan.group.voters + plan.group.standbys);
   }
 
   LifeReport live() {
@@ -208,6 +209,8 @@ class Lived {
       case StepKind::idle:
         group_->world().run_for(choices.below(900) * ms);
         return;
+      case StepKind::change_group:
+        return change_group(choices);
       default:
         if (auto next = write_of(step, tenant.now, requests_++)) write(*std::move(next));
     }
@@ -276,6 +279,73 @@ class Lived {
            fmt::format("request {} was answered position {}, {} rows; asked again {}, {} rows",
                        done.write.request, done.outcome.position.value(), done.outcome.rows,
                        again->position.value(), again->rows));
+    }
+  }
+
+  // ---- who votes ------------------------------------------------------------------------------
+
+  // Three voters stay.
+  static engine::MemberChange any_change(const engine::Membership& group, Prng& choices) {
+    std::vector<std::uint8_t> voters;
+    std::vector<std::uint8_t> standbys;
+    for (const engine::Member& one : group.members) {
+      (one.votes ? voters : standbys).push_back(one.index);
+    }
+    if (voters.size() <= 3 || (!standbys.empty() && choices.coin())) {
+      return engine::Promote{standbys[choices.below(standbys.size())]};
+    }
+    return engine::Demote{voters[choices.below(voters.size())]};
+  }
+
+  // It may be that it cannot be now; what is done is done.
+  void change_group(Prng& choices) {
+    if (!group_->wait_for_primary(patience_ns)) return;
+    const auto primary = group_->primary();
+    if (!primary) return;
+    const auto before = group_->status(*primary);
+    if (!before) return;
+    const engine::MemberChange change = any_change(before->group, choices);
+    const auto index = std::visit([](const auto& what) { return what.index; }, change);
+    const bool votes = std::holds_alternative<engine::Promote>(change);
+    const std::string what =
+        fmt::format("replica {} is {}to vote", index, votes ? "" : "no longer ");
+    const Status done = group_->change_at(*primary, change);
+    if (report_.finding) return;
+    trouble_->note(
+        fmt::format("{}: {}", what, done ? "done" : std::string{name(done.error().code())}));
+    if (!done) {
+      // The group may have been changed by what was asked before.
+      if (is_passing(done.error())) return;
+      const auto now = group_->status(*primary);
+      if (!now || now->group != before->group) return;
+      return fail(Invariant::refusal_right, what + ": " + to_string(done.error()));
+    }
+    ++report_.changes;
+    changed_ = group_->membership();
+    const auto member = std::ranges::find(changed_->members, index, &engine::Member::index);
+    if (member == changed_->members.end() || member->votes != votes) {
+      fail(Invariant::acknowledged_kept, what + ", was told that it is done, and it is not");
+    }
+  }
+
+  // All know the same group, and no older one than was acknowledged.
+  void compare_groups() {
+    std::optional<engine::Membership> first;
+    for (std::uint8_t i = 0; i < group_->size() && !report_.finding; ++i) {
+      const auto status = group_->status(i);
+      if (!status) continue;
+      if (!first) first = status->group;
+      if (status->group != *first) {
+        fail(Invariant::convergence, fmt::format("replica {} knows another group", i));
+      }
+    }
+    if (!first || !changed_ || report_.finding) return;
+    ++report_.compared;
+    if (first->epoch < changed_->epoch ||
+        (first->epoch == changed_->epoch && *first != *changed_)) {
+      fail(Invariant::acknowledged_kept,
+           fmt::format("the group is of epoch {}, and another one of epoch {} was acknowledged",
+                       first->epoch, changed_->epoch));
     }
   }
 
@@ -478,6 +548,7 @@ class Lived {
     }
     if (!report_.finding && !converges()) return differ("no agreement after the last writes");
     compare();
+    if (!report_.finding) compare_groups();
   }
 
   // They did not come to the same: because they have applied the same with another result, or
@@ -641,6 +712,7 @@ class Lived {
   std::vector<Tenant> tenants_;
   std::uint64_t requests_ = 1;
   std::vector<Done> done_;
+  std::optional<engine::Membership> changed_;  // as it was acknowledged last
 };
 
 }  // namespace

@@ -98,6 +98,17 @@ void add_incidents(Plan& plan, Prng& choices) {
                            [](const Incident& one) { return std::pair{one.step, one.after}; });
 }
 
+// In a part of the lives the group changes. Choices of its own: the other lives stay as they are.
+void let_group_change(Plan& plan) {
+  Prng choices{plan.seed, 80};
+  if (plan.beyond || choices.below(4) != 0) return;
+  plan.group.standbys = static_cast<std::uint8_t>(1 + choices.below(2));
+  for (Step& step : plan.steps) {
+    if (choices.below(8) != 0) continue;
+    step = {.kind = StepKind::change_group, .tenant = step.tenant, .choice = choices.next()};
+  }
+}
+
 }  // namespace
 
 Plan make_plan(std::uint64_t seed, const PlanOptions& options) {
@@ -119,6 +130,7 @@ Plan make_plan(std::uint64_t seed, const PlanOptions& options) {
     plan.steps.push_back({.kind = kind, .tenant = tenant, .choice = choices.next()});
   }
   add_incidents(plan, choices);
+  let_group_change(plan);
   plan.step_numbers.resize(plan.steps.size());
   std::iota(plan.step_numbers.begin(), plan.step_numbers.end(), 0U);
   plan.incident_numbers.resize(plan.incidents.size());

@@ -51,7 +51,7 @@ class Picture {
   explicit Picture(const LifeReport& report) : report_(report) {}
 
   std::string draw() {
-    const double height = top + lane_height * (report_.replicas + 1) + 50;
+    const double height = top + lane_height * (report_.machines + 1) + 50;
     to_ += fmt::format(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" "
         "font-family=\"sans-serif\" "
@@ -67,7 +67,7 @@ class Picture {
           "<text x=\"10\" y=\"40\" font-size=\"14\" fill=\"#c0392b\">{}: {}</text>\n",
           name(report_.finding->invariant), escaped(report_.finding->text.substr(0, 180)));
     }
-    for (std::uint8_t i = 0; i < report_.replicas; ++i) lane(i);
+    for (std::uint8_t i = 0; i < report_.machines; ++i) lane(i);
     story();
     axis();
     return std::move(to_) + "</svg>\n";
@@ -120,10 +120,10 @@ class Picture {
   }
 
   void story() {
-    to_ += fmt::format("<text x=\"10\" y=\"{:.0f}\">group</text>\n", y(report_.replicas) + 24);
+    to_ += fmt::format("<text x=\"10\" y=\"{:.0f}\">group</text>\n", y(report_.machines) + 24);
     for (const StoryMark& mark : report_.story) {
       if (!mark.incident && !mark.text.starts_with("FINDING")) continue;
-      const std::size_t lane = mark.replica.value_or(report_.replicas);
+      const std::size_t lane = mark.replica.value_or(report_.machines);
       const bool beside = mark.incident == IncidentKind::read_beside;
       to_ += fmt::format(
           "<circle cx=\"{:.2f}\" cy=\"{:.0f}\" r=\"{}\" fill=\"{}\"><title>{:.3f} s: "
@@ -135,7 +135,7 @@ class Picture {
   }
 
   void axis() {
-    const double line = y(report_.replicas + 1U) + 10;
+    const double line = y(report_.machines + 1U) + 10;
     for (int i = 0; i <= 10; ++i) {
       const std::uint64_t at = report_.simulated_ns / 10 * static_cast<std::uint64_t>(i);
       to_ += fmt::format("<text x=\"{:.1f}\" y=\"{:.0f}\">{:.1f} s</text>\n", x(at), line + 16,

@@ -263,7 +263,7 @@ std::optional<std::string> Trouble::strike_machine(const Incident& incident, std
         if (i != one && std::abs(world.clock_off_us(i)) > right_us) ++wrong;
       }
       // Of a majority that is wrong nobody could say so.
-      if (wrong < (group_.size() - 1U) / 2) {
+      if (wrong < atlas_.minority()) {
         world.step_clock(one, us);
         return fmt::format("the wall clock of replica {} jumps by {} s", one, us / 1'000'000);
       }

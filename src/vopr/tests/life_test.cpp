@@ -32,11 +32,28 @@ TEST(Life, HoldsWhateverHappens) {
     EXPECT_GT(report.acknowledged, 20U);
     std::cout << fmt::format(
         "seed {}: {} replicas, {} events, {} s, {} incidents, {} views, {} commits, {} writes, {} "
-        "answers\n",
+        "changes of the group, {} answers\n",
         seed, report.replicas, report.events, report.simulated_ns / 1'000'000'000,
-        report.incidents_total(), report.views, report.commits, report.acknowledged,
+        report.incidents_total(), report.views, report.commits, report.acknowledged, report.changes,
         report.compared);
   }
+}
+
+// A part of the lives has standbys, and changes who votes.
+TEST(Life, HoldsWhileTheGroupChanges) {
+  int lived = 0;
+  for (std::uint64_t seed = 1; lived < 4 && seed < 100; ++seed) {
+    const Plan plan = make_plan(seed, {});
+    if (plan.group.standbys == 0) continue;
+    ++lived;
+    const LifeReport report = live(plan);
+    EXPECT_FALSE(report.finding) << repro_command(plan) << "\n"
+                                 << last_of_story(report, 30) << name(report.finding->invariant)
+                                 << ": " << report.finding->text;
+    EXPECT_GT(report.changes, 0U);
+    EXPECT_EQ(live(plan).digest, report.digest) << "seed " << seed;
+  }
+  EXPECT_EQ(lived, 4);
 }
 
 TEST(Life, TheSameSeedIsTheSameLife) {

@@ -3,8 +3,9 @@
 // group must come to agreement, and everything it ever answered is held against what it has.
 //
 // Damage to disks is bounded by an atlas: at most a minority of the replicas has any that is not
-// made good again, and only of what stands on another disk too. A plan `beyond` that is not bound
-// by it: then the group need not go on, but may still not answer wrongly.
+// made good again (one, if the group changes), and only of what stands on another disk too. A plan
+// `beyond` that is not bound by it: then the group need not go on, but may still not answer
+// wrongly.
 //
 // Thread rule: one thread. Errors: a life has a finding or none; it does not fail otherwise.
 #pragma once
@@ -46,12 +47,14 @@ struct StoryMark {
 
 struct LifeReport {
   std::uint64_t seed = 0;
-  std::uint8_t replicas = 0;
+  std::uint8_t replicas = 0;  // voters at its begin
+  std::uint8_t machines = 0;  // theirs, and those of standbys
   std::uint64_t events = 0;
   std::uint64_t simulated_ns = 0;
   std::uint64_t views = 0;  // that had a primary
   std::uint64_t commits = 0;
   std::uint64_t acknowledged = 0;  // writes
+  std::uint64_t changes = 0;       // of the group
   std::uint64_t compared = 0;      // answers held against the model
   std::uint64_t frames_lost = 0;
   std::array<std::uint64_t, incident_names.size()> incidents{};  // that took effect, by kind

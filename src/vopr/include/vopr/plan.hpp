@@ -41,11 +41,14 @@ enum class StepKind : std::uint8_t {
   sign,          // a signed head and a receipt that hold
   verify_table,  //
   idle,          //
+  change_group,  // a standby is to vote, or a voter not to
 };
-inline constexpr std::array<std::string_view, 18> step_names{
-    "insert", "upsert",     "update",      "remove", "list",         "transaction",
-    "append", "add column", "make index",  "table",  "rotate key",   "duplicate",
-    "read",   "read past",  "read stream", "sign",   "verify table", "idle"};
+inline constexpr std::array<std::string_view, 19> step_names{
+    "insert",      "upsert",       "update",     "remove",      "list",
+    "transaction", "append",       "add column", "make index",  "table",
+    "rotate key",  "duplicate",    "read",       "read past",   "read stream",
+    "sign",        "verify table", "idle",       "change group"};
+static_assert(step_names.size() == static_cast<std::size_t>(StepKind::change_group) + 1);
 
 struct Step {
   StepKind kind = StepKind::idle;
@@ -106,7 +109,7 @@ struct Plan {
   // More is damaged than the redundancy covers: the group may then refuse to go on, and must not
   // guess.
   bool beyond = false;
-  GroupPlan group;
+  GroupPlan group;  // with standbys: one that changes
   std::vector<Step> steps;
   std::vector<Incident> incidents;  // by step, then by `after`
   // Which of the seed's steps and incidents these are.

@@ -59,7 +59,7 @@ Status change(Configuration& to, const Remove& remove) {
 }  // namespace
 
 Membership membership_of(const Configuration& group) {
-  Membership membership{.epoch = group.epoch, .members = {}};
+  Membership membership{.epoch = group.epoch, .op = group.op, .members = {}};
   for (std::uint8_t i = 0; i < consensus::members_max; ++i) {
     if (!group.has(i)) continue;
     membership.members.push_back({.index = i, .id = group.members[i], .votes = group.votes(i)});
@@ -70,6 +70,7 @@ Membership membership_of(const Configuration& group) {
 Result<Configuration> to_configuration(const Membership& group) {
   Configuration configuration;
   configuration.epoch = group.epoch;
+  configuration.op = group.op;
   for (const Member& member : group.members) {
     KIMBERLITE_CHECK(change(configuration, AddStandby{.index = member.index, .id = member.id}));
     if (member.votes) KIMBERLITE_CHECK(change(configuration, Promote{member.index}));

@@ -267,6 +267,7 @@ struct Member {
 // Who is in a group.
 struct Membership {
   std::uint64_t epoch = 0;      // one more with every change
+  OpNumber op;                  // that made it; 0: the group began with it
   std::vector<Member> members;  // by index
   friend bool operator==(const Membership&, const Membership&) = default;
 };

@@ -281,8 +281,7 @@ class Parser {
             return error(1, fmt::format("`{}:` before the steps", wanted));
         }
         if (!peace_said_) {
-          const int members = scenario_.replicas + scenario_.standbys;
-          for (std::uint8_t i = 0; i < members; ++i) scenario_.peace.push_back(i);
+          for (std::uint8_t i = 0; i < scenario_.members(); ++i) scenario_.peace.push_back(i);
         }
         ++line_;
         return {};

@@ -4,6 +4,7 @@
 #include "base/probe.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -32,7 +33,7 @@ constexpr std::array rare{
 };
 
 // Those that took the branches when this was written, then others.
-constexpr std::array<std::uint64_t, 3> good_seeds{10, 201, 205};
+constexpr std::array<std::uint64_t, 2> good_seeds{201, 55};
 constexpr std::uint64_t seeds_max = 60;
 
 std::vector<std::string_view> missed() {
@@ -66,8 +67,8 @@ class Probes : public ::testing::Environment {
     const auto before = missed();
     if (before.empty()) return;
     EXPECT_FALSE(live(make_plan(seed, {})).finding) << "seed " << seed;
-    std::cout << fmt::format("seed {}: {} probes missed before, {} after\n", seed, before.size(),
-                             missed().size());
+    std::cout << fmt::format("seed {}: probes missed before: {}; {} after\n", seed,
+                             fmt::join(before, ", "), missed().size());
   }
 };
 

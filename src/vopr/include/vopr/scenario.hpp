@@ -61,6 +61,9 @@ struct Scenario {
   std::vector<std::uint8_t> peace;  // who takes part in the peace at the end; nobody: no peace
   std::vector<ScenarioStep> steps;
 
+  [[nodiscard]] std::uint8_t members() const {
+    return static_cast<std::uint8_t>(replicas + standbys);
+  }
   [[nodiscard]] std::uint8_t machines() const {
     return static_cast<std::uint8_t>(replicas + standbys + spares);
   }

@@ -202,9 +202,11 @@ class Group {
     const crypto::Validity valid{TimestampUs{now - year_us}, TimestampUs{now + year_us}};
     const crypto::Identity authority =
         crypto::make_authority(draw_key(random), "kimberlite bench", valid);
-    engine::GroupOptions options{.voters = voters};
+    engine::GroupOptions options;
     random.fill(options.cluster);
-    for (std::uint8_t i = 0; i < voters; ++i) random.fill(options.members.emplace_back());
+    for (std::uint8_t i = 0; i < voters; ++i) {
+      random.fill(options.group.members.emplace_back(engine::Member{.index = i, .votes = true}).id);
+    }
     KIMBERLITE_TRY(master_, keystore::FileMasterKey::create(keys_, "key", key_random_));
     Buffer first;
     for (std::uint8_t i = 0; i < voters; ++i) {

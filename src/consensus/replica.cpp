@@ -75,7 +75,7 @@ Result<std::unique_ptr<Replica>> Replica::open(Now now, const ReplicaOptions& op
   replica->begin_life(replica->superblock_.incarnation + 1);
   replica->active_ns_ = now.monotonic_ns;
   if (is_alone || (resumes && !recovered.journal.lost && replica->is_voter() &&
-                                 replica->primary() == replica->index())) {
+                   replica->primary() == replica->index())) {
     // A primary that was away may have been replaced. A single voter begins a view of its own:
     // what else is on disk is older, and beyond its head never counts again (J3).
     probe<"consensus.open.primary_leaves">();

@@ -25,12 +25,13 @@
 #include "base/bytes.hpp"
 #include "base/ids.hpp"
 #include "base/result.hpp"
+#include "consensus/core/quorum.hpp"
 
 namespace kimberlite::consensus {
 
 using ViewNumber = Strong<struct ViewTag>;
 
-inline constexpr std::size_t members_max = 13;  // 7 voters, 6 standbys
+inline constexpr std::size_t members_max = core::members_max;
 inline constexpr std::size_t configuration_size = 232;
 // Room for it in the head of a message; nobody changes his group that often.
 inline constexpr std::uint64_t epoch_max = 0xFFFF'FFFF;

@@ -14,6 +14,7 @@
 namespace kimberlite::consensus::core {
 
 inline constexpr uint32_t voters_max = 7;
+inline constexpr uint32_t members_max = 13;  // voters and standbys
 
 // Replicas, the primary among them, that must have an operation on disk before it is committed.
 constexpr uint32_t replication_quorum(uint32_t voters) noexcept { return voters / 2 + 1; }
@@ -28,7 +29,7 @@ constexpr uint32_t nack_quorum(uint32_t voters) noexcept { return voters / 2 + 1
 // Members whose bit is set in both.
 constexpr uint32_t votes_counted(uint64_t votes, uint64_t voters) noexcept {
   uint32_t count = 0;
-  for (uint64_t i = 0; i < 64; ++i) {
+  for (uint64_t i = 0; i < members_max; ++i) {
     if (((votes & voters) >> i & 1U) != 0) ++count;
   }
   return count;

@@ -293,11 +293,20 @@ void Replica::disown(OpNumber last) {
 
 void Replica::advance_commit(std::vector<Action>& out) {
   if (phase_ == Phase::failed || !gate_open() || syncing_) return;
+  // What follows a configuration is committed by the voters it names, once it is on disk.
+  while (commit_until_configuration(out)) {
+    if (!gate_open()) return;
+  }
+  finish_reads(out);
+  maybe_checkpoint(out);
+}
+
+// True if it committed a configuration, and stopped behind it.
+bool Replica::commit_until_configuration(std::vector<Action>& out) {
   if (is_primary()) {
     acked_[index()] = acknowledgeable();
     const std::uint32_t quorum =
         core::replication_quorum(voters()) - (is_planted(Canary::wrong_quorum) ? 1 : 0);
-    // What follows a configuration is committed by its voters.
     const OpNumber last = next_configuration().value_or(op_);
     commit_max_ = std::max(commit_max_, std::min(last, reached_by(quorum, acked_)));
   }
@@ -310,10 +319,8 @@ void Replica::advance_commit(std::vector<Action>& out) {
     if (here.op == next && here.bytes != nullptr) {
       const LiveFrame frame = *frame_of(next);
       commit_one(frame, std::exchange(here, {}), out);
-      if (!frame.configures) continue;
-      // What follows is committed by the voters it names, once it is on disk.
-      if (gate_open()) advance_commit(out);
-      return;
+      if (frame.configures) return true;
+      continue;
     }
     const std::uint64_t last = std::min(until.value(), commit_.value() + pipeline_max);
     for (std::uint64_t op = next.value(); op <= last; ++op) {
@@ -322,8 +329,7 @@ void Replica::advance_commit(std::vector<Action>& out) {
     }
     break;
   }
-  finish_reads(out);
-  maybe_checkpoint(out);
+  return false;
 }
 
 void Replica::commit_one(const LiveFrame& frame, Slot&& done, std::vector<Action>& out) {

@@ -397,6 +397,7 @@ class Replica {
   void truncate(OpNumber last, std::vector<Action>& out);
   void disown(OpNumber last);
   void advance_commit(std::vector<Action>& out);
+  [[nodiscard]] bool commit_until_configuration(std::vector<Action>& out);
   void commit_one(const LiveFrame& frame, Slot&& done, std::vector<Action>& out);
   void read(const LiveFrame& frame, bool for_commit, std::uint32_t peers, std::vector<Action>& out);
   void release(std::vector<Action>& out);

@@ -103,7 +103,7 @@ ClusterClock::ClusterClock(std::uint16_t voters, std::uint8_t self, Now now)
 void ClusterClock::set_voters(std::uint16_t voters, Now now) {
   voters_ = voters;
   for (std::uint8_t i = 0; i < members_max; ++i) {
-    if (((voters_ >> i) & 1U) == 0) samples_[i].reset();
+    if (!votes(i)) samples_[i].reset();
   }
   begun_ns_ = now.monotonic_ns;
   decide(now);
@@ -137,8 +137,7 @@ void ClusterClock::sent(std::uint64_t round, Now now) {
 
 // (T2)
 void ClusterClock::heard(std::uint8_t from, std::uint64_t round, TimestampUs wall, Now now) {
-  const bool votes = from < members_max && ((voters_ >> from) & 1U) != 0;
-  if (is_alone() || !votes || from == self_ || round == 0) return;
+  if (is_alone() || !votes(from) || from == self_ || round == 0) return;
   const Round& sent = rounds_[round % rounds_kept];
   if (sent.round != round || now.monotonic_ns < sent.sent_ns) return;
   if (now.monotonic_ns - sent.sent_ns > round_trip_max_ns) {

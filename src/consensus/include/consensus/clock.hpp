@@ -129,6 +129,9 @@ class ClusterClock {
   };
 
   [[nodiscard]] bool is_alone() const { return std::popcount(voters_) == 1; }
+  [[nodiscard]] bool votes(std::uint8_t member) const {
+    return member < members_max && ((std::uint32_t{voters_} >> member) & 1U) != 0;
+  }
 
   std::uint16_t voters_;
   std::uint8_t self_;

@@ -46,7 +46,7 @@ struct Configuration {
     return index < members_max && members[index] != Id128{};
   }
   [[nodiscard]] bool votes(std::uint8_t index) const {
-    return index < members_max && ((voters >> index) & 1U) != 0;
+    return index < members_max && ((std::uint32_t{voters} >> index) & 1U) != 0;
   }
   [[nodiscard]] std::uint8_t voter_count() const;
   [[nodiscard]] std::uint8_t member_count() const;

@@ -603,8 +603,7 @@ void Cluster::saw(std::uint8_t index, const Commit& commit) {
     }
     const auto has = [&](std::uint8_t i) {
       // A disk that was lost since was one of those the group can do without.
-      const auto had = nodes_[i].had.find(commit.op.value());
-      const bool did = had != nodes_[i].had.end() && had->second == commit.header_checksum;
+      const bool did = nodes_[i].had.contains({commit.op.value(), commit.header_checksum});
       return did || has_written(nodes_[i], commit.op, commit.header_checksum);
     };
     const bool by_some = std::ranges::any_of(plausible_, [&](const Configuration& one) {

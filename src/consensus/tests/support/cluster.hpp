@@ -180,8 +180,8 @@ class Cluster {
     std::unique_ptr<Disk> copy;
     std::uint64_t copied_in = 0;  // incarnation
     bool is_lost = false;         // by its superblock: its disk is new, and nothing is there yet
-    std::map<std::uint64_t, Hash> had;  // on the disk that was lost
-    bool is_old = false;                // its disk was put back, and it has not noticed yet
+    std::set<std::pair<std::uint64_t, Hash>> had;  // on the disks that were lost
+    bool is_old = false;  // its disk was put back, and it has not noticed yet
     OpNumber lost_until;  // damage cost it the end of its log, which it has not again yet
     std::map<std::uint64_t, bool> damaged;  // op: whether anything on disk says it was durable
   };

@@ -39,7 +39,7 @@ void Cluster::forget_disk(Node& node) {
   node.view = node.log_view = {};
   node.checkpoint = node.view_durable = {};
   node.incarnation = 0;
-  for (const auto& [op, checksum] : node.on_disk) node.had.insert_or_assign(op, checksum);
+  node.had.insert(node.on_disk.begin(), node.on_disk.end());
   node.on_disk.clear();
   node.damaged.clear();
 }

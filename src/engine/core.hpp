@@ -253,8 +253,9 @@ class Core {
   void end_read(std::uint64_t ticket, bool ready);
   [[nodiscard]] Error not_primary() const;
   [[nodiscard]] Error clock_refuses() const;
-  // That the replica may propose this now, the clock and the group's rules being what they are.
-  [[nodiscard]] Status check_change(consensus::Now now, const consensus::Configuration& to);
+  // What the group is to be, if the replica may propose that now.
+  [[nodiscard]] Result<consensus::Configuration> check_change(consensus::Now now,
+                                                              const MemberChange& change);
   void note_clock(consensus::Now now);
   [[nodiscard]] bool has_caught_up() const;
   void fail(Error error, std::optional<std::uint64_t> ticket = std::nullopt);

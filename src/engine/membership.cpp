@@ -92,7 +92,7 @@ Result<Configuration> changed(const Configuration& from, const MemberChange& cha
 
 // ---- of the database ----------------------------------------------------------------------------
 
-Status Core::check_change(consensus::Now now, const Configuration& to) {
+Result<Configuration> Core::check_change(consensus::Now now, const MemberChange& change) {
   if (failed_) return *failed_;
   if (!is_group_) {
     return Error{Code::usage_config, "a database alone has no group to change"};
@@ -101,24 +101,23 @@ Status Core::check_change(consensus::Now now, const Configuration& to) {
   replica_->observe(now);
   note_clock(now);
   if (replica_->clock().refuses()) return clock_refuses();
-  return replica_->check_reconfigure(to);
+  KIMBERLITE_TRY(const Configuration to, changed(replica_->configuration(), change));
+  KIMBERLITE_CHECK(replica_->check_reconfigure(to));
+  return to;
 }
 
 Status Core::change_group(const MemberChange& change) {
   Signal signal;
   Status done =
-      Error{Code::unavailable_outcome_unknown,
-            "it is not known whether the group was "
-            "changed"}
+      Error{Code::unavailable_outcome_unknown, "it is not known whether the group was changed"}
           .why("the group changed its primary, or a quorum did not answer")
           .next("ask the primary for its status, and change the group then if it was not");
   run_on_strand([&](Core& /*core*/) {
     const consensus::Now now = this->now();
-    Result<Configuration> to = changed(replica_->configuration(), change);
-    Status may = check_change(now, to ? *to : replica_->configuration());
-    if (!to || !may) {
+    const Result<Configuration> to = check_change(now, change);
+    if (!to) {
       probe<"engine.group.change_refused">();
-      done = !to && (may || may.error().code() == Code::usage_config) ? to.error() : may.error();
+      done = to.error();
       driver_.set(signal);
       return;
     }

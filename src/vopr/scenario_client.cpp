@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "base/le.hpp"
+#include "life_model.hpp"
 
 namespace kimberlite::vopr {
 
@@ -21,13 +21,7 @@ bool is_unavailable(const Error& error) {
 
 }  // namespace
 
-Id128 ScenarioClient::next_request() {
-  Id128 id{};
-  store_le(id.data(), ++requests_);
-  id[6] = std::byte{0x40};
-  id[8] = std::byte{0x80};
-  return id;
-}
+Id128 ScenarioClient::next_request() { return request_id(++requests_); }
 
 bool ScenarioClient::may_ask(std::uint8_t replica) const {
   return group_.is_up(replica) && !group_.world().is_paused(replica);

@@ -5,21 +5,13 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "base/le.hpp"
+#include "life_model.hpp"
 
 namespace kimberlite::vopr {
 namespace {
 
 constexpr std::uint64_t ms = 1'000'000;
 constexpr std::uint64_t second = 1000 * ms;
-
-Id128 request(std::uint64_t number) {
-  Id128 id{};
-  store_le(id.data(), number);
-  id[6] = std::byte{0x40};
-  id[8] = std::byte{0x80};
-  return id;
-}
 
 std::unique_ptr<Group> make(std::uint64_t seed, const GroupPlan& plan = {}) {
   auto made = Group::make(seed, plan);
@@ -33,12 +25,12 @@ TEST(Group, WritesAreOnEveryReplica) {
   ASSERT_TRUE(group.wait_for_primary(5 * second)) << group.picture();
   const Status made = group.create_tenant("clinic", 10 * second);
   ASSERT_TRUE(made) << to_string(made.error()) << group.picture();
-  auto done = group.execute("clinic", "CREATE TABLE t (id BIGINT PRIMARY KEY, v TEXT)", request(1),
-                            10 * second);
+  auto done = group.execute("clinic", "CREATE TABLE t (id BIGINT PRIMARY KEY, v TEXT)",
+                            request_id(1), 10 * second);
   ASSERT_TRUE(done) << to_string(done.error()) << group.picture();
   for (std::uint64_t i = 1; i <= 20; ++i) {
     done = group.execute("clinic", fmt::format("INSERT INTO t VALUES ({}, 'row {}')", i, i),
-                         request(100 + i), 10 * second);
+                         request_id(100 + i), 10 * second);
     ASSERT_TRUE(done) << to_string(done.error()) << group.picture();
   }
   ASSERT_TRUE(group.converge(10 * second)) << group.picture();
@@ -51,8 +43,8 @@ TEST(Group, NobodyIsAnsweredAsOfATimeThatIsNotOver) {
   Group& group = *owned;
   ASSERT_TRUE(group.wait_for_primary(5 * second));
   ASSERT_TRUE(group.create_tenant("clinic", 10 * second));
-  ASSERT_TRUE(
-      group.execute("clinic", "CREATE TABLE t (id BIGINT PRIMARY KEY)", request(1), 10 * second));
+  ASSERT_TRUE(group.execute("clinic", "CREATE TABLE t (id BIGINT PRIMARY KEY)", request_id(1),
+                            10 * second));
   const std::uint8_t primary = *group.primary();
   constexpr std::string_view now = "SELECT COUNT(*) FROM t AS OF TIMESTAMP NOW()";
   ASSERT_TRUE(group.ask_at(primary, "clinic", now));
@@ -77,7 +69,7 @@ TEST(Group, ABackupTakesNoWritesAndNamesThePrimary) {
   const std::uint8_t primary = *group.primary();
   const auto backup = static_cast<std::uint8_t>((primary + 1) % 3);
   const auto refused = group.execute_at(backup, "clinic", "CREATE TABLE t (id BIGINT PRIMARY KEY)",
-                                        {.request_id = request(1)});
+                                        {.request_id = request_id(1)});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code(), Code::unavailable_not_primary);
   EXPECT_NE(refused.error().why().find(fmt::format("replica {}", primary)), std::string::npos)
@@ -92,13 +84,13 @@ TEST(Group, ABackupCarriesWritesToThePrimary) {
   Group& group = *owned;
   ASSERT_TRUE(group.wait_for_primary(5 * second));
   ASSERT_TRUE(group.create_tenant("clinic", 10 * second));
-  ASSERT_TRUE(group.execute("clinic", "CREATE TABLE t (id BIGINT PRIMARY KEY, v TEXT)", request(1),
-                            10 * second));
+  ASSERT_TRUE(group.execute("clinic", "CREATE TABLE t (id BIGINT PRIMARY KEY, v TEXT)",
+                            request_id(1), 10 * second));
   ASSERT_TRUE(group.converge(10 * second)) << group.picture();
   const std::uint8_t primary = *group.primary();
   const auto backup = static_cast<std::uint8_t>((primary + 1) % 3);
   const auto ask = [&](std::string_view sql, std::uint64_t number) {
-    return group.execute_at(backup, "clinic", sql, {.request_id = request(number)});
+    return group.execute_at(backup, "clinic", sql, {.request_id = request_id(number)});
   };
   const auto first = ask("INSERT INTO t VALUES (1, 'ann') RETURNING v", 2);
   ASSERT_TRUE(first) << to_string(first.error()) << group.picture();
@@ -132,17 +124,17 @@ TEST(Group, AForwardedWriteWhosePrimaryDiesHasAnUnknownOutcome) {
   Group& group = *owned;
   ASSERT_TRUE(group.wait_for_primary(5 * second));
   ASSERT_TRUE(group.create_tenant("clinic", 10 * second));
-  ASSERT_TRUE(group.execute("clinic", "CREATE TABLE t (id BIGINT)", request(1), 10 * second));
+  ASSERT_TRUE(group.execute("clinic", "CREATE TABLE t (id BIGINT)", request_id(1), 10 * second));
   ASSERT_TRUE(group.converge(10 * second));
   const std::uint8_t primary = *group.primary();
   const auto backup = static_cast<std::uint8_t>((primary + 1) % 3);
   group.kill(primary);
   const auto lost =
-      group.execute_at(backup, "clinic", "INSERT INTO t VALUES (1)", {.request_id = request(2)});
+      group.execute_at(backup, "clinic", "INSERT INTO t VALUES (1)", {.request_id = request_id(2)});
   ASSERT_FALSE(lost);
   EXPECT_EQ(lost.error().code(), Code::unavailable_outcome_unknown) << to_string(lost.error());
   ASSERT_TRUE(group.wait_for_primary(20 * second));
-  const auto done = group.execute("clinic", "INSERT INTO t VALUES (1)", request(2), 20 * second);
+  const auto done = group.execute("clinic", "INSERT INTO t VALUES (1)", request_id(2), 20 * second);
   ASSERT_TRUE(done) << to_string(done.error());
   ASSERT_TRUE(group.start(primary));
   ASSERT_TRUE(group.converge(20 * second)) << group.picture();
@@ -155,12 +147,14 @@ TEST(Group, ARequestIsDoneOnceWhoeverIsPrimary) {
   Group& group = *owned;
   ASSERT_TRUE(group.wait_for_primary(5 * second));
   ASSERT_TRUE(group.create_tenant("clinic", 10 * second));
-  ASSERT_TRUE(group.execute("clinic", "CREATE TABLE t (id BIGINT)", request(1), 10 * second));
-  const auto first = group.execute("clinic", "INSERT INTO t VALUES (7)", request(2), 10 * second);
+  ASSERT_TRUE(group.execute("clinic", "CREATE TABLE t (id BIGINT)", request_id(1), 10 * second));
+  const auto first =
+      group.execute("clinic", "INSERT INTO t VALUES (7)", request_id(2), 10 * second);
   ASSERT_TRUE(first) << to_string(first.error());
   EXPECT_FALSE(first->replayed);
   group.kill(*group.primary());
-  const auto again = group.execute("clinic", "INSERT INTO t VALUES (7)", request(2), 20 * second);
+  const auto again =
+      group.execute("clinic", "INSERT INTO t VALUES (7)", request_id(2), 20 * second);
   ASSERT_TRUE(again) << to_string(again.error()) << group.picture();
   EXPECT_TRUE(again->replayed);
   EXPECT_EQ(again->position, first->position);
@@ -175,14 +169,14 @@ TEST(Group, ATransactionOthersOvertookIsNotCommitted) {
   Group& group = *owned;
   ASSERT_TRUE(group.wait_for_primary(5 * second));
   ASSERT_TRUE(group.create_tenant("clinic", 10 * second));
-  ASSERT_TRUE(group.execute("clinic", "CREATE TABLE t (id BIGINT)", request(1), 10 * second));
+  ASSERT_TRUE(group.execute("clinic", "CREATE TABLE t (id BIGINT)", request_id(1), 10 * second));
   const std::uint8_t first = *group.primary();
   const auto at_first = [&](auto what) {
     return group.perform_at(first, "clinic",
                             [&](engine::Session& session) { return what(session); });
   };
   const auto begun = at_first([](engine::Session& session) -> Result<engine::Outcome> {
-    KIMBERLITE_CHECK(session.begin({.request_id = request(2)}));
+    KIMBERLITE_CHECK(session.begin({.request_id = request_id(2)}));
     KIMBERLITE_TRY(const auto reply,
                    session.run({.sql = "INSERT INTO t VALUES (1)", .parameters = {}}, {}, {}));
     return *reply.outcome;
@@ -200,7 +194,7 @@ TEST(Group, ATransactionOthersOvertookIsNotCommitted) {
     ASSERT_NE(*group.primary(), primary) << group.picture();
     if (*group.primary() != first) {
       const auto done = group.execute_at(*group.primary(), "clinic", "INSERT INTO t VALUES (2)",
-                                         {.request_id = request(++next)});
+                                         {.request_id = request_id(++next)});
       ASSERT_TRUE(done) << to_string(done.error());
     }
     group.world().join_all();
@@ -212,7 +206,8 @@ TEST(Group, ATransactionOthersOvertookIsNotCommitted) {
   const auto count = group.ask_at(first, "clinic", "SELECT count(*) FROM t WHERE id = 1");
   ASSERT_TRUE(count) << to_string(count.error());
   EXPECT_EQ(std::get<std::int64_t>(*count), 0);
-  const auto after = group.execute("clinic", "INSERT INTO t VALUES (3)", request(3), 10 * second);
+  const auto after =
+      group.execute("clinic", "INSERT INTO t VALUES (3)", request_id(3), 10 * second);
   ASSERT_TRUE(after) << to_string(after.error());
 }
 
@@ -221,13 +216,13 @@ TEST(Group, GoesOnWhenThePrimaryDies) {
   Group& group = *owned;
   ASSERT_TRUE(group.wait_for_primary(5 * second));
   ASSERT_TRUE(group.create_tenant("clinic", 10 * second));
-  ASSERT_TRUE(group.execute("clinic", "CREATE TABLE t (id BIGINT PRIMARY KEY, v TEXT)", request(1),
-                            10 * second));
+  ASSERT_TRUE(group.execute("clinic", "CREATE TABLE t (id BIGINT PRIMARY KEY, v TEXT)",
+                            request_id(1), 10 * second));
   std::uint64_t next = 1;
   for (int round = 0; round < 4; ++round) {
     for (int i = 0; i < 5; ++i, ++next) {
       const auto done = group.execute("clinic", fmt::format("INSERT INTO t VALUES ({}, 'x')", next),
-                                      request(100 + next), 10 * second);
+                                      request_id(100 + next), 10 * second);
       ASSERT_TRUE(done) << to_string(done.error()) << group.picture();
     }
     const auto primary = group.primary();
@@ -235,7 +230,7 @@ TEST(Group, GoesOnWhenThePrimaryDies) {
     const std::uint64_t killed = group.world().clock().now_ns();
     group.kill(*primary);
     const auto done = group.execute("clinic", fmt::format("INSERT INTO t VALUES ({}, 'x')", next),
-                                    request(100 + next), 20 * second);
+                                    request_id(100 + next), 20 * second);
     ASSERT_TRUE(done) << to_string(done.error()) << group.picture();
     ++next;
     EXPECT_LT(group.world().clock().now_ns() - killed, 2 * second) << "kill to the next write";
@@ -255,8 +250,8 @@ TEST(Group, AReplicaThatWasAwayTakesTheStateOfAPeer) {
   Group& group = *owned;
   ASSERT_TRUE(group.wait_for_primary(5 * second));
   ASSERT_TRUE(group.create_tenant("clinic", 10 * second));
-  ASSERT_TRUE(group.execute("clinic", "CREATE TABLE t (id BIGINT PRIMARY KEY, v TEXT)", request(1),
-                            10 * second));
+  ASSERT_TRUE(group.execute("clinic", "CREATE TABLE t (id BIGINT PRIMARY KEY, v TEXT)",
+                            request_id(1), 10 * second));
   const auto away = static_cast<std::uint8_t>((*group.primary() + 1) % 3);
   ASSERT_TRUE(group.converge(10 * second));
   group.kill(away);
@@ -265,7 +260,7 @@ TEST(Group, AReplicaThatWasAwayTakesTheStateOfAPeer) {
   ASSERT_TRUE(group.create_tenant("second", 10 * second));
   for (std::uint64_t i = 1; i <= 150; ++i) {
     const auto done = group.execute("clinic", fmt::format("INSERT INTO t VALUES ({}, 'x')", i),
-                                    request(100 + i), 10 * second);
+                                    request_id(100 + i), 10 * second);
     ASSERT_TRUE(done) << to_string(done.error()) << group.picture();
   }
   ASSERT_TRUE(group.start(away));
@@ -281,7 +276,7 @@ TEST(Group, AReplicaThatWasAwayTakesTheStateOfAPeer) {
   EXPECT_EQ(group.differences("clinic"), "");
   group.kill(*group.primary());
   const auto done =
-      group.execute("clinic", "INSERT INTO t VALUES (1000, 'x')", request(2000), 20 * second);
+      group.execute("clinic", "INSERT INTO t VALUES (1000, 'x')", request_id(2000), 20 * second);
   ASSERT_TRUE(done) << to_string(done.error()) << group.picture();
 }
 

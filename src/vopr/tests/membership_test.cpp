@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "base/le.hpp"
+#include "life_model.hpp"
 #include "vopr/group.hpp"
 
 namespace kimberlite::vopr {
@@ -25,11 +25,7 @@ class MembershipTest : public testing::Test {
   }
 
   void write(std::string_view sql) {
-    Id128 id{};
-    store_le(id.data(), ++requests_);
-    id[6] = std::byte{0x40};
-    id[8] = std::byte{0x80};
-    const auto done = group_->execute("clinic", sql, id, 10 * second);
+    const auto done = group_->execute("clinic", sql, request_id(++requests_), 10 * second);
     ASSERT_TRUE(done) << to_string(done.error()) << group_->picture();
   }
   void write_rows(int count) {

@@ -10,9 +10,9 @@
 #include <cstdlib>
 #include <iostream>
 
-#include "base/le.hpp"
 #include "base/probe.hpp"
 #include "consensus/message.hpp"
+#include "life_model.hpp"
 #include "vopr/group.hpp"
 
 // Of AddressSanitizer, which has an allocator of its own; null where it is not linked.
@@ -50,11 +50,7 @@ class Memory : public ::testing::Test {
   }
 
   void write(const std::string& sql) {
-    Id128 id{};
-    store_le(id.data(), ++requests_);
-    id[6] = std::byte{0x40};
-    id[8] = std::byte{0x80};
-    const auto done = group_->execute("clinic", sql, id, 20 * second);
+    const auto done = group_->execute("clinic", sql, request_id(++requests_), 20 * second);
     ASSERT_TRUE(done) << to_string(done.error()) << group_->picture();
   }
 

@@ -152,12 +152,14 @@ TEST(Cluster, AgreesWhateverHappens) {
   }
   RecordProperty("events", std::to_string(all.events));
   std::cout << fmt::format(
-      "{} seeds: {} events, {} operations, {} views, {} crashes, {} rots, {} syncs, {} reads, {} "
+      "{} seeds: {} of five, {} simulated s, {} events, {} operations, {} views, {} crashes, {} "
+      "rots, {} syncs, {} reads, {} "
       "given up, {} replays, {} spoilt, {} pauses, {} clock steps, {} lost writes, {} failed "
       "reads, {} lost disks, {} old disks, {} changes of the group\n",
-      count, all.events, all.commits, all.views, all.crashes, all.rots, all.syncs, all.reads,
-      all.truncated, all.replays, all.spoilt, all.pauses, all.clock_steps, all.lost_writes,
-      all.failed_reads, all.lost_disks, all.old_disks, all.changes);
+      count, all.of_five, all.simulated_ms / 1000, all.events, all.commits, all.views, all.crashes,
+      all.rots, all.syncs, all.reads, all.truncated, all.replays, all.spoilt, all.pauses,
+      all.clock_steps, all.lost_writes, all.failed_reads, all.lost_disks, all.old_disks,
+      all.changes);
   if (count < 16) return;
   // Lives in which nothing happens show nothing.
   EXPECT_GT(all.commits, count * 50);

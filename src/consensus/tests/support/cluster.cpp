@@ -43,6 +43,8 @@ Buffer of_another_cluster(Message message, Bytes bytes, BlockPool& pool) {
 }  // namespace
 
 void Counts::add(const Counts& other) {
+  of_five += other.of_five;
+  simulated_ms += other.simulated_ms;
   events += other.events;
   messages += other.messages;
   commits += other.commits;
@@ -65,6 +67,7 @@ void Counts::add(const Counts& other) {
 
 Cluster::Cluster(std::uint64_t seed, const ClusterOptions& options)
     : options_(options), rng_(seed), nodes_(options.voters + options.standbys) {
+  counts_.of_five = options.voters == 5 ? 1 : 0;
   for (std::uint8_t i = 0; i < members(); ++i) {
     Node& node = nodes_[i];
     plausible_ = {genesis_of(i).configuration};
@@ -653,6 +656,7 @@ void Cluster::step() {
     if (const auto wake = node.replica->wake_at()) by(std::max(*wake, now_ns_ + 1));
   }
   now_ns_ = std::max(now_ns_, due);
+  counts_.simulated_ms = now_ns_ / 1'000'000;
   if (!packets_.empty() && packets_.begin()->first <= now_ns_) {
     const Packet packet = packets_.begin()->second;
     packets_.erase(packets_.begin());

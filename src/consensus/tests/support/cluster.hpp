@@ -43,6 +43,8 @@ struct ClusterOptions {
 };
 
 struct Counts {
+  std::uint64_t of_five = 0;       // lives with five voters at first; the others have three
+  std::uint64_t simulated_ms = 0;  // how long they lasted
   std::uint64_t events = 0;
   std::uint64_t messages = 0;
   std::uint64_t commits = 0;  // operations of the group

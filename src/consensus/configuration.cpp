@@ -24,6 +24,12 @@ std::uint8_t Configuration::member_count() const {
   return static_cast<std::uint8_t>(members_max - static_cast<std::size_t>(none));
 }
 
+bool Configuration::is_alone() const {
+  const auto is_member = [](const Id128& id) { return id != Id128{}; };
+  const auto first = std::ranges::find_if(members, is_member);
+  return first == members.end() || std::none_of(first + 1, members.end(), is_member);
+}
+
 std::uint8_t Configuration::primary_of(ViewNumber view) const {
   if (std::has_single_bit(voters)) return static_cast<std::uint8_t>(std::countr_zero(voters));
   return static_cast<std::uint8_t>(view.value() % members_max);

@@ -85,7 +85,7 @@ Status Core::recover() {
       .checkpoint_commands = options_.checkpoint_commands};
   KIMBERLITE_TRY(replica_,
                  consensus::Replica::open(now(), replica_options, recovered, blocks_, actions));
-  is_group_ = recovered.superblock.superblock.configuration.member_count() > 1;
+  is_group_ = !recovered.superblock.superblock.configuration.is_alone();
   is_primary_ = !is_group_;
   opened_head_ = std::max(replica_->head(), recovered.superblock.superblock.sync_to);
   if (recovered.journal.lost) notes_.push_back(to_string(*recovered.journal.lost));

@@ -50,6 +50,8 @@ struct Configuration {
   }
   [[nodiscard]] std::uint8_t voter_count() const;
   [[nodiscard]] std::uint8_t member_count() const;
+  // One member at most. Asked whenever a replica moves: the first two say it, nearly always.
+  [[nodiscard]] bool is_alone() const;
   // A lone voter leads every view; of others view v is led by the member at v % 13, if it votes.
   [[nodiscard]] std::uint8_t primary_of(ViewNumber view) const;
   // The first view after `view` that one of its voters leads.

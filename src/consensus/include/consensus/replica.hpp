@@ -457,7 +457,7 @@ class Replica {
   // ---- replica_members.cpp: who is in the group ----
   [[nodiscard]] std::uint64_t epoch() const { return configuration().epoch; }
   [[nodiscard]] std::uint8_t voters() const { return configuration().voter_count(); }
-  [[nodiscard]] bool has_peers() const { return configuration().member_count() > 1; }
+  [[nodiscard]] bool has_peers() const { return !configuration().is_alone(); }
   // False once it was removed, even if another member has its index now.
   [[nodiscard]] bool is_member() const {
     return configuration().members[index()] == superblock_.self;

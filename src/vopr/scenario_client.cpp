@@ -137,15 +137,29 @@ Result<Outcome> ScenarioClient::send(std::string_view name, std::uint64_t ns) {
   return last;
 }
 
-Status ScenarioClient::append(std::string_view stream, std::int64_t value) {
-  const Id128 id = next_request();
-  const auto done = from_anyone<Outcome>([&](std::uint8_t replica) {
-    return group_.append_at(replica, tenant, stream, fmt::format("{}", value), {.request_id = id});
+Result<Outcome> ScenarioClient::append(std::string_view stream, const Event& event) {
+  return from_anyone<Outcome>([&](std::uint8_t replica) {
+    return group_.append_at(replica, tenant, stream, event.body, {.request_id = event.id});
   });
-  if (!done) return done.error();
-  newest_ = std::max(newest_, done->position);
+}
+
+Status ScenarioClient::append(std::string_view stream, std::int64_t value) {
+  Event event{.id = next_request(), .body = fmt::format("{}", value), .position = {}};
+  KIMBERLITE_TRY(const Outcome done, append(stream, event));
+  newest_ = std::max(newest_, done.position);
   ++events_[std::string{stream}];
+  event.position = done.position;
+  last_event_.insert_or_assign(std::string{stream}, std::move(event));
   return {};
+}
+
+Status ScenarioClient::append_again(std::string_view stream) {
+  const auto event = last_event_.find(stream);
+  if (event == last_event_.end()) return Error{Code::report_failed, "nothing was appended to it"};
+  KIMBERLITE_TRY(const Outcome done, append(stream, event->second));
+  if (done.replayed && done.position == event->second.position) return {};
+  return Error{Code::report_failed, "it was acknowledged at position {}, and now at {}",
+               event->second.position.value(), done.position.value()};
 }
 
 Result<std::optional<std::int64_t>> ScenarioClient::ask(std::uint8_t replica, std::string_view name,

@@ -35,6 +35,8 @@ class ScenarioClient {
   [[nodiscard]] Result<engine::Outcome> send(std::string_view name, std::uint64_t ns);
   [[nodiscard]] Result<engine::Outcome> send_to(std::uint8_t replica, std::string_view name);
   [[nodiscard]] Status append(std::string_view stream, std::int64_t value);
+  // The last event of that stream once more; fails if it is not answered as the first time.
+  [[nodiscard]] Status append_again(std::string_view stream);
 
   // The value of a name; nothing: no row.
   [[nodiscard]] Result<std::optional<std::int64_t>> ask(std::uint8_t replica, std::string_view name,
@@ -68,6 +70,11 @@ class ScenarioClient {
     std::int64_t asked_us = 0;
     std::int64_t answered_us = 0;
   };
+  struct Event {
+    Id128 id{};
+    std::string body;
+    Position position;  // where it was acknowledged
+  };
   struct Known {
     std::optional<Position> position;  // of the newest acknowledged write
     std::int64_t value = 0;
@@ -80,6 +87,7 @@ class ScenarioClient {
   template <class Answer>
   [[nodiscard]] Result<Answer> from_anyone(
       const std::function<Result<Answer>(std::uint8_t replica)>& ask);
+  [[nodiscard]] Result<engine::Outcome> append(std::string_view stream, const Event& event);
   [[nodiscard]] Status learn(std::string_view name, const Request& request,
                              const Result<engine::Outcome>& outcome);
 
@@ -90,6 +98,7 @@ class ScenarioClient {
   std::map<Id128, Position> position_of_;
   std::map<std::string, Known, std::less<>> known_;
   std::map<std::string, std::size_t, std::less<>> events_;
+  std::map<std::string, Event, std::less<>> last_event_;
   Position newest_;
 };
 

@@ -436,6 +436,7 @@ struct ScenarioHandlers {
       {Verb::write_rows, &R::write_rows},
       {Verb::again, &R::again},
       {Verb::append, &R::append},
+      {Verb::append_again, &R::append_again},
       {Verb::read, &R::read},
       {Verb::read_at, &R::read_at},
       {Verb::read_as_of, &R::read_as_of},

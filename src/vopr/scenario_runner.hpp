@@ -185,6 +185,7 @@ class ScenarioRunner {
   Status write_rows(Args args);
   Status again(Args args);
   Status append(Args args) { return client_->append(args[0].text, args[1].number); }
+  Status append_again(Args args) { return client_->append_again(args[0].text); }
   Status answered(const Result<Value64>& value, const Argument& wanted);
   Status read(Args args) { return answered(client_->ask_anyone(args[0].text, {}), args[1]); }
   Status read_at(Args args);

@@ -291,7 +291,12 @@ TenantView Core::view(TenantId tenant) const {
 
 // Whole batches of whatever tenants wait become one prepare; it never waits for more to come.
 void Core::pump() {
-  if (is_group_ && !replica_->is_primary()) return refuse_queue(not_primary());
+  if (is_group_ && !replica_->is_primary()) {
+    // What is left of them in the log is then for the next view to commit, which proposes after it.
+    given_up_.clear();
+    return refuse_queue(not_primary());
+  }
+  if (!given_up_.empty()) return;
   const std::uint64_t body_max = io_.limits().prepare_size_max - consensus::frame_header_size;
   while (!queue_.empty() || !fences_.empty()) {
     const consensus::Now now = this->now();
@@ -302,6 +307,8 @@ void Core::pump() {
       return refuse_queue(clock_refuses());
     }
     if (!replica_->may_propose()) return;
+    refuse_overtaken();
+    if (queue_.empty() && fences_.empty()) return;
     if (Status disk = check_disk(); !disk && !queue_.empty()) {
       while (!queue_.empty()) {
         Batch refused = std::move(queue_.front());
@@ -336,6 +343,23 @@ void Core::pump() {
   }
 }
 
+// Batches that were evaluated before something was committed that their executor did not see.
+void Core::refuse_overtaken() {
+  const std::uint64_t now = foreign_commits();
+  std::deque<Batch> waiting = std::exchange(queue_, {});
+  for (Batch& batch : waiting) {
+    if (batch.seen == now) {
+      queue_.push_back(std::move(batch));
+      continue;
+    }
+    probe<"engine.write.overtaken">();
+    batch.done(BatchResult{std::vector<CommandResult>(
+                               batch.commands.size(),
+                               CommandResult{.refusal = kernel::Refusal::stale_base, .entry = {}}),
+                           view(batch.tenant)});
+  }
+}
+
 void Core::refuse_queue(const Error& error) {
   while (!queue_.empty()) {
     Batch refused = std::move(queue_.front());
@@ -365,7 +389,10 @@ void Core::expire(std::uint64_t now_ns) {
     if (is_late(in_flight.submitted_ns)) late.push_back(ticket);
   }
   if (!late.empty()) probe<"engine.quorum.outcome_timeout">();
-  for (const std::uint64_t ticket : late) abandon(ticket);
+  for (const std::uint64_t ticket : late) {
+    abandon(ticket);
+    given_up_.insert(ticket);
+  }
   late.clear();
   for (const auto& [ticket, read] : reads_) {
     if (is_late(read.asked_ns)) late.push_back(ticket);
@@ -425,6 +452,7 @@ void Core::perform(std::vector<consensus::Action> actions) {
           if constexpr (std::is_same_v<What, consensus::Commit>) {
             commit(what);
           } else if constexpr (std::is_same_v<What, consensus::Abandon>) {
+            given_up_.erase(what.ticket);
             abandon(what.ticket);
             end_read(what.ticket, false);
           } else if constexpr (std::is_same_v<What, consensus::StartCheckpoint>) {
@@ -615,6 +643,7 @@ void Core::commit(const consensus::Commit& action) {
 
   const auto found = in_flight_.find(*action.ticket);
   if (found == in_flight_.end()) {
+    given_up_.erase(*action.ticket);
     probe<"engine.commit.given_up_and_kept">();
     // Given up for lost, and committed after all.
     KIMBERLITE_ASSERT(is_group_);

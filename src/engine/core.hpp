@@ -25,6 +25,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -69,9 +70,14 @@ struct BatchResult {
   TenantView view;                      // after the last of them
 };
 
+// A command's base is a position. That it stands only on the very records it was evaluated on takes
+// more, and the core sees to it: no batch is proposed while an operation that its executor did not
+// see is in the log and not committed yet, and none that was evaluated before such a one was
+// committed; it is answered `stale_base`, like one that the kernel refuses.
 struct Batch {
   TenantId tenant;
   std::vector<SealedCommand> commands;
+  std::uint64_t seen = 0;  // `foreign_commits` that its executor had looked at
   std::move_only_function<void(Result<BatchResult>)> done;
   std::uint64_t submitted_ns = 0;
 };
@@ -249,6 +255,7 @@ class Core {
   void show();
   void committed_at(TimestampUs time);
   void refuse_queue(const Error& error);
+  void refuse_overtaken();
   void expire(std::uint64_t now_ns);
   void end_read(std::uint64_t ticket, bool ready);
   [[nodiscard]] Error not_primary() const;
@@ -282,6 +289,7 @@ class Core {
   std::deque<Batch> queue_;
   std::vector<Fence> fences_;
   std::map<std::uint64_t, InFlight> in_flight_;  // by ticket
+  std::set<std::uint64_t> given_up_;  // tickets nobody waits for any more, of unknown outcome
   std::uint64_t next_ticket_ = 1;
   std::optional<Error> failed_;
   bool is_group_ = false;

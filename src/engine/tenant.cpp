@@ -10,6 +10,11 @@ namespace {
 constexpr std::size_t append_batches_max = 8;  // in flight
 constexpr std::size_t unapplied_max = 4096;    // appends the projection may lag behind
 
+// It is to be evaluated again.
+bool is_stale(kernel::Refusal refusal) {
+  return refusal == kernel::Refusal::stale_base || refusal == kernel::Refusal::stale_access;
+}
+
 }  // namespace
 
 Tenant::Tenant(Core& core, TenantId id, std::string name)
@@ -158,8 +163,12 @@ void Tenant::resync_later() {
 
 // Starts whatever may start, in the order of the queue.
 void Tenant::drain() {
-  if (!queue_.empty() && in_flight_.empty() && !transaction_ && !failed_ && is_behind()) {
-    return resync_later();
+  if (!failed_ && !transaction_) {
+    if (!queue_.empty() && is_behind()) resync_due_ = true;
+    if (resync_due_) {
+      if (in_flight_.empty()) resync_later();
+      return;
+    }
   }
   while (!queue_.empty() && !sql_in_flight_ && !transaction_ && !resyncing_) {
     Request& next = *queue_.front();
@@ -241,6 +250,7 @@ void Tenant::propose(InFlight&& batch, std::vector<SealedCommand> commands) {
   in_flight_.emplace(tag, std::move(batch));
   core_.submit({.tenant = id_,
                 .commands = std::move(commands),
+                .seen = seen_foreign_.load(std::memory_order_acquire),
                 .done = [this, tag](Result<BatchResult> result) {
                   run_on_strand([this, tag, result = std::move(result)]() mutable {
                     settled(tag, std::move(result));
@@ -262,8 +272,8 @@ void Tenant::settled(std::uint64_t tag, Result<BatchResult> result) {
   }
 
   if (!result) {
-    // Nothing was proposed, or the outcome is unknown; either way this process writes no more until
-    // it has looked at the journal again, unless the disk was merely low.
+    // Nothing was proposed, or the outcome is unknown; either way nothing more is evaluated on what
+    // was assumed of it: what is under way yet has its end first, then the log is looked at again.
     if (batch.mode == Mode::sql) projection_->rollback_batch();
     core_.abandon_keys(id_);
     if (batch.mode == Mode::append) streams_.clear();
@@ -271,12 +281,9 @@ void Tenant::settled(std::uint64_t tag, Result<BatchResult> result) {
       append_ids_in_flight_.erase(evaluation.request->request_id);
       answer(*evaluation.request, result.error());
     }
-    if (is_passing(result.error())) {
-      if (in_flight_.empty()) resync_later();
-    } else {
-      fail(result.error());
-    }
-    if (batch.actor) return fail_first(result.error());
+    resync_due_ = true;
+    if (!is_passing(result.error())) fail(result.error());
+    if (batch.actor) fail_first(result.error());
     return drain();
   }
   view_ = result->view;
@@ -353,7 +360,7 @@ void Tenant::finish_append(InFlight& batch, const BatchResult& result) {
     }
   }
   unapplied_count_.store(unapplied_.size(), std::memory_order_release);
-  if (unapplied_.size() >= unapplied_max) {
+  if (unapplied_.size() >= unapplied_max && !resync_due_) {
     if (Status applied = apply_appends(); !applied) fail(applied.error());
   }
   complete(batch, result);
@@ -375,8 +382,7 @@ void Tenant::refused(InFlight& batch, const BatchResult& result) {
     append_ids_in_flight_.erase(evaluation.request->request_id);
     const kernel::Refusal refusal =
         evaluation.command ? result.commands[*evaluation.command].refusal : kernel::Refusal::none;
-    const bool stale =
-        refusal == kernel::Refusal::stale_base || refusal == kernel::Refusal::stale_access;
+    const bool stale = is_stale(refusal);
     if (stale && evaluation.request->kind == RequestKind::commit) {
       answer(*evaluation.request, overtaken());
     } else if (stale || !evaluation.command) {
@@ -390,12 +396,12 @@ void Tenant::refused(InFlight& batch, const BatchResult& result) {
   }
   queue_.insert(queue_.begin(), again.begin(), again.end());
   streams_.clear();
+  resync_due_ = true;  // batches under way stood on what was refused
   if (in_flight_.empty()) resync(result.view);
-  if (batch.actor) {
-    for (const CommandResult& command : result.commands) {
-      if (command.refusal != kernel::Refusal::none)
-        fail_first(kernel::error_of(command.refusal, id_));
-    }
+  if (!batch.actor) return;
+  for (const CommandResult& command : result.commands) {
+    if (command.refusal == kernel::Refusal::none || is_stale(command.refusal)) continue;
+    fail_first(kernel::error_of(command.refusal, id_));
   }
 }
 
@@ -410,6 +416,7 @@ void Tenant::fail_first(const Error& error) {
 void Tenant::resync(const TenantView& view) {
   view_ = view;
   head_ = view.head;
+  resync_due_ = false;
   key_proposed_ = false;
   streams_.clear();  // others may have appended
   unapplied_.clear();

@@ -199,6 +199,7 @@ class Tenant {
   std::map<std::uint64_t, InFlight> in_flight_;
   std::uint64_t next_tag_ = 1;
   bool sql_in_flight_ = false;
+  bool resync_due_ = false;  // nothing is evaluated before the log was looked at again
   bool resyncing_ = false;
   std::atomic<std::uint64_t> seen_foreign_ = 0;
   std::size_t appends_in_flight_ = 0;

@@ -123,7 +123,9 @@ Status Tenant::close() {
   core_.driver().wait(done);
   life_.end();
   if (projection_ == nullptr) return {};
-  Status applied = failed_ ? Status{} : apply_appends();
+  // Where something else may stand between them, the next open takes them from the log.
+  const bool all_known = !failed_ && !resync_due_ && !is_behind();
+  Status applied = all_known ? apply_appends() : Status{};
   {
     const std::scoped_lock lock{mutex_};
     readers_.clear();

@@ -1,0 +1,115 @@
+// Clients that call at once while the group does not answer: what was evaluated on records that the
+// log turns out not to have, or to have others before, stands nowhere.
+#include <gtest/gtest.h>
+
+#include <future>
+
+#include "support/live_group.hpp"
+
+namespace kimberlite::engine::test {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr std::uint64_t ms = 1'000'000;
+
+Id128 request(std::uint8_t number) {
+  Id128 id{};
+  id[0] = std::byte{0xA0};
+  id[15] = std::byte{number};
+  id[6] = std::byte{0x40};
+  id[8] = std::byte{0x80};
+  return id;
+}
+
+Result<Outcome> append(Session& session, std::string_view stream, std::uint8_t number) {
+  const Event event{.kind = "note", .payload = bytes_of("what happened")};
+  return session.append(stream, {}, {&event, 1}, {.request_id = request(number)});
+}
+
+std::size_t events(Session& session, std::string_view stream) {
+  const auto found = until_answered([&] { return session.read(stream, Sequence{0}, 1000); });
+  EXPECT_TRUE(found) << to_string(found.error());
+  return found ? found->size() : 0;
+}
+
+// Ann's write is given up while Bob's is still under way; she asks again at once.
+TEST(Crowd, AnAppendIsAskedAgainWhileAnotherIsUnderWay) {
+  LiveGroup group{{.quorum_timeout_ns = 400 * ms}};
+  const std::uint8_t primary = group.primary();
+  const auto ann = group.client(primary);
+  const auto bob = group.client(primary);
+  ASSERT_TRUE(until_answered([&] { return append(*ann, "s", 1); }));
+  ASSERT_TRUE(until_answered([&] { return append(*bob, "s", 2); }));
+
+  group.hold_acknowledgements(true);
+  auto of_bob = std::async(std::launch::async, [&] {
+    std::this_thread::sleep_for(milliseconds{200});
+    return append(*bob, "s", 4);
+  });
+  const auto lost = append(*ann, "s", 3);
+  ASSERT_FALSE(lost);
+  EXPECT_EQ(lost.error().code(), Code::unavailable_outcome_unknown) << to_string(lost.error());
+  auto again = std::async(std::launch::async,
+                          [&] { return until_answered([&] { return append(*ann, "s", 3); }); });
+  std::this_thread::sleep_for(milliseconds{50});
+  group.hold_acknowledgements(false);
+  const auto of_ann = again.get();
+  EXPECT_TRUE(of_ann) << to_string(of_ann.error());
+  static_cast<void>(of_bob.get().has_value());
+  const auto of_bob_again = until_answered([&] { return append(*bob, "s", 4); });
+  EXPECT_TRUE(of_bob_again) << to_string(of_bob_again.error());
+  EXPECT_EQ(events(*ann, "s"), 4U);
+  group.expect_all_alike();
+}
+
+// What a primary has of an earlier one's log is committed between the evaluation of two writes and
+// their turn: the second one's position fits then, and what it was evaluated on is not there.
+TEST(Crowd, WritesAreEvaluatedAnewIfAnEarlierPrimarysCommitFirst) {
+  LiveGroup group{{.quorum_timeout_ns = 8'000 * ms}};
+  const std::uint8_t a = group.primary();
+  const auto bob = group.client(a);
+  const auto cyd = group.client(a);
+  ASSERT_TRUE(until_answered([&] { return append(*bob, "s", 1); }));
+  ASSERT_TRUE(until_answered([&] { return append(*cyd, "s", 2); }));
+  group.wait_until_alike();
+
+  group.isolate(a, true);
+  const std::uint8_t b = group.primary();
+  group.isolate(a, false);
+  const auto ann = group.client(b);
+  ASSERT_TRUE(until_answered([&] { return append(*ann, "s", 3); }));
+  group.wait_until_alike();
+
+  // Everybody has Ann's next write, and nobody knows that.
+  group.hold_acknowledgements(true);
+  auto of_ann = std::async(std::launch::async, [&] { return append(*ann, "old", 4); });
+  std::this_thread::sleep_for(milliseconds{200});
+  group.isolate(b, true);
+  const std::uint8_t c = group.primary();
+  group.isolate(c, true);
+  group.isolate(b, false);
+  while (group.primary() != a) std::this_thread::sleep_for(milliseconds{5});
+  const auto later = [&](Session& session, std::uint8_t number) {
+    return std::async(std::launch::async, [&session, number] {
+      return until_answered([&] { return append(session, "new", number); });
+    });
+  };
+  auto of_bob = later(*bob, 5);
+  std::this_thread::sleep_for(milliseconds{100});
+  auto of_cyd = later(*cyd, 6);
+  std::this_thread::sleep_for(milliseconds{100});
+  group.hold_acknowledgements(false);
+  const auto first = of_bob.get();
+  EXPECT_TRUE(first) << to_string(first.error());
+  const auto second = of_cyd.get();
+  EXPECT_TRUE(second) << to_string(second.error());
+  static_cast<void>(of_ann.get().has_value());
+  EXPECT_EQ(events(*bob, "old"), 1U);
+  EXPECT_EQ(events(*bob, "new"), 2U);
+  group.isolate(c, false);
+  group.expect_all_alike();
+}
+
+}  // namespace
+}  // namespace kimberlite::engine::test

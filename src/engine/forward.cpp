@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <array>
+
 #include "base/codec.hpp"
+#include "base/le.hpp"
 #include "base/probe.hpp"
 #include "core.hpp"
 #include "peer_frame.hpp"
@@ -15,6 +18,7 @@ constexpr std::uint32_t magic = 0x3146424B;  // "KBF1"
 constexpr std::uint64_t none = ~std::uint64_t{0};
 // What waits here to be done for others; more is refused.
 constexpr std::size_t asked_max = 1024;
+constexpr std::size_t asked_bytes_max = std::size_t{64} << 20;
 // Bounds what a count in a frame can make a decoder reserve.
 constexpr std::uint32_t count_max = 1U << 20;
 
@@ -209,9 +213,15 @@ void Forwarder::received(std::uint8_t from, Bytes frame) {
     probe<"engine.forward.asked">();
     write->from = from;
     write->ticket = ticket;
+    write->arrived_ns = core_.env().clock.monotonic_ns();
+    write->bytes = frame.size();
     const std::scoped_lock lock{mutex_};
-    // It hears nothing, and asks again later.
-    if (asked_.size() < asked_max) asked_.push_back(*std::move(write));
+    if (asked_.size() >= asked_max || asked_bytes_ + frame.size() > asked_bytes_max) {
+      probe<"engine.forward.full">();
+      return;  // it hears nothing, and asks again later
+    }
+    asked_bytes_ += frame.size();
+    asked_.push_back(*std::move(write));
     return;
   }
   const auto found = waiting_.find(ticket);
@@ -251,7 +261,12 @@ Result<Outcome> Forwarder::ask(const ForwardedWrite& write) {
       core.driver().set(signal);
       return;
     }
-    const std::uint64_t ticket = ++tickets_;
+    if (!next_ticket_) {
+      std::array<std::byte, sizeof(std::uint64_t)> first{};
+      core.env().random.fill(first);
+      next_ticket_ = load_le<std::uint64_t>(first.data());
+    }
+    const std::uint64_t ticket = (*next_ticket_)++;
     waiting_.emplace(ticket, Waiting{*whom, &signal, &result});
     core.after(core.options().quorum_timeout_ns, [ticket](Core& later) {
       later.forwarder().end(
@@ -268,20 +283,32 @@ Result<Outcome> Forwarder::ask(const ForwardedWrite& write) {
 // ---- answering ----------------------------------------------------------------------------------
 
 std::optional<ForwardedWrite> Forwarder::take() {
+  const std::uint64_t now = core_.env().clock.monotonic_ns();
   const std::scoped_lock lock{mutex_};
-  if (asked_.empty()) return std::nullopt;
-  ForwardedWrite first = std::move(asked_.front());
-  asked_.pop_front();
-  return first;
+  while (!asked_.empty()) {
+    ForwardedWrite first = std::move(asked_.front());
+    asked_.pop_front();
+    asked_bytes_ -= first.bytes;
+    if (now <= first.arrived_ns + core_.options().quorum_timeout_ns) return first;
+    probe<"engine.forward.too_old">();  // nobody waits for it, and it will come again
+  }
+  return std::nullopt;
 }
 
 void Forwarder::answer(const ForwardedWrite& write, const Result<Outcome>& outcome) {
-  core_.run_on_strand(
-      [this, to = write.from, ticket = write.ticket, is_done = outcome.has_value(),
-       body = outcome ? encode_outcome(*outcome) : encode_error(outcome.error())](Core& core) {
-        probe<"engine.forward.answered">();
-        core.env().network.send(to, seal(is_done ? done : failed, ticket, body));
-      });
+  Buffer body = outcome ? encode_outcome(*outcome) : encode_error(outcome.error());
+  if (outcome && body.size() + peer_frame_head > consensus::message_size_max) {
+    probe<"engine.forward.answer_too_long">();
+    Outcome without = *outcome;
+    without.returning = {};
+    without.notices = {"what the write returns is too long to be carried from the primary"};
+    body = encode_outcome(without);
+  }
+  core_.run_on_strand([this, to = write.from, ticket = write.ticket, is_done = outcome.has_value(),
+                       body = std::move(body)](Core& core) {
+    probe<"engine.forward.answered">();
+    core.env().network.send(to, seal(is_done ? done : failed, ticket, body));
+  });
 }
 
 }  // namespace kimberlite::engine

@@ -51,6 +51,8 @@ struct ForwardedWrite {
   };
   std::uint8_t from = 0;
   std::uint64_t ticket = 0;
+  std::uint64_t arrived_ns = 0;
+  std::size_t bytes = 0;  // of its frame
   std::string tenant;
   kernel::Actor actor;
   Id128 session{};
@@ -84,7 +86,7 @@ class Forwarder {
 
   // To the primary this replica knows of, and its answer.
   [[nodiscard]] Result<Outcome> ask(const ForwardedWrite& write);
-  // The one that waits here longest for an answer.
+  // The one that waits here longest for an answer, of those whose askers still wait for it.
   [[nodiscard]] std::optional<ForwardedWrite> take();
   void answer(const ForwardedWrite& write, const Result<Outcome>& outcome);
 
@@ -99,10 +101,12 @@ class Forwarder {
   void end(std::uint64_t ticket, Result<Outcome> result);
 
   Core& core_;
-  std::uint64_t tickets_ = 0;
+  // Begins at random: an answer to what an earlier life of this process asked is nobody's.
+  std::optional<std::uint64_t> next_ticket_;
   std::map<std::uint64_t, Waiting> waiting_;
   std::mutex mutex_;  // of what follows
   std::deque<ForwardedWrite> asked_;
+  std::size_t asked_bytes_ = 0;
 };
 
 }  // namespace kimberlite::engine

@@ -111,5 +111,60 @@ TEST(Crowd, WritesAreEvaluatedAnewIfAnEarlierPrimarysCommitFirst) {
   group.expect_all_alike();
 }
 
+// A replica is opened again while the primary still works for the life before: what that one asked
+// is not an answer to what this one asks.
+TEST(Crowd, AnAnswerToAnEarlierLifeIsNobodys) {
+  LiveGroup group{{.quorum_timeout_ns = 4'000 * ms, .forward_writes = true}};
+  const std::uint8_t primary = group.primary();
+  const auto backup = static_cast<std::uint8_t>((primary + 1) % LiveGroup::members);
+  // It counts what it asks from the beginning.
+  group.stop(backup);
+  group.options(backup).quorum_timeout_ns = 300 * ms;
+  group.start(backup);
+  group.wait_until_alike();
+
+  const auto holder = group.client(primary);
+  ASSERT_TRUE(holder->begin({}));  // all other writes wait for its end
+  const auto lost = append(*group.client(backup), "s", 1);
+  ASSERT_FALSE(lost);
+  EXPECT_EQ(lost.error().code(), Code::unavailable_outcome_unknown) << to_string(lost.error());
+  group.stop(backup);
+  group.options(backup).quorum_timeout_ns = 4'000 * ms;
+  group.start(backup);
+  auto other = std::async(std::launch::async, [&] {
+    const auto client = group.client(backup);
+    return until_answered([&] { return append(*client, "other", 2); });
+  });
+  std::this_thread::sleep_for(milliseconds{500});
+  ASSERT_TRUE(holder->rollback());
+  const auto done = other.get();
+  ASSERT_TRUE(done) << to_string(done.error());
+  EXPECT_EQ(done->request_id, request(2));
+  EXPECT_EQ(events(*group.client(group.primary()), "other"), 1U);
+  group.expect_all_alike();
+}
+
+// What a write returns may be longer than any frame; it was done all the same.
+TEST(Crowd, AForwardedWriteThatReturnsTooMuchIsStillDone) {
+  LiveGroup group{{.forward_writes = true}};
+  const std::uint8_t primary = group.primary();
+  const auto backup = static_cast<std::uint8_t>((primary + 1) % LiveGroup::members);
+  const auto client = group.client(backup);
+  const std::string text(1'000'000, 'x');
+  const std::array<Value, 2> values{Value{std::int64_t{1}}, Value{text}};
+  const Statement insert{"INSERT INTO t VALUES ($1, $2)", values};
+  const auto there = until_answered(
+      [&] { return client->execute(std::span{&insert, 1}, {.request_id = request(10)}); });
+  ASSERT_TRUE(there) << to_string(there.error());
+  const Statement update{"UPDATE t SET k = k + 1 RETURNING v, v, v, v, v, v, v, v, v, v", {}};
+  const Why why{.request_id = request(20)};
+  const auto done = until_answered([&] { return client->execute(std::span{&update, 1}, why); });
+  ASSERT_TRUE(done) << to_string(done.error());
+  EXPECT_EQ(done->rows, 1U);
+  EXPECT_TRUE(done->returning.rows.empty());
+  ASSERT_EQ(done->notices.size(), 1U);
+  group.expect_all_alike();
+}
+
 }  // namespace
 }  // namespace kimberlite::engine::test

@@ -44,9 +44,10 @@ struct LiveGroup::World {
   std::unique_ptr<platform::ThreadExecutor> executor;
 };
 
-LiveGroup::LiveGroup(Options options) : options_(std::move(options)) {
-  options_.actor = "os:ann";
-  options_.free_bytes_reserve = 0;
+LiveGroup::LiveGroup(Options options) {
+  options.actor = "os:ann";
+  options.free_bytes_reserve = 0;
+  options_.fill(options);
   platform::SystemRandom random;
   auto key = keystore::FileMasterKey::create(keys_, "key", random);
   EXPECT_TRUE(key) << to_string(key.error());
@@ -95,23 +96,31 @@ GroupOptions LiveGroup::group_options(std::uint8_t member) const {
 }
 
 void LiveGroup::start(std::uint8_t member) {
-  auto opened = Database::open(worlds_[member]->env(), *master_, options_);
+  auto opened = Database::open(worlds_[member]->env(), *master_, options_[member]);
   ASSERT_TRUE(opened) << to_string(opened.error());
   databases_[member] = *std::move(opened);
   stopping_[member] = false;
   drivers_[member] = std::thread{[this, member] {
     while (!stopping_[member]) databases_[member]->turn(turn_ns);
   }};
+  if (!options_[member].forward_writes) return;
+  servers_[member] = std::thread{[this, member] {
+    while (!stopping_[member]) {
+      if (!databases_[member]->serve()) std::this_thread::sleep_for(std::chrono::milliseconds{1});
+    }
+  }};
 }
 
 void LiveGroup::stop(std::uint8_t member) {
   if (databases_[member] == nullptr) return;
   stopping_[member] = true;
+  if (servers_[member].joinable()) servers_[member].join();
   drivers_[member].join();
   databases_[member].reset();
 }
 
 void LiveGroup::carry(std::uint8_t from, std::uint8_t to, Bytes frame) {
+  EXPECT_LE(frame.size(), consensus::message_size_max) << "no network carries that";
   if (to >= members || apart_[from] || apart_[to]) return;
   if (hold_) {
     const auto message = consensus::decode_message(frame, group_options(0).cluster);

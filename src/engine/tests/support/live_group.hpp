@@ -39,6 +39,8 @@ class LiveGroup {
   // Who says that it is the primary, of those that are not apart; a failed test after 20 s.
   [[nodiscard]] std::uint8_t primary();
   [[nodiscard]] std::unique_ptr<Session> client(std::uint8_t member);
+  // What that one is opened with from its next start on.
+  [[nodiscard]] Options& options(std::uint8_t member) { return options_[member]; }
   void start(std::uint8_t member);
   // The process ends without a word: its threads are stopped, and its memory is gone.
   void stop(std::uint8_t member);
@@ -56,12 +58,13 @@ class LiveGroup {
   void carry(std::uint8_t from, std::uint8_t to, Bytes frame);
   [[nodiscard]] GroupOptions group_options(std::uint8_t member) const;
 
-  Options options_;
+  std::array<Options, members> options_;
   platform::MemoryStorage keys_;
   std::unique_ptr<keystore::MasterKey> master_;
   std::vector<std::unique_ptr<World>> worlds_;
   std::array<std::unique_ptr<Database>, members> databases_;
   std::array<std::thread, members> drivers_;
+  std::array<std::thread, members> servers_;  // of what is forwarded
   std::array<std::atomic<bool>, members> stopping_{};
   std::array<std::atomic<bool>, members> apart_{};
   std::atomic<bool> hold_ = false;

@@ -574,12 +574,16 @@ void Core::received(std::uint8_t from, Bytes frame) {
   env_.executor.post(strand, life_.task([this, from, block = std::move(block)]() mutable {
     inbound_bytes_.fetch_sub(block->size());
     if (replica_ == nullptr || failed_) return;
-    if (Forwarder::is_frame(block->bytes())) {
-      forwarder_.received(from, block->bytes());
-      return;
-    }
-    if (StateSync::is_frame(block->bytes())) {
-      sync_.received(from, block->bytes());
+    const bool forwarded = Forwarder::is_frame(block->bytes());
+    if (forwarded || StateSync::is_frame(block->bytes())) {
+      // One that was taken out of the group has no part in this, though its certificate holds.
+      if (!replica_->configuration().has(from)) {
+        probe<"engine.inbound.no_member">();
+      } else if (forwarded) {
+        forwarder_.received(from, block->bytes());
+      } else {
+        sync_.received(from, block->bytes());
+      }
       return;
     }
     step(consensus::Received{.from = from, .message = std::move(block)});

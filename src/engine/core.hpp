@@ -136,6 +136,7 @@ class Core {
     return foreign_commits_.load(std::memory_order_acquire);
   }
   [[nodiscard]] bool is_group() const { return is_group_; }
+  [[nodiscard]] bool leads() const { return is_primary_.load(std::memory_order_acquire); }
   // Fails with `unavailable.quorum` while a replica of a group does not know yet which of its
   // journal's operations are committed: its state is older than what it once showed.
   [[nodiscard]] Status caught_up();

@@ -95,11 +95,13 @@ Status Core::recover() {
   }
   run([&](Core& /*core*/) { perform(std::move(actions)); });
   if (is_group_) {
-    wait_until([this] { return failed_ || !io_.in_flight(); });
+    // Also if it failed: what is under way writes from buffers that end with this.
+    wait_until([this] { return !io_.in_flight(); });
   } else {
     wait_until([this] {
-      return failed_ || (replica_->status() == consensus::ReplicaStatus::normal &&
-                         replica_->commit() >= replica_->head());
+      if (failed_) return !io_.in_flight();
+      return (replica_->status() == consensus::ReplicaStatus::normal &&
+              replica_->commit() >= replica_->head());
     });
   }
   Status status;

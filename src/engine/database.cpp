@@ -1,6 +1,7 @@
 #include "engine/database.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <mutex>
 
@@ -28,7 +29,9 @@ namespace {
 class LocalDatabase final : public Database {
  public:
   LocalDatabase(std::unique_ptr<Core> core, const Options& options)
-      : core_(std::move(core)), description_{options.actor, "local", kernel::ActorKind::human} {}
+      : core_(std::move(core)),
+        description_{options.actor, "local", kernel::ActorKind::human},
+        publishes_(options.cluster_head_every_ns == 0) {}
   ~LocalDatabase() override { static_cast<void>(close().has_value()); }
 
   Result<std::unique_ptr<Session>> session(std::string_view name) override;
@@ -45,12 +48,14 @@ class LocalDatabase final : public Database {
   void turn(std::uint64_t wait_ns) override { core_->driver().turn(wait_ns); }
   bool serve() override;
   Status close() override;
-  // Begins to make heads of the cluster.
+  // Begins to make heads of the cluster, if they are asked for and nobody did.
   [[nodiscard]] Status publish_heads();
+  [[nodiscard]] bool is_group() const { return core_->is_group(); }
 
  private:
   [[nodiscard]] Result<Tenant*> tenant(TenantId id, std::string_view name);
   [[nodiscard]] Result<Tenant*> find(std::string_view name);
+  void publish_if_leading();
   void open_unsettled();
   [[nodiscard]] Principal principal(Tenant& tenant);
   [[nodiscard]] Result<Outcome> perform(const ForwardedWrite& write);
@@ -61,6 +66,7 @@ class LocalDatabase final : public Database {
   kernel::Actor description_;
   std::mutex mutex_;  // of what follows
   std::map<TenantId, std::unique_ptr<Tenant>> tenants_;
+  std::atomic<bool> publishes_;               // or is not asked to
   std::unique_ptr<HeadPublisher> publisher_;  // none: no heads of the cluster are asked for
   bool closed_ = false;
 };
@@ -128,8 +134,18 @@ Result<std::unique_ptr<Session>> LocalDatabase::session(std::string_view name) {
   if (is_planted(Canary::cross_tenant) && tenants_.begin()->first != TenantId{0}) {
     found = tenants_.begin()->second.get();
   }
-  return std::unique_ptr<Session>{
-      std::make_unique<LocalSession>(*core_, *found, principal(*found))};
+  return std::unique_ptr<Session>{std::make_unique<LocalSession>(*core_, *found, principal(*found),
+                                                                 [this] { publish_if_leading(); })};
+}
+
+// In a group whoever leads it makes the heads, from its first write on: tenant 0 cannot be opened
+// before a replica has caught up.
+void LocalDatabase::publish_if_leading() {
+  if (publishes_ || !core_->is_group() || !core_->leads()) return;
+  // Whoever has the mutex may wait for a quorum; the next write tries again, as it does if this
+  // fails.
+  const std::unique_lock lock{mutex_, std::try_to_lock};
+  if (lock) static_cast<void>(publish_heads().has_value());
 }
 
 bool LocalDatabase::serve() {
@@ -146,6 +162,7 @@ Result<Outcome> LocalDatabase::perform(const ForwardedWrite& write) {
     const std::scoped_lock lock{mutex_};
     KIMBERLITE_TRY(found, find(write.tenant));
   }
+  publish_if_leading();
   LocalSession session{*core_, *found,
                        Principal{.actor = found->actor(write.actor),
                                  .description = write.actor,
@@ -295,14 +312,17 @@ Result<std::vector<ProjectionSum>> LocalDatabase::sums(std::string_view name) {
 }
 
 Status LocalDatabase::publish_heads() {
-  const std::scoped_lock lock{mutex_};
+  if (publisher_ != nullptr || core_->options().cluster_head_every_ns == 0) return {};
   KIMBERLITE_TRY(Tenant * cluster, tenant(TenantId{0}, ""));
   const kernel::Actor process{"kimberlite", "process", kernel::ActorKind::system};
   Principal principal{.actor = cluster->actor(process), .description = process};
   core_->env().random.fill(principal.session);
-  publisher_ = std::make_unique<HeadPublisher>(*core_, *cluster, std::move(principal),
-                                               core_->options().cluster_head_every_ns);
-  return publisher_->start();
+  auto publisher = std::make_unique<HeadPublisher>(*core_, *cluster, std::move(principal),
+                                                   core_->options().cluster_head_every_ns);
+  KIMBERLITE_CHECK(publisher->start());
+  publisher_ = std::move(publisher);
+  publishes_ = true;
+  return {};
 }
 
 // A projection that nobody opened since a crash still has its write-ahead log, torn perhaps; only a
@@ -515,7 +535,7 @@ Result<std::unique_ptr<Database>> Database::open(env::Env env, keystore::MasterK
                                                  const Options& options) {
   KIMBERLITE_TRY(auto core, Core::open(env, master, options));
   auto database = std::make_unique<LocalDatabase>(std::move(core), options);
-  if (options.cluster_head_every_ns > 0) KIMBERLITE_CHECK(database->publish_heads());
+  if (!database->is_group()) KIMBERLITE_CHECK(database->publish_heads());
   return std::unique_ptr<Database>{std::move(database)};
 }
 

@@ -65,10 +65,12 @@ void HeadPublisher::arm() {
 void HeadPublisher::tick() {
   if (stopped_ || core_.failed()) return;
   KIMBERLITE_ASSERT(!under_way_);
+  if (!core_.leads()) return arm();
   std::vector<kernel::PublishedHead> heads = changed();
   if (heads.empty() && !unsigned_) return arm();
   under_way_ = true;
   if (heads.empty()) return sign();
+  if (core_.is_group() && !principal_.settled) return settle();
   publish(std::move(heads));
 }
 
@@ -100,6 +102,23 @@ std::vector<kernel::PublishedHead> HeadPublisher::changed() {
   return heads;
 }
 
+// Another replica's process may be the actor already.
+void HeadPublisher::settle() {
+  request_ = std::make_unique<Request>();
+  request_->kind = RequestKind::settle;
+  request_->answered = [this] { core_.run_on_strand([this](Core& /*core*/) { settled(); }); };
+  cluster_.post(*request_);
+}
+
+void HeadPublisher::settled() {
+  const std::unique_ptr<Request> request = std::move(request_);
+  if (*request->result) {
+    principal_.actor = cluster_.actor(principal_.description);
+    principal_.settled = true;
+  }
+  done();
+}
+
 void HeadPublisher::publish(std::vector<kernel::PublishedHead> heads) {
   kernel::Control control = kernel::PublishHeads{std::move(heads)};
   const Buffer bytes = kernel::encode_control(control);
@@ -119,7 +138,10 @@ void HeadPublisher::publish(std::vector<kernel::PublishedHead> heads) {
 // What was refused, because an epoch began meanwhile or the disk is low, is tried again later.
 void HeadPublisher::answered() {
   const std::unique_ptr<Request> request = std::move(request_);
-  if (!*request->result) return done();
+  if (!*request->result) {
+    principal_.settled = false;
+    return done();
+  }
   for (const auto& head : std::get<kernel::PublishHeads>(*request->control).heads) {
     published_.insert_or_assign(key_of(head), head);
   }

@@ -15,6 +15,9 @@
 //      next opening signs.                            [kept: answered, start; Prover, P1 and P2]
 // (H3) One is under way at a time.                    [kept: tick]
 //
+// In a group the primary publishes, as the one actor of all its replicas; whoever becomes primary
+// goes on from what it had read when it began, and may publish once more what others did since.
+//
 // What was published is not part of any state: it is read back from the newest records of the
 // cluster's log. A log that was published before those is published again, once.
 //
@@ -55,7 +58,9 @@ class HeadPublisher {
   void arm();
   void tick();
   [[nodiscard]] std::vector<kernel::PublishedHead> changed();
+  void settle();
   void publish(std::vector<kernel::PublishedHead> heads);
+  void settled();
   void answered();
   void sign();
   void done();

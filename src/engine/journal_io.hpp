@@ -53,14 +53,15 @@ class JournalIo {
   void issue(env::SectorDevice& device, std::uint64_t id, std::uint64_t offset, Bytes bytes);
   void issue_superblock_half(std::uint64_t id, Write& write, std::size_t first);
 
-  std::unique_ptr<env::SectorDevice> superblock_;
-  std::unique_ptr<env::SectorDevice> journal_;
   std::unordered_map<std::uint64_t, Write> writes_;
   std::uint64_t next_id_ = 1;
   std::atomic<std::size_t> in_flight_ = 0;
   std::atomic<std::size_t> superblock_in_flight_ = 0;
   std::mutex mutex_;  // of `done_`
   std::vector<env::IoDone> done_;
+  // Last: they end what is under way before what it uses ends.
+  std::unique_ptr<env::SectorDevice> superblock_;
+  std::unique_ptr<env::SectorDevice> journal_;
 };
 
 // How a journal on `device` is read; the device outlives it.

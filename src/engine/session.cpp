@@ -125,8 +125,12 @@ bool verifies(const sql::Statement& statement) {
 
 }  // namespace
 
-LocalSession::LocalSession(Core& core, Tenant& tenant, Principal principal)
-    : core_(core), tenant_(tenant), principal_(std::move(principal)) {}
+LocalSession::LocalSession(Core& core, Tenant& tenant, Principal principal,
+                           std::function<void()> before_write)
+    : core_(core),
+      tenant_(tenant),
+      principal_(std::move(principal)),
+      before_write_(std::move(before_write)) {}
 
 LocalSession::~LocalSession() {
   if (transaction_) static_cast<void>(rollback().has_value());
@@ -201,6 +205,12 @@ Status LocalSession::fill(Request& request, const Why& why, std::span<const Byte
   return {};
 }
 
+Status LocalSession::check_present() const {
+  if (std::holds_alternative<std::monostate>(as_of_)) return {};
+  return Error{Code::sql_read_only, "the session reads the past, and the past is not written to"}
+      .next("SET AS OF LATEST");
+}
+
 Result<Outcome> LocalSession::forward(ForwardedWrite&& write, const Why& why) {
   write.tenant = tenant_.name();
   write.actor = principal_.description;
@@ -244,6 +254,7 @@ Status LocalSession::take_reason(Request& request, const Parsed& parsed,
 // What a replica refuses by the state it has is refused by the group only if that is its newest:
 // one that was deposed and does not know it would say that a key is taken which is free again.
 Result<Outcome> LocalSession::submit(Request& request) {
+  if (before_write_) before_write_();
   tenant_.submit(request);
   Result<Outcome>& first = *request.result;
   if (first || !core_.is_group()) return std::move(first);
@@ -303,8 +314,10 @@ Result<Outcome> LocalSession::execute(std::span<const Statement> statements, con
         .next("split it into several requests");
   }
   if (core_.forwards()) {
+    KIMBERLITE_CHECK(check_present());
     ForwardedWrite all;
     for (const Statement& statement : statements) {
+      KIMBERLITE_CHECK(check_values(statement.parameters));
       all.statements.push_back(
           {std::string{statement.sql}, {statement.parameters.begin(), statement.parameters.end()}});
     }
@@ -317,10 +330,7 @@ Result<Outcome> LocalSession::execute(std::span<const Statement> statements, con
 Result<Outcome> LocalSession::write(std::span<const ParsedPtr> parsed,
                                     std::span<const Statement> statements, const Why& why,
                                     const ReadLimits& limits) {
-  if (!std::holds_alternative<std::monostate>(as_of_)) {
-    return Error{Code::sql_read_only, "the session reads the past, and the past is not written to"}
-        .next("SET AS OF LATEST");
-  }
+  KIMBERLITE_CHECK(check_present());
   Request request;
   request.kind = parsed.front()->statement.kind == sql::StatementKind::ddl ? RequestKind::ddl
                                                                            : RequestKind::sql;
@@ -396,10 +406,7 @@ Status LocalSession::begin(const Why& why) {
     return Error{Code::sql_transaction, "a transaction is open already"}.next(
         "COMMIT or ROLLBACK it first");
   }
-  if (!std::holds_alternative<std::monostate>(as_of_)) {
-    return Error{Code::sql_read_only, "the session reads the past, and the past is not written to"}
-        .next("SET AS OF LATEST");
-  }
+  KIMBERLITE_CHECK(check_present());
   Request opening;
   opening.kind = RequestKind::begin;
   KIMBERLITE_CHECK(fill(opening, why, {}));

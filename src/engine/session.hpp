@@ -1,6 +1,7 @@
 // A session: one actor on one tenant, its parsed statements, its transaction, its AS OF.
 #pragma once
 
+#include <functional>
 #include <list>
 #include <memory>
 #include <string>
@@ -25,7 +26,9 @@ struct OpenTransaction {
 
 class LocalSession final : public Session {
  public:
-  LocalSession(Core& core, Tenant& tenant, Principal principal);
+  // `before_write`, if there is one, is called before each write is asked for.
+  LocalSession(Core& core, Tenant& tenant, Principal principal,
+               std::function<void()> before_write = {});
   ~LocalSession() override;
 
   Result<Outcome> execute(std::span<const Statement> statements, const Why& why) override;
@@ -78,6 +81,7 @@ class LocalSession final : public Session {
   [[nodiscard]] Result<ParsedPtr> parse_text(std::string_view text);
   [[nodiscard]] Result<ParsedPtr> parse(std::string_view text);
   // A write that is all here, to the primary.
+  [[nodiscard]] Status check_present() const;
   [[nodiscard]] Result<Outcome> forward(ForwardedWrite&& write, const Why& why);
   [[nodiscard]] Result<Outcome> submit(Request& request);
   [[nodiscard]] Status fill(Request& request, const Why& why, std::span<const Bytes> digest_parts);
@@ -121,6 +125,7 @@ class LocalSession final : public Session {
   Core& core_;
   Tenant& tenant_;
   Principal principal_;
+  std::function<void()> before_write_;
   AsOf as_of_;
   std::optional<OpenTransaction> transaction_;
   std::list<std::pair<std::string_view, ParsedPtr>>

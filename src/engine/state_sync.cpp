@@ -173,7 +173,7 @@ Status StateSync::take_records(Reader& body) {
   const std::uint64_t tenant = body.u64();
   const std::uint16_t lane = body.u16();
   const std::uint64_t first = body.u64();
-  if (body.failed() || tenant != taking_->tenant || lane != taking_->lane ||
+  if (!taking_->state || body.failed() || tenant != taking_->tenant || lane != taking_->lane ||
       first != taking_->head.position.value() + 1) {
     return wrong("records that were not asked for");
   }

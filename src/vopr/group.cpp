@@ -92,6 +92,7 @@ Status Group::start(std::uint8_t replica) {
   options.simulated = true;
   options.checkpoint_commands = plan_.checkpoint_commands;
   options.quorum_timeout_ns = plan_.quorum_timeout_ns;
+  options.cluster_head_every_ns = plan_.cluster_head_every_ns;
   options.strict_journal = plan_.strict;
   options.forward_writes = plan_.forward;
   auto opened = [&] {

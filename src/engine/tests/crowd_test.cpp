@@ -144,6 +144,29 @@ TEST(Crowd, AnAnswerToAnEarlierLifeIsNobodys) {
   group.expect_all_alike();
 }
 
+// What waits at the primary is bounded, and nothing is done for who has given up.
+TEST(Crowd, WhatNobodyWaitsForAnyMoreIsNotDone) {
+  LiveGroup group{{.quorum_timeout_ns = 200 * ms, .forward_writes = true}};
+  const std::uint8_t primary = group.primary();
+  const auto backup = static_cast<std::uint8_t>((primary + 1) % LiveGroup::members);
+  const auto client = group.client(backup);
+  group.stop_serving(primary);
+  const std::string text((std::size_t{1} << 20) - 100, 'x');
+  const std::array<Event, 3> large{
+      {{"note", bytes_of(text)}, {"note", bytes_of(text)}, {"note", bytes_of(text)}}};
+  // More than 64 MiB of them.
+  for (std::uint8_t i = 0; i < 24; ++i) {
+    const auto lost = client->append("s", {}, large, {.request_id = request(i)});
+    ASSERT_FALSE(lost);
+    EXPECT_EQ(lost.error().code(), Code::unavailable_outcome_unknown) << to_string(lost.error());
+  }
+  std::this_thread::sleep_for(milliseconds{300});
+  EXPECT_FALSE(group.database(primary).serve());
+  const auto done = until_answered([&] { return append(*group.client(primary), "s", 100); });
+  ASSERT_TRUE(done) << to_string(done.error());
+  EXPECT_EQ(events(*group.client(group.primary()), "s"), 1U);
+}
+
 // What a write returns may be longer than any frame; it was done all the same.
 TEST(Crowd, AForwardedWriteThatReturnsTooMuchIsStillDone) {
   LiveGroup group{{.forward_writes = true}};

@@ -211,6 +211,47 @@ TEST(Group, ATransactionOthersOvertookIsNotCommitted) {
   ASSERT_TRUE(after) << to_string(after.error());
 }
 
+// Whoever leads makes them, a replica that only begins to hear its group opens all the same.
+TEST(Group, HeadsOfTheClusterAreMadeByWhoeverLeads) {
+  const std::unique_ptr<Group> owned = make(8, {.cluster_head_every_ns = second / 2});
+  Group& group = *owned;
+  std::uint64_t requests = 0;
+  const auto published = [&] {
+    EXPECT_TRUE(group.wait_for_primary(20 * second)) << group.picture();
+    if (requests == 0) {
+      EXPECT_TRUE(group.create_tenant("clinic", 10 * second));
+      EXPECT_TRUE(
+          group.execute("clinic", "CREATE TABLE t (id BIGINT)", request_id(1), 10 * second));
+    }
+    const auto done = group.execute("clinic", "INSERT INTO t VALUES (1)",
+                                    request_id(++requests + 1), 20 * second);
+    EXPECT_TRUE(done) << to_string(done.error());
+    group.world().run_for(3 * second);
+    const auto status = group.status(*group.primary());
+    EXPECT_TRUE(status) << to_string(status.error());
+    return status ? status->tenants[0].logs[0].position : Position{};
+  };
+  Position before = published();
+  EXPECT_GT(before, Position{2});
+  for (int i = 0; i < 2; ++i) {
+    const std::uint8_t primary = *group.primary();
+    group.kill(primary);
+    const Position after = published();
+    EXPECT_GT(after, before) << "the new primary publishes nothing";
+    before = after;
+    ASSERT_TRUE(group.start(primary));
+    ASSERT_TRUE(group.converge(20 * second)) << group.picture();
+  }
+  for (std::uint8_t i = 0; i < group.size(); ++i) group.kill(i);
+  for (std::uint8_t i = 0; i < group.size(); ++i) {
+    const Status started = group.start(i);
+    ASSERT_TRUE(started) << to_string(started.error());
+  }
+  EXPECT_GT(published(), before);
+  ASSERT_TRUE(group.converge(20 * second)) << group.picture();
+  EXPECT_EQ(group.differences("clinic"), "");
+}
+
 TEST(Group, GoesOnWhenThePrimaryDies) {
   const std::unique_ptr<Group> owned = make(3);
   Group& group = *owned;

@@ -204,5 +204,20 @@ TEST_F(MembershipTest, ADatabaseAloneHasNoGroup) {
             "usage.config");
 }
 
+// It asks like any replica that is not the primary, and its certificate holds.
+TEST_F(MembershipTest, NothingIsDoneForOneThatWasRemoved) {
+  make({.voters = 5, .quorum_timeout_ns = 2 * second, .forward = true});
+  const std::uint8_t primary = *group_->primary();
+  const auto other = static_cast<std::uint8_t>((primary + 1) % 5);
+  ASSERT_EQ(settle(engine::Remove{other}), "");
+  const auto refused = group_->execute_at(other, "clinic", "INSERT INTO t VALUES (99)",
+                                          {.request_id = request_id(99)});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(class_of(refused.error().code()), ErrorClass::unavailable);
+  const auto count = group_->ask_at(*group_->primary(), "clinic", "SELECT count(*) FROM t");
+  ASSERT_TRUE(count) << to_string(count.error());
+  EXPECT_EQ(std::get<std::int64_t>(*count), 0);
+}
+
 }  // namespace
 }  // namespace kimberlite::vopr

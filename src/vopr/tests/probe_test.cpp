@@ -23,6 +23,11 @@ struct Rare {
 // What only long runs take: kimberlite vopr run --count 5000 --require-probes.
 constexpr std::array rare{
     Rare{"consensus.clock.jump", "of a lone database: the engine's tests and those of consensus"},
+    Rare{"engine.write.overtaken", "clients at once: the engine's tests (Crowd)"},
+    Rare{"engine.forward.answer_too_long",
+         "a megabyte returned tenfold: the engine's tests (Crowd)"},
+    Rare{"engine.forward.full", "nobody serves: the engine's tests (Crowd)"},
+    Rare{"engine.forward.too_old", "nobody serves: the engine's tests (Crowd)"},
     Rare{"consensus.life.raised",
          "a member is made anew by a clock behind one it had before; consensus tests do it"},
     Rare{"consensus.view.nacked", "a new primary cuts what too few had; lives of consensus do it"},

@@ -104,8 +104,9 @@ void LiveGroup::start(std::uint8_t member) {
     while (!stopping_[member]) databases_[member]->turn(turn_ns);
   }};
   if (!options_[member].forward_writes) return;
+  serving_[member] = true;
   servers_[member] = std::thread{[this, member] {
-    while (!stopping_[member]) {
+    while (serving_[member]) {
       if (!databases_[member]->serve()) std::this_thread::sleep_for(std::chrono::milliseconds{1});
     }
   }};
@@ -113,10 +114,15 @@ void LiveGroup::start(std::uint8_t member) {
 
 void LiveGroup::stop(std::uint8_t member) {
   if (databases_[member] == nullptr) return;
+  stop_serving(member);
   stopping_[member] = true;
-  if (servers_[member].joinable()) servers_[member].join();
   drivers_[member].join();
   databases_[member].reset();
+}
+
+void LiveGroup::stop_serving(std::uint8_t member) {
+  serving_[member] = false;
+  if (servers_[member].joinable()) servers_[member].join();
 }
 
 void LiveGroup::carry(std::uint8_t from, std::uint8_t to, Bytes frame) {

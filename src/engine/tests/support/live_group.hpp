@@ -42,6 +42,8 @@ class LiveGroup {
   // What that one is opened with from its next start on.
   [[nodiscard]] Options& options(std::uint8_t member) { return options_[member]; }
   void start(std::uint8_t member);
+  // What is forwarded to that one waits there from now on.
+  void stop_serving(std::uint8_t member);
   // The process ends without a word: its threads are stopped, and its memory is gone.
   void stop(std::uint8_t member);
 
@@ -66,6 +68,7 @@ class LiveGroup {
   std::array<std::thread, members> drivers_;
   std::array<std::thread, members> servers_;  // of what is forwarded
   std::array<std::atomic<bool>, members> stopping_{};
+  std::array<std::atomic<bool>, members> serving_{};
   std::array<std::atomic<bool>, members> apart_{};
   std::atomic<bool> hold_ = false;
 };

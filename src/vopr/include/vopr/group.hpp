@@ -32,8 +32,9 @@ struct GroupPlan {
   std::uint64_t ring_size = std::uint64_t{64} << 20;
   std::uint64_t checkpoint_commands = 1'000'000;
   std::uint64_t quorum_timeout_ns = 10'000'000'000;
-  bool strict = false;   // acknowledge only what a mark names
-  bool forward = false;  // writes asked at a backup are carried to the primary
+  std::uint64_t cluster_head_every_ns = 0;  // as the database's option
+  bool strict = false;                      // acknowledge only what a mark names
+  bool forward = false;                     // writes asked at a backup are carried to the primary
 };
 
 // How two replicas that ought to be alike are not.

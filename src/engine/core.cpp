@@ -296,7 +296,7 @@ void Core::pump() {
     given_up_.clear();
     return refuse_queue(not_primary());
   }
-  if (!given_up_.empty()) return;
+  if (!given_up_.empty() && !is_planted(Canary::propose_unseen)) return;
   const std::uint64_t body_max = io_.limits().prepare_size_max - consensus::frame_header_size;
   while (!queue_.empty() || !fences_.empty()) {
     const consensus::Now now = this->now();
@@ -345,6 +345,7 @@ void Core::pump() {
 
 // Batches that were evaluated before something was committed that their executor did not see.
 void Core::refuse_overtaken() {
+  if (is_planted(Canary::propose_unseen)) return;
   const std::uint64_t now = foreign_commits();
   std::deque<Batch> waiting = std::exchange(queue_, {});
   for (Batch& batch : waiting) {

@@ -23,6 +23,7 @@ class SimGroup::Executor final : public env::Executor {
     machine_.tasks->post_after(delay_ns, strand, std::move(task));
   }
   bool run_one(std::uint64_t wait_ns) override {
+    if (group_.instead_of_waiting_ && group_.instead_of_waiting_()) return true;
     const bool paused = machine_.paused_until_ns > group_.clock_.now_ns();
     if (!paused && machine_.tasks->run_one(0)) return true;
     if (wait_ns == 0) return false;

@@ -68,9 +68,10 @@ enum class Canary : std::uint8_t {
   commit_by_last,          // what follows a configuration is committed by the voters before it
   nack_by_next,            // what an earlier configuration committed is nacked by the next ones'
   keep_acknowledged,       // what was acknowledged for one configuration counts in the next
+  propose_unseen,          // a write is proposed beside operations its evaluation did not see
 };
 
-inline constexpr std::array<std::string_view, 55> canary_names{"none",
+inline constexpr std::array<std::string_view, 56> canary_names{"none",
                                                                "skip_sync",
                                                                "wrong_quorum",
                                                                "forget_fault_bit",
@@ -124,8 +125,9 @@ inline constexpr std::array<std::string_view, 55> canary_names{"none",
                                                                "change_unheard",
                                                                "commit_by_last",
                                                                "nack_by_next",
-                                                               "keep_acknowledged"};
-static_assert(canary_names.size() == static_cast<std::size_t>(Canary::keep_acknowledged) + 1);
+                                                               "keep_acknowledged",
+                                                               "propose_unseen"};
+static_assert(canary_names.size() == static_cast<std::size_t>(Canary::propose_unseen) + 1);
 
 [[nodiscard]] constexpr std::string_view name(Canary canary) {
   return canary_names[static_cast<std::size_t>(canary)];

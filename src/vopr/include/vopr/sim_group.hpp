@@ -61,6 +61,10 @@ class SimGroup {
   // chooses its faults, in the middle of whatever is under way.
   void between(std::function<void()> hook) { between_ = std::move(hook); }
 
+  // Asked first when a thread looks for a task to run while it waits: true, and it has let others
+  // go on instead (SimCrowd).
+  void instead_of_waiting(std::function<bool()> hook) { instead_of_waiting_ = std::move(hook); }
+
   // The power goes; what the disk keeps is what `power_on` finds.
   void power_off(std::uint8_t machine);
   // Nobody uses the machine's `env` from before any more. `faults` are those of the new life.
@@ -169,6 +173,7 @@ class SimGroup {
   std::map<std::pair<std::uint8_t, std::uint8_t>, std::uint64_t> clogs_;
   NetworkFaults network_;
   Filter filter_;
+  std::function<bool()> instead_of_waiting_;
   std::function<void()> between_;
   bool inside_ = false;
   std::uint64_t events_ = 0;

@@ -17,6 +17,7 @@
 #include <map>
 
 #include "base/canary.hpp"
+#include "support/crowd_life.hpp"
 #include "support/stale_keystore.hpp"
 #include "vopr/life.hpp"
 #include "vopr/minimise.hpp"
@@ -159,6 +160,19 @@ TEST(Stories, AStaleKeystoreThatIsTrustedIsNoticed) {
   planted = Canary::none;
   EXPECT_NE(wrong, "");
   EXPECT_EQ(a_stale_keystore_is_refused(), "");
+}
+
+// It takes clients that are under way at once, which no other life has.
+TEST(Stories, AWriteProposedUnseenIsNoticed) {
+  constexpr std::uint64_t seeds_max = 10;
+  std::uint64_t seed = 0;
+  std::string wrong;
+  planted = Canary::propose_unseen;
+  while (wrong.empty() && seed < seeds_max) wrong = live_in_a_crowd(++seed).wrong;
+  planted = Canary::none;
+  EXPECT_NE(wrong, "");
+  std::cout << "seed " << seed << ": " << wrong << "\n";
+  EXPECT_EQ(live_in_a_crowd(seed).wrong, "");
 }
 
 // Rules of who is in the group, and of what is done once: each without which a story of

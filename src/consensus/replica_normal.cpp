@@ -206,15 +206,14 @@ void Replica::take_committed(Now now, const Message& message, const PrepareHeade
   if (prepare.op <= op_ && frame_of(prepare.op)->checksum == prepare.checksum) {
     canonical_ = prepare.op;
   } else {
-    if (prepare.op <= op_) {
+    // The old view's log, of which this replica may know no more than headers here, is another one.
+    const PrepareHeader& known = headers_[prepare.op.value() % headers_kept];
+    if (prepare.op <= op_ || (prepare.op <= known_ && known.checksum != prepare.checksum)) {
       probe<"consensus.catch_up.other_log">();
       truncate(canonical_, out);
       disown(canonical_);
       write_superblock(out);
     }
-    const PrepareHeader& known = headers_[prepare.op.value() % headers_kept];
-    // The old view's headers that are not of this log are of no use to anyone now.
-    if (prepare.op <= known_ && known.checksum != prepare.checksum) known_ = op_;
     if (!append_received(prepare, bytes, out)) return;
     canonical_ = op_;
   }

@@ -60,6 +60,38 @@ TEST(Replica, AStateTakenFromAPeerKeepsWhatStandsBehindIt) {
   EXPECT_EQ(replica.wrong(), "");
 }
 
+// Of the log of view 13 it has operations 1 and 2, and the headers of 3 and 4, which were given up
+// in view 14: a checkpoint of what took their place does not stand beside them.
+TEST(Replica, HeadersOfALogThatWasGivenUpAreForgotten) {
+  Solo replica(2);
+  std::vector<Solo::Made> log;
+  for (std::uint64_t op = 1; op <= 4; ++op) {
+    log.push_back(replica.next(log.empty() ? replica.root() : log.back().header, 0));
+  }
+  replica.hear(0, 0, log[0]);
+  replica.hear(0, 0, log[1]);
+  replica.hear(0, 13, StartView{.nonce = {}, .suffix = replica.log_of(log)}, 2);
+  replica.end_writes();
+  ASSERT_EQ(replica.replica().log_view(), ViewNumber{13});
+  log.resize(2);
+  while (log.size() < 9) log.push_back(replica.next(log.back().header, 14, 99));
+  replica.hear(1, 14,
+               StartView{.nonce = {},
+                         .suffix = {.base = OpNumber{8},
+                                    .base_checksum = log[7].header.checksum,
+                                    .headers = {log[8].header}}},
+               8);
+  replica.end_writes();
+  replica.hear(1, 14, log[2], 8);
+  replica.end_writes();
+  ASSERT_EQ(replica.replica().commit(), OpNumber{3});
+  ASSERT_EQ(replica.replica().log_view(), ViewNumber{13});
+  replica.checkpoint();
+  replica.crash();
+  ASSERT_EQ(replica.why_not_open(), "");
+  EXPECT_EQ(replica.replica().checkpoint().op, OpNumber{3});
+}
+
 // Its disk was lost twice. Replica 1 slept since, and remembers the life between: it does not take
 // the newest one for an old copy (seed 1013993).
 TEST(Replica, ALifeMadeAnewIsLaterThanThoseMadeAnewBefore) {

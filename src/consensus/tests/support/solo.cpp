@@ -75,6 +75,7 @@ void Solo::crash() {
   writes_.clear();
   reads_.clear();
   commits_.clear();
+  checkpointing_.reset();
   greeted_ = 0;
   forget();
 }
@@ -98,6 +99,8 @@ void Solo::carry_out(const std::vector<Action>& actions) {
       commits_.push_back(commit->op.value());
     } else if (const auto* read = std::get_if<ReadPrepare>(&action)) {
       reads_.push_back(*read);
+    } else if (const auto* checkpoint = std::get_if<StartCheckpoint>(&action)) {
+      checkpointing_ = checkpoint->op;
     } else if (std::holds_alternative<WritePrepare>(action) ||
                std::holds_alternative<WriteMark>(action) ||
                std::holds_alternative<WriteSuperblock>(action)) {
@@ -151,6 +154,13 @@ void Solo::end_reads() {
 
 void Solo::end_sync(const Checkpoint& of_peer) {
   step(SyncDone{.checkpoint = of_peer, .configuration = configuration()});
+  end_writes();
+}
+
+void Solo::checkpoint() {
+  step(RequestCheckpoint{});
+  if (!checkpointing_) return expect(false, "no checkpoint was begun");
+  step(CheckpointDone{.op = *std::exchange(checkpointing_, std::nullopt)});
   end_writes();
 }
 

@@ -50,6 +50,8 @@ class Solo {
   void end_writes();
   void end_reads();
   void end_sync(const Checkpoint& of_peer);
+  // A checkpoint of what is committed now.
+  void checkpoint();
   // Time passes, a tick a millisecond.
   void wait(std::uint64_t ms);
   void propose();
@@ -108,6 +110,7 @@ class Solo {
   std::vector<ReadPrepare> reads_;
   std::vector<Message> sent_;
   std::vector<std::uint64_t> commits_;
+  std::optional<OpNumber> checkpointing_;
   std::map<std::uint64_t, std::uint64_t> places_;  // of each op written: its ring offset
   std::uint64_t next_ticket_ = 1;
   bool is_greeted_ = true;

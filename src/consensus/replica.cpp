@@ -191,6 +191,7 @@ void Replica::on(Now now, const SuperblockWritten& event, std::vector<Action>& o
   const bool was_open = gate_open();
   writing_.in_flight = false;
   opened_ = true;
+  durable_sequence_ = event.sequence;
   order_ = healthy_order;
   durable_view_ = writing_.view;
   const auto lives_before = std::exchange(durable_lives_, writing_.lives);
@@ -326,7 +327,8 @@ bool Replica::gate_open() const {
   if (is_planted(Canary::send_before_durable)) return opened_;
   return opened_ && durable_view_ == superblock_.view &&
          durable_log_view_ == superblock_.log_view && durable_standing_ == superblock_.standing &&
-         durable_incarnation_ == superblock_.incarnation && durable_epoch_ == epoch();
+         durable_incarnation_ == superblock_.incarnation && durable_epoch_ == epoch() &&
+         durable_sequence_ >= adopted_in_;
 }
 
 void Replica::gate_opened(Now now, std::vector<Action>& out) {

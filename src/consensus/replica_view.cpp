@@ -266,6 +266,9 @@ void Replica::adopt(Now now, std::vector<Action>& out) {
   wanted_ = known_;
   heard_primary(now);
   if (primary() != index()) phase_ = Phase::normal;
+  // One whose head was lost may be in that view already, and have that log: then only this write
+  // says, in its next life, what was lost.
+  adopted_in_ = superblock_.sequence + 1;
   write_superblock(out);
 }
 

@@ -145,6 +145,63 @@ TEST(Replica, ALostHeadIsNotMendedByWhatComesLate) {
   EXPECT_EQ(replica.replica().status(), ReplicaStatus::recovering_head);
 }
 
+// Nothing but the damaged head of its frame says that it once had operation 2: before that is
+// written over, the superblock says so, and before that nothing is acknowledged.
+TEST(Replica, ALostHeadThatIsTakenIsOnDiskFirst) {
+  Solo replica(2);
+  std::vector<Solo::Made> log{replica.next(replica.root(), 0)};
+  log.push_back(replica.next(log[0].header, 0));
+  for (const Solo::Made& made : log) replica.hear(0, 0, made);
+  replica.end_writes();
+  replica.crash();
+  replica.rot_head(2);
+  replica.open();
+  replica.end_writes();
+  replica.wait(150);
+  ASSERT_EQ(replica.replica().status(), ReplicaStatus::recovering_head);
+  const Id128 nonce = replica.said<RequestStartView>().back().nonce;
+  replica.hear(0, 0, StartView{.nonce = nonce, .suffix = replica.log_of(log)});
+  ASSERT_EQ(replica.replica().status(), ReplicaStatus::normal);
+  replica.forget();
+  replica.hear(0, 0, Heartbeat{.round = 1, .op = OpNumber{2}, .released = {}}, 2);
+  replica.hear(0, 0, log[1], 2);
+  EXPECT_FALSE(replica.writes_prepare());
+  EXPECT_TRUE(replica.said<PrepareOk>().empty());
+  EXPECT_TRUE(replica.said<HeartbeatOk>().empty());
+  replica.end_writes();
+  replica.hear(0, 0, log[1], 2);
+  EXPECT_TRUE(replica.writes_prepare());
+  replica.end_writes();
+  EXPECT_EQ(replica.replica().durable(), OpNumber{2});
+  EXPECT_EQ(replica.wrong(), "");
+}
+
+// The superblock in flight when the start-view came says nothing of it.
+TEST(Replica, ALostHeadThatIsTakenWaitsForASuperblockOfItsOwn) {
+  Solo replica(2);
+  const Solo::Made one = replica.next(replica.root(), 0);
+  replica.hear(0, 0, one);
+  replica.end_writes();
+  replica.crash();
+  replica.rot_head(1);
+  replica.open();
+  replica.end_writes();
+  replica.wait(150);
+  const Id128 nonce = replica.said<RequestStartView>().back().nonce;
+  Hello hello;
+  hello.tokens[9] = 90;
+  replica.is_in_life(1, {.incarnation = 9, .token = 90});
+  replica.hear(1, 0, hello);
+  replica.hear(0, 0, StartView{.nonce = nonce, .suffix = replica.log_of({one})});
+  replica.end_write();
+  replica.hear(0, 0, one);
+  EXPECT_FALSE(replica.writes_prepare());
+  replica.end_write();
+  replica.hear(0, 0, one);
+  EXPECT_TRUE(replica.writes_prepare());
+  EXPECT_EQ(replica.wrong(), "");
+}
+
 // A primary that was taken out of the group still answers who asks it for what he lacks, and lacks
 // some of that itself: nobody waits for it on that account (seed 2100185).
 TEST(Replica, ToServeWhatOthersLackIsNotToLead) {

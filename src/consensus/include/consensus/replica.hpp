@@ -527,7 +527,9 @@ class Replica {
     std::uint64_t incarnation = 0;
     std::uint64_t epoch = 0;
   } writing_;
-  bool opened_ = false;  // the incarnation is durable
+  bool opened_ = false;                 // the incarnation is durable
+  std::uint64_t durable_sequence_ = 0;  // of the superblock
+  std::uint64_t adopted_in_ = 0;        // the first superblock with the log adopted last
   ViewNumber durable_view_;
   ViewNumber durable_log_view_;
   std::array<LifeId, members_max> durable_lives_{};  // seen

@@ -123,24 +123,26 @@ void Solo::end_writes() {
 }
 
 void Solo::end_those_in_flight() {
-  while (!writes_.empty()) {
-    const Action write = writes_.front();
-    writes_.erase(writes_.begin());
-    if (const auto* prepare = std::get_if<WritePrepare>(&write)) {
-      std::ranges::copy(
-          prepare->frame->bytes(),
-          disk_.journal.begin() + static_cast<std::ptrdiff_t>(file_offset(prepare->ring_offset)));
-      places_[prepare->op.value()] = prepare->ring_offset;
-      step(PrepareWritten{prepare->op, prepare->header_checksum, {}});
-    } else if (const auto* mark = std::get_if<WriteMark>(&write)) {
-      std::ranges::copy(
-          mark->bytes->bytes(),
-          disk_.journal.begin() + static_cast<std::ptrdiff_t>(mark->sector * sector_size));
-      step(MarkWritten{mark->sequence, {}});
-    } else if (const auto* superblock = std::get_if<WriteSuperblock>(&write)) {
-      std::ranges::copy(superblock->bytes->bytes(), disk_.superblock.begin());
-      step(SuperblockWritten{superblock->sequence, {}});
-    }
+  while (!writes_.empty()) end_write();
+}
+
+void Solo::end_write() {
+  const Action write = writes_.front();
+  writes_.erase(writes_.begin());
+  if (const auto* prepare = std::get_if<WritePrepare>(&write)) {
+    std::ranges::copy(
+        prepare->frame->bytes(),
+        disk_.journal.begin() + static_cast<std::ptrdiff_t>(file_offset(prepare->ring_offset)));
+    places_[prepare->op.value()] = prepare->ring_offset;
+    step(PrepareWritten{prepare->op, prepare->header_checksum, {}});
+  } else if (const auto* mark = std::get_if<WriteMark>(&write)) {
+    std::ranges::copy(
+        mark->bytes->bytes(),
+        disk_.journal.begin() + static_cast<std::ptrdiff_t>(mark->sector * sector_size));
+    step(MarkWritten{mark->sequence, {}});
+  } else if (const auto* superblock = std::get_if<WriteSuperblock>(&write)) {
+    std::ranges::copy(superblock->bytes->bytes(), disk_.superblock.begin());
+    step(SuperblockWritten{superblock->sequence, {}});
   }
 }
 
@@ -245,6 +247,15 @@ void Solo::hear(std::uint8_t from, std::uint64_t view, const Made& prepare, std:
 
 void Solo::rot(std::uint64_t op) {
   disk_.journal[file_offset(places_.at(op)) + frame_header_size + 5] ^= std::byte{1};
+}
+
+void Solo::rot_head(std::uint64_t op) {
+  disk_.journal[file_offset(places_.at(op)) + 5] ^= std::byte{1};
+}
+
+bool Solo::writes_prepare() const {
+  return std::ranges::any_of(
+      writes_, [](const Action& write) { return std::holds_alternative<WritePrepare>(write); });
 }
 
 }  // namespace kimberlite::consensus::testing

@@ -48,6 +48,8 @@ class Solo {
   [[nodiscard]] std::string why_not_open();
   // All in flight, and what they lead to.
   void end_writes();
+  // The one in flight longest.
+  void end_write();
   void end_reads();
   void end_sync(const Checkpoint& of_peer);
   // A checkpoint of what is committed now.
@@ -86,6 +88,10 @@ class Solo {
   [[nodiscard]] const std::vector<std::uint64_t>& commits() const { return commits_; }
   // A bit of that operation's body changes on disk.
   void rot(std::uint64_t op);
+  // So does one of the head of its frame.
+  void rot_head(std::uint64_t op);
+  // A prepare is being written to the journal.
+  [[nodiscard]] bool writes_prepare() const;
 
   [[nodiscard]] Replica& replica() { return *replica_; }
   void expect(bool holds, const std::string& what);

@@ -326,7 +326,32 @@ Result<Prepare> read_prepare(Bytes message, const Id128& cluster) {
       !is_its_body) {
     return wrong("the body of a prepare in a message is not the one its header names");
   }
+  if (header.configures) {
+    KIMBERLITE_TRY(const Configuration made,
+                   decode_configuration(body.first<configuration_size>()));
+    if (made.op != header.op) return wrong("a configuration names another operation");
+  }
   return Prepare{header};
+}
+
+ViewNumber newest_view(const Suffix& suffix) {
+  return suffix.headers.empty() ? ViewNumber{} : suffix.headers.back().view;
+}
+
+// Of a view that is possible, and with nothing in it of a later one.
+bool is_of_its_view(const Message& message) {
+  ViewNumber inside;
+  ViewNumber last = message.view;
+  if (const auto* prepare = std::get_if<Prepare>(&message.payload)) {
+    inside = prepare->header.view;
+  } else if (const auto* start = std::get_if<StartView>(&message.payload)) {
+    inside = newest_view(start->suffix);
+  } else if (const auto* dvc = std::get_if<DoViewChange>(&message.payload)) {
+    inside = std::max(dvc->log_view, newest_view(dvc->suffix));
+  } else if (const auto* vote = std::get_if<StartViewChange>(&message.payload)) {
+    last = std::max(last, vote->current);
+  }
+  return inside <= message.view && last.value() <= view_max;
 }
 
 }  // namespace
@@ -396,6 +421,7 @@ Result<Message> decode_message(Bytes bytes, const Id128& cluster) {
                   .payload = StartViewChange{}};
   if (kind == Kind::prepare) {
     KIMBERLITE_TRY(message.payload, read_prepare(bytes, cluster));
+    if (!is_of_its_view(message)) return wrong("a prepare of a later view than its message");
     return message;
   }
   Reader from{bytes.subspan(message_head_size)};
@@ -403,6 +429,7 @@ Result<Message> decode_message(Bytes bytes, const Id128& cluster) {
   message.life = from.life();
   KIMBERLITE_TRY(message.payload, read_payload(kind, from, cluster));
   if (!from.ended()) return wrong("a message is not of the length of its kind");
+  if (!is_of_its_view(message)) return wrong("a message of a view that cannot be its own");
   const auto* hello = std::get_if<Hello>(&message.payload);
   if (hello != nullptr && hello->configuration.epoch != message.epoch) {
     return wrong("a hello is of another epoch than its configuration");

@@ -89,6 +89,15 @@ bool Replica::room_for(std::uint64_t padded) const {
                         padded);
 }
 
+// Of `last`, which is here, its parent: a journal or superblock in which a view or the time goes
+// back behind it would not open again.
+bool Replica::may_follow(OpNumber last, const PrepareHeader& prepare) const {
+  const LiveFrame* frame = frame_of(last);
+  const ViewNumber view = frame == nullptr ? ViewNumber{} : frame->view;
+  return prepare.parent == checksum_at(last) && prepare.view >= view &&
+         prepare.timestamp >= point_at(last).next_timestamp;
+}
+
 void Replica::append(const PrepareHeader& prepare, std::uint64_t ring_offset, Buffer bytes,
                      std::optional<std::uint64_t> ticket, std::vector<Action>& out) {
   KIMBERLITE_ASSERT(prepare.op.value() == op_.value() + 1 && stale_writes_ == 0);

@@ -181,7 +181,7 @@ void Replica::take_prepare(Now now, const Message& message, const PrepareHeader&
   const bool expected = prepare.op <= known_
                             ? known.op == prepare.op && known.checksum == prepare.checksum
                             : message.from == primary();
-  if (!expected || prepare.parent != head_.header_checksum) {
+  if (!expected || !may_follow(op_, prepare)) {
     ++dropped_;
     if (is_planted(Canary::truncate_at_break)) known_ = op_;
     return;
@@ -198,7 +198,7 @@ void Replica::take_prepare(Now now, const Message& message, const PrepareHeader&
 void Replica::take_committed(Now now, const Message& message, const PrepareHeader& prepare,
                              const MutableBuffer& bytes, std::vector<Action>& out) {
   if (prepare.op.value() != canonical_.value() + 1 || prepare.op > message.commit) return;
-  if (checksum_at(canonical_) != prepare.parent) {
+  if (!may_follow(canonical_, prepare)) {
     ++dropped_;
     return;
   }

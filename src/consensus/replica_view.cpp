@@ -229,10 +229,11 @@ void Replica::decide_log(Now now, std::vector<Action>& out) {
 bool Replica::connects(const Suffix& suffix) const {
   const OpNumber at = std::max({suffix.base, commit_, released_.op});
   if (at > suffix.head() || at > durable_) return false;
-  const Hash& there = at == suffix.base
-                          ? suffix.base_checksum
-                          : suffix.headers[at.value() - suffix.base.value() - 1].checksum;
-  return checksum_at(at) == there;
+  if (at == suffix.base) {
+    return checksum_at(at) == suffix.base_checksum &&
+           (suffix.headers.empty() || may_follow(at, suffix.headers.front()));
+  }
+  return checksum_at(at) == suffix.headers[at.value() - suffix.base.value() - 1].checksum;
 }
 
 // (R7)

@@ -143,7 +143,7 @@ TEST(Golden, Consensus) {
   message("ping", Ping{.round = 16});
   message("pong", Pong{.round = 17, .wall = TimestampUs{18}});
   file.check("message_prepare", encode_prepare_message({.from = 2,
-                                                        .view = ViewNumber{14},
+                                                        .view = head.prepare.view,
                                                         .commit = OpNumber{15},
                                                         .payload = Prepare{head.prepare}},
                                                        frame->bytes(), pool)

@@ -161,5 +161,56 @@ TEST(Message, AForgedChecksumDoesNotMakeNonsenseRight) {
   EXPECT_FALSE(forged(hello, 44, std::byte{5})) << "another epoch than its configuration's";
 }
 
+// What a message brings is kept, and a view that ends the count of views would be the last one.
+TEST(Message, WhatWouldNotOpenAgainIsRefused) {
+  BlockPool pool;
+  const auto is_read = [&](ViewNumber view, const Payload& payload) {
+    const Message message{.from = 1, .life = {}, .view = view, .commit = {}, .payload = payload};
+    return decode_message(encode_message(message, cluster, pool)->bytes(), cluster).has_value();
+  };
+  // The headers of `suffix_of` are of view 3.
+  const StartView start{.nonce = {}, .suffix = suffix_of(2)};
+  EXPECT_TRUE(is_read(ViewNumber{3}, start));
+  EXPECT_FALSE(is_read(ViewNumber{2}, start)) << "the log of view 2 holds a prepare of view 3";
+  EXPECT_FALSE(is_read(ViewNumber{2}, DoViewChange{.log_view = {}, .suffix = suffix_of(2)}));
+  EXPECT_TRUE(is_read(ViewNumber{2}, DoViewChange{.log_view = ViewNumber{2}}));
+  EXPECT_FALSE(is_read(ViewNumber{2}, DoViewChange{.log_view = ViewNumber{3}}));
+  const ViewNumber beyond{view_max + 1};
+  EXPECT_TRUE(is_read(ViewNumber{view_max}, RequestStartView{}));
+  EXPECT_FALSE(is_read(beyond, RequestStartView{}));
+  EXPECT_FALSE(is_read(beyond, DoViewChange{}));
+  EXPECT_FALSE(is_read({}, StartViewChange{.current = beyond}));
+}
+
+TEST(Message, APrepareIsOfNoLaterViewAndAConfigurationIsOne) {
+  BlockPool pool;
+  PrepareHeader header;
+  std::vector<std::byte> whole = frame(header);
+  const auto is_read = [&](ViewNumber view) {
+    const Message message{.from = 1, .view = view, .commit = {}, .payload = Prepare{header}};
+    return decode_message(encode_prepare_message(message, whole, pool)->bytes(), cluster)
+        .has_value();
+  };
+  EXPECT_TRUE(is_read(ViewNumber{3}));
+  EXPECT_FALSE(is_read(ViewNumber{2}));
+  const auto configures = [&](const Configuration& to) {
+    FrameHead head{.ring_offset = 0, .durable = {}, .prepare = header_after(root_prepare(cluster))};
+    head.prepare.size = prepare_header_size + configuration_size;
+    head.prepare.configures = true;
+    encode_configuration(to, MutBytes(whole).subspan<frame_header_size, configuration_size>());
+    seal_frame(head, whole);
+    header = head.prepare;
+    return is_read(ViewNumber{3});
+  };
+  Configuration group = testing::group_of(3, 1);
+  group.op = OpNumber{1};
+  EXPECT_TRUE(configures(group));
+  group.op = OpNumber{2};
+  EXPECT_FALSE(configures(group)) << "it says that another operation made it";
+  group.op = OpNumber{1};
+  group.voters = 0;
+  EXPECT_FALSE(configures(group)) << "nobody votes";
+}
+
 }  // namespace
 }  // namespace kimberlite::consensus

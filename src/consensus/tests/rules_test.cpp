@@ -202,6 +202,46 @@ TEST(Replica, ALostHeadThatIsTakenWaitsForASuperblockOfItsOwn) {
   EXPECT_EQ(replica.wrong(), "");
 }
 
+// No log is like that: a journal or a superblock with it in would not open again.
+TEST(Replica, WhatDoesNotFollowItsHeadIsNotTaken) {
+  Solo replica(2);
+  replica.hear(0, 13, StartView{.nonce = {}, .suffix = replica.log_of({})});
+  replica.end_writes();
+  const Solo::Made one = replica.next(replica.root(), 13);
+  replica.hear(0, 13, one);
+  replica.end_writes();
+  ASSERT_EQ(replica.replica().head(), OpNumber{1});
+  const Solo::Made of_older_view = replica.next(one.header, 12);
+  const Solo::Made in_the_past = replica.next(one.header, 13, 1, TimestampUs{1});
+  for (const Solo::Made& made : {of_older_view, in_the_past}) {
+    replica.hear(0, 13, made);
+    EXPECT_FALSE(replica.writes_prepare());
+    // As the header that a start-view puts behind its head.
+    replica.hear(1, 14,
+                 StartView{.nonce = {},
+                           .suffix = {.base = OpNumber{1},
+                                      .base_checksum = one.header.checksum,
+                                      .headers = {made.header}}});
+    replica.end_writes();
+    EXPECT_EQ(replica.replica().log_view(), ViewNumber{13});
+    // As what is committed in a log it catches up with.
+    replica.hear(
+        1, 14,
+        StartView{
+            .nonce = {},
+            .suffix = {.base = OpNumber{2}, .base_checksum = made.header.checksum, .headers = {}}},
+        2);
+    replica.end_writes();
+    replica.hear(1, 14, made, 2);
+    EXPECT_FALSE(replica.writes_prepare());
+    replica.end_writes();
+    replica.crash();
+    ASSERT_EQ(replica.why_not_open(), "");
+    replica.end_writes();
+  }
+  EXPECT_EQ(replica.wrong(), "");
+}
+
 // A primary that was taken out of the group still answers who asks it for what he lacks, and lacks
 // some of that itself: nobody waits for it on that account (seed 2100185).
 TEST(Replica, ToServeWhatOthersLackIsNotToLead) {

@@ -59,6 +59,9 @@ static_assert(message_head_size == local_header_size);
 // Room for the largest prepare; nothing longer is read from a peer.
 inline constexpr std::size_t message_size_max = base::prepare_size_max;
 
+// No group gets there; a message that names a later one is none.
+inline constexpr std::uint64_t view_max = std::uint64_t{1} << 62U;
+
 // The end of a log: what stands behind `base`, oldest first. `base` itself is committed.
 struct Suffix {
   OpNumber base;
@@ -184,7 +187,8 @@ struct Message {
 // A prepare from a frame: its prepare header and body are copied.
 [[nodiscard]] Buffer encode_prepare_message(const Message& message, Bytes frame, BlockPool& pool);
 // Fails with `integrity.encoding` unless the bytes are what the two above write, of this cluster;
-// of a prepare the body's checksum is checked too.
+// of a prepare the body's checksum is checked too. Nothing in it is of a later view than it is, and
+// the body of a prepare that configures is a configuration: what it brings is kept.
 [[nodiscard]] Result<Message> decode_message(Bytes bytes, const Id128& cluster);
 
 }  // namespace kimberlite::consensus

@@ -388,6 +388,7 @@ class Replica {
   [[nodiscard]] const LiveFrame* frame_of(OpNumber op) const;
   [[nodiscard]] Point point_at(OpNumber op) const;
   [[nodiscard]] bool room_for(std::uint64_t padded) const;
+  [[nodiscard]] bool may_follow(OpNumber last, const PrepareHeader& prepare) const;
   void append(const PrepareHeader& prepare, std::uint64_t ring_offset, Buffer bytes,
               std::optional<std::uint64_t> ticket, std::vector<Action>& out);
   void prepare(std::uint64_t ticket, const MutableBuffer& frame, std::uint32_t commands,

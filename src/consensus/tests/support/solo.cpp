@@ -196,7 +196,8 @@ void Solo::step_clock(std::int64_t us) {
   now_.realtime = TimestampUs{static_cast<std::uint64_t>(wall)};
 }
 
-Solo::Made Solo::next(const PrepareHeader& parent, std::uint64_t view, std::uint64_t fill) const {
+Solo::Made Solo::next(const PrepareHeader& parent, std::uint64_t view, std::uint64_t fill,
+                      std::optional<TimestampUs> timestamp) const {
   BlockPool pool;
   MutableBuffer frame = body(pool, body_size, fill);
   FrameHead head{.ring_offset = 0, .durable = {}, .prepare = parent};
@@ -204,7 +205,8 @@ Solo::Made Solo::next(const PrepareHeader& parent, std::uint64_t view, std::uint
   head.prepare.view = ViewNumber{view};
   head.prepare.op = OpNumber{parent.op.value() + 1};
   head.prepare.commit = {};
-  head.prepare.timestamp = std::max(next_timestamp(parent), TimestampUs{1'700'000'000'000'000});
+  head.prepare.timestamp =
+      timestamp.value_or(std::max(next_timestamp(parent), TimestampUs{1'700'000'000'000'000}));
   head.prepare.size = static_cast<std::uint32_t>(frame->size() - local_header_size);
   head.prepare.commands = 1;
   frame->resize(core::padded(frame->size()));

@@ -140,6 +140,8 @@ void Replica::receive(Now now, const Message& message, const Hello& hello,
                       std::vector<Action>& out) {
   formats_[message.from] = hello.format;
   if (hello.configuration.epoch < epoch()) send_hello(message.from, out);
+  // To answer in what life it is would lead to another answer: at its index stands another member.
+  if (!is_member()) return;
   const std::uint32_t bit = 1U << message.from;
   const bool was_heard = (heard_by_ & bit) != 0;
   if (hello.seen == life()) heard_by_ |= bit;

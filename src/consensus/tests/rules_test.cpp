@@ -242,6 +242,27 @@ TEST(Replica, WhatDoesNotFollowItsHeadIsNotTaken) {
   EXPECT_EQ(replica.wrong(), "");
 }
 
+// At its index stands another member by now, in another life: each would answer the other for ever.
+TEST(Replica, WhoWasTakenOutAnswersNoHello) {
+  Solo replica(2);
+  Configuration next = replica.configuration();
+  next.epoch = 3;
+  next.op = OpNumber{2};
+  next.members[2].fill(std::byte{9});
+  replica.knows(0, next);
+  const Hello hello{.seen = {.incarnation = 1'000'000'000, .token = 99}, .tokens = {}};
+  replica.hear(0, 0, hello);
+  replica.end_writes();
+  ASSERT_EQ(replica.configuration(), next);
+  EXPECT_EQ(replica.replica().status(), ReplicaStatus::normal);
+  replica.forget();
+  replica.hear(0, 0, hello);
+  EXPECT_TRUE(replica.said<Hello>().empty());
+  // It still tells who knows less than it.
+  replica.hear(1, 0, hello);
+  EXPECT_FALSE(replica.said<Hello>().empty());
+}
+
 // A primary that was taken out of the group still answers who asks it for what he lacks, and lacks
 // some of that itself: nobody waits for it on that account (seed 2100185).
 TEST(Replica, ToServeWhatOthersLackIsNotToLead) {

@@ -99,6 +99,8 @@ void Solo::carry_out(const std::vector<Action>& actions) {
       commits_.push_back(commit->op.value());
     } else if (const auto* read = std::get_if<ReadPrepare>(&action)) {
       reads_.push_back(*read);
+    } else if (std::holds_alternative<Abandon>(action)) {
+      ++abandoned_;
     } else if (const auto* checkpoint = std::get_if<StartCheckpoint>(&action)) {
       checkpointing_ = checkpoint->op;
     } else if (std::holds_alternative<WritePrepare>(action) ||
@@ -182,6 +184,8 @@ void Solo::propose() {
 void Solo::change(const Configuration& to) {
   step(Reconfigure{.ticket = next_ticket_++, .configuration = to});
 }
+
+void Solo::read_index() { step(ReadIndex{.ticket = next_ticket_++}); }
 
 void Solo::hear_clock(std::uint8_t from, std::int64_t off_us) {
   const auto asked = said<Ping>();

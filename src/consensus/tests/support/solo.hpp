@@ -58,6 +58,9 @@ class Solo {
   void wait(std::uint64_t ms);
   void propose();
   void change(const Configuration& to);
+  void read_index();
+  // How many of its tickets were given back.
+  [[nodiscard]] std::size_t abandoned() const { return abandoned_; }
   // That member's clock is off by so much from this one's, as its answer to the last heartbeat
   // says.
   void hear_clock(std::uint8_t from, std::int64_t off_us = 0);
@@ -119,6 +122,7 @@ class Solo {
   std::optional<OpNumber> checkpointing_;
   std::map<std::uint64_t, std::uint64_t> places_;  // of each op written: its ring offset
   std::uint64_t next_ticket_ = 1;
+  std::size_t abandoned_ = 0;
   bool is_greeted_ = true;
   std::uint64_t greeted_ = 0;  // incarnation
   std::string wrong_;

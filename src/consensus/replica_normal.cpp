@@ -388,7 +388,9 @@ void Replica::receive(Now, const Message& message, const Gone& gone, std::vector
 // Of the newest primary if a quorum answers a heartbeat sent after the question came: no later view
 // had begun when it was.
 void Replica::on(Now, const ReadIndex& event, std::vector<Action>& out) {
-  if (!is_primary() || !gate_open() || closing_) {
+  // One that hears nobody would collect questions for as long as that lasts.
+  const bool is_in_vain = is_deaf() && !pending_reads_.empty();
+  if (!is_primary() || !gate_open() || closing_ || is_in_vain) {
     probe<"consensus.read.refused">();
     out.emplace_back(Abandon{event.ticket});
     return;

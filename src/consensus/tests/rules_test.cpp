@@ -298,5 +298,26 @@ TEST(Replica, APrimaryThatHearsNobodyIsSilent) {
   EXPECT_FALSE(replica.said<Heartbeat>().empty());
 }
 
+// Nor does it collect reads that nobody can confirm.
+TEST(Replica, APrimaryThatHearsNobodyRefusesReads) {
+  Solo replica(1);
+  for (const std::uint8_t from : {std::uint8_t{0}, std::uint8_t{2}}) {
+    replica.hear(from, 1, StartViewChange{});
+  }
+  replica.end_writes();
+  replica.hear(
+      0, 1, DoViewChange{.log_view = {}, .present = 0, .nacked = 0, .suffix = replica.log_of({})});
+  replica.end_writes();
+  ASSERT_TRUE(replica.replica().is_primary());
+  replica.read_index();
+  EXPECT_EQ(replica.abandoned(), 0U);
+  replica.wait(600);
+  replica.read_index();
+  EXPECT_EQ(replica.abandoned(), 1U);
+  replica.hear(2, 1, HeartbeatOk{.round = 1, .checkpoint = {}});
+  replica.read_index();
+  EXPECT_EQ(replica.abandoned(), 1U);
+}
+
 }  // namespace
 }  // namespace kimberlite::consensus::testing

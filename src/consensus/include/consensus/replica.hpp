@@ -118,7 +118,7 @@ struct CheckpointDone {
 // nothing was committed since the last one.
 struct RequestCheckpoint {};
 // Answered by `ReadReady` once everything committed anywhere before this event is committed here,
-// or by `Abandon` if this is not the primary.
+// or by `Abandon` if this is not the primary, or hears nobody and has been asked before.
 struct ReadIndex {
   std::uint64_t ticket = 0;
 };

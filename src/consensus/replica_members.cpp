@@ -27,7 +27,9 @@
 namespace kimberlite::consensus {
 namespace {
 
-// What would be counted towards a quorum. To ask for another view is to risk nothing.
+bool is_vote(const Payload& payload) { return std::holds_alternative<StartViewChange>(payload); }
+
+// What else is counted towards a quorum.
 bool is_counted(const Payload& payload) {
   return std::holds_alternative<PrepareOk>(payload) ||
          std::holds_alternative<HeartbeatOk>(payload) ||
@@ -67,12 +69,17 @@ std::optional<OpNumber> Replica::next_configuration() const {
   return std::nullopt;
 }
 
-// Whoever is behind is told, and who is ahead is asked.
+// Whoever is behind is told, and who is ahead is asked; then he says it again. One who is behind
+// may have no word any more; to vote with one who is ahead risks nothing.
 bool Replica::may_count(const Message& message, std::vector<Action>& out) {
+  if (message.epoch == epoch()) return true;
   const bool is_hello = std::holds_alternative<Hello>(message.payload);
-  const bool is_stranger = !configuration().has(message.from);
-  if (message.epoch < epoch() && is_stranger && !is_hello) send_hello(message.from, out);
-  if (message.epoch <= epoch()) return true;
+  if (message.epoch < epoch()) {
+    const bool is_word = is_counted(message.payload) || is_vote(message.payload);
+    const bool is_stranger = !configuration().has(message.from);
+    if (!is_hello && (is_word || is_stranger)) send_hello(message.from, out);
+    return !is_word;
+  }
   probe<"consensus.members.later_configuration">();
   if (!is_hello) send_hello(message.from, out);
   return !is_counted(message.payload) || is_planted(Canary::count_later_epoch);

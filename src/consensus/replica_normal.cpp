@@ -22,6 +22,8 @@ constexpr std::uint64_t hurry = 16;
 
 void Replica::send_in_view(std::uint8_t to, ViewNumber view, Payload payload,
                            std::vector<Action>& out) {
+  // Who was taken out has no word. Where that is not known he might still be counted.
+  if (!is_member() && !std::holds_alternative<Hello>(payload)) return;
   out.emplace_back(Send{.to = to,
                         .message = encode_message({.from = index(),
                                                    .life = life(),
@@ -44,6 +46,7 @@ void Replica::broadcast(const Payload& payload, std::vector<Action>& out) {
 
 void Replica::send_prepare(std::uint8_t to, const PrepareHeader& header, Bytes frame,
                            std::vector<Action>& out) {
+  if (!is_member()) return;
   out.emplace_back(
       Send{.to = to,
            .message = encode_prepare_message({.from = index(),
@@ -232,7 +235,6 @@ void Replica::take_committed(Now now, const Message& message, const PrepareHeade
 
 void Replica::receive(Now, const Message& message, const PrepareOk& ok, std::vector<Action>& out) {
   if (message.view != view() || !is_primary() || !gate_open() || ok.op > op_) return;
-  if (message.epoch < epoch()) return;  // it is told of the configuration, and says it again
   const std::optional<Hash> checksum = checksum_at(ok.op);
   if (checksum && *checksum != ok.checksum) {
     ++dropped_;

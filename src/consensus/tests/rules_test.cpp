@@ -263,6 +263,86 @@ TEST(Replica, WhoWasTakenOutAnswersNoHello) {
   EXPECT_FALSE(replica.said<Hello>().empty());
 }
 
+// It may be linked to one that knows nobody else at its index, by whose configuration it would
+// count.
+TEST(Replica, WhoWasTakenOutSaysNothingThatCounts) {
+  Solo replica(2);
+  const Solo::Made one = replica.next(replica.root(), 0);
+  replica.hear(0, 0, one);
+  replica.end_writes();
+  Configuration next = replica.configuration();
+  next.epoch = 2;
+  next.op = OpNumber{2};
+  next.members[2].fill(std::byte{9});
+  replica.knows(0, next);
+  replica.knows(1, next);
+  replica.hear_hello(0);
+  replica.end_writes();
+  ASSERT_EQ(replica.configuration(), next);
+  replica.forget();
+  replica.hear(0, 0, replica.next(one.header, 0), 1);
+  replica.end_writes();
+  replica.hear(0, 0, Heartbeat{.round = 1, .op = OpNumber{2}, .released = {}}, 1);
+  replica.hear(0, 0, RequestStartView{.nonce = Id128{}, .lost = true});
+  replica.hear(1, 0, RequestPrepares{.from = OpNumber{1}, .to = OpNumber{2}});
+  replica.hear(1, 0, Ping{.round = 1});
+  replica.hear(1, 0, StartViewChange{});
+  replica.hear(0, 13, StartView{.nonce = {}, .suffix = replica.log_of({one})});
+  replica.end_writes();
+  replica.hear(0, 13, Heartbeat{.round = 2, .op = OpNumber{1}, .released = {}});
+  replica.hear(1, 14, DoViewChange{.log_view = {}, .suffix = replica.log_of({one})});
+  replica.end_writes();
+  replica.end_reads();
+  replica.wait(2000);
+  EXPECT_TRUE(replica.says_nothing_but_hello());
+}
+
+// A vote by an older configuration may be of one who votes no more. Who knows the newer one says
+// so, and hears the vote again.
+TEST(Replica, AWordByAnEarlierConfigurationDoesNotCount) {
+  Solo replica(1);
+  const Configuration before = replica.configuration();
+  Configuration next = before;
+  next.epoch = 2;
+  next.members[3].fill(std::byte{4});
+  replica.knows(0, next);
+  replica.hear_hello(0);
+  replica.end_writes();
+  ASSERT_EQ(replica.configuration(), next);
+  const auto ask = [&] {
+    for (const std::uint8_t from : {std::uint8_t{0}, std::uint8_t{2}}) {
+      replica.hear(from, 1, StartViewChange{});
+    }
+    replica.end_writes();
+  };
+  replica.knows(0, before);
+  replica.knows(2, before);
+  replica.forget();
+  ask();
+  EXPECT_EQ(replica.replica().view(), ViewNumber{0});
+  EXPECT_EQ(replica.said<Hello>().size(), 2U);
+  replica.knows(0, next);
+  replica.knows(2, next);
+  ask();
+  ASSERT_EQ(replica.replica().view(), ViewNumber{1});
+  const DoViewChange vote{.log_view = {}, .suffix = replica.log_of({})};
+  replica.knows(2, before);
+  replica.hear(2, 1, vote);
+  replica.end_writes();
+  EXPECT_FALSE(replica.replica().is_primary());
+  replica.knows(2, next);
+  replica.hear(2, 1, vote);
+  replica.end_writes();
+  ASSERT_TRUE(replica.replica().is_primary());
+  replica.read_index();
+  replica.knows(2, before);
+  replica.hear(2, 1, HeartbeatOk{.round = 1, .checkpoint = {}});
+  EXPECT_EQ(replica.reads_ready(), 0U);
+  replica.knows(2, next);
+  replica.hear(2, 1, HeartbeatOk{.round = 1, .checkpoint = {}});
+  EXPECT_EQ(replica.reads_ready(), 1U);
+}
+
 // A primary that was taken out of the group still answers who asks it for what he lacks, and lacks
 // some of that itself: nobody waits for it on that account (seed 2100185).
 TEST(Replica, ToServeWhatOthersLackIsNotToLead) {

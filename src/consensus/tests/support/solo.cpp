@@ -101,6 +101,8 @@ void Solo::carry_out(const std::vector<Action>& actions) {
       reads_.push_back(*read);
     } else if (std::holds_alternative<Abandon>(action)) {
       ++abandoned_;
+    } else if (std::holds_alternative<ReadReady>(action)) {
+      ++reads_ready_;
     } else if (const auto* checkpoint = std::get_if<StartCheckpoint>(&action)) {
       checkpointing_ = checkpoint->op;
     } else if (std::holds_alternative<WritePrepare>(action) ||

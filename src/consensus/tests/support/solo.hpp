@@ -61,6 +61,7 @@ class Solo {
   void read_index();
   // How many of its tickets were given back.
   [[nodiscard]] std::size_t abandoned() const { return abandoned_; }
+  [[nodiscard]] std::size_t reads_ready() const { return reads_ready_; }
   // That member's clock is off by so much from this one's, as its answer to the last heartbeat
   // says.
   void hear_clock(std::uint8_t from, std::int64_t off_us = 0);
@@ -85,6 +86,7 @@ class Solo {
     }
     return all;
   }
+  [[nodiscard]] bool says_nothing_but_hello() const { return said<Hello>().size() == sent_.size(); }
   [[nodiscard]] TimestampUs wall() const { return now_.realtime; }
   void forget() { sent_.clear(); }
   // The operations committed in this life, in order.
@@ -123,6 +125,7 @@ class Solo {
   std::map<std::uint64_t, std::uint64_t> places_;  // of each op written: its ring offset
   std::uint64_t next_ticket_ = 1;
   std::size_t abandoned_ = 0;
+  std::size_t reads_ready_ = 0;
   bool is_greeted_ = true;
   std::uint64_t greeted_ = 0;  // incarnation
   std::string wrong_;

@@ -56,6 +56,9 @@ class Writer {
     put(life.incarnation);
     put(life.token);
   }
+  void put(const Lives& lives) {
+    for (const LifeId& life : lives) put(life);
+  }
   void put(Bytes bytes) { at_ = std::ranges::copy(bytes, at_).out; }
   void put(const Suffix& suffix) {
     put(suffix.base);
@@ -116,6 +119,11 @@ class Reader {
     const auto incarnation = number<std::uint64_t>();
     return {.incarnation = incarnation, .token = number<std::uint64_t>()};
   }
+  Lives lives() {
+    Lives all;
+    for (LifeId& one : all) one = life();
+    return all;
+  }
   [[nodiscard]] bool whole() const { return whole_; }
   [[nodiscard]] bool ended() const { return whole_ && from_.empty(); }
 
@@ -153,11 +161,11 @@ std::size_t size_of(const Payload& payload) {
   struct Size {
     std::size_t operator()(const Prepare& prepare) const { return prepare.header.size; }
     std::size_t operator()(const PrepareOk&) const { return prefix_size + 48; }
-    std::size_t operator()(const Heartbeat&) const { return prefix_size + 24; }
-    std::size_t operator()(const HeartbeatOk&) const { return prefix_size + 16; }
+    std::size_t operator()(const Heartbeat&) const { return prefix_size + 24 + sizeof(Lives); }
+    std::size_t operator()(const HeartbeatOk&) const { return prefix_size + 16 + sizeof(Lives); }
     std::size_t operator()(const StartViewChange&) const { return prefix_size + 8; }
     std::size_t operator()(const DoViewChange& dvc) const {
-      return prefix_size + 16 + sizeof dvc.lives + size_of(dvc.suffix);
+      return prefix_size + 16 + sizeof(Lives) + size_of(dvc.suffix);
     }
     std::size_t operator()(const StartView& start) const {
       return prefix_size + 16 + size_of(start.suffix);
@@ -165,9 +173,7 @@ std::size_t size_of(const Payload& payload) {
     std::size_t operator()(const RequestStartView&) const { return prefix_size + 24; }
     std::size_t operator()(const RequestPrepares&) const { return prefix_size + 16; }
     std::size_t operator()(const Gone&) const { return prefix_size + 16; }
-    std::size_t operator()(const RecoveryAnswer& answer) const {
-      return prefix_size + 24 + sizeof answer.lives;
-    }
+    std::size_t operator()(const RecoveryAnswer&) const { return prefix_size + 24 + sizeof(Lives); }
     std::size_t operator()(const Hello& hello) const {
       return prefix_size + 32 + sizeof hello.tokens + configuration_size;
     }
@@ -190,17 +196,19 @@ struct Write {
     to.put(beat.round);
     to.put(beat.op);
     to.put(beat.released);
+    to.put(beat.lives);
   }
   void operator()(const HeartbeatOk& ok) const {
     to.put(ok.round);
     to.put(ok.checkpoint);
+    to.put(ok.lives);
   }
   void operator()(const StartViewChange& vote) const { to.put(vote.current); }
   void operator()(const DoViewChange& dvc) const {
     to.put(dvc.log_view);
     to.put(dvc.present);
     to.put(dvc.nacked);
-    for (const LifeId& life : dvc.lives) to.put(life);
+    to.put(dvc.lives);
     to.put(dvc.suffix);
   }
   void operator()(const StartView& start) const {
@@ -222,7 +230,7 @@ struct Write {
   void operator()(const RecoveryAnswer& answer) const {
     to.put(Bytes(answer.nonce));
     to.put(std::uint64_t{answer.lost});
-    for (const LifeId& life : answer.lives) to.put(life);
+    to.put(answer.lives);
   }
   void operator()(const Hello& hello) const {
     to.put(hello.seen);
@@ -249,19 +257,20 @@ Result<Payload> read_payload(Kind kind, Reader& from, const Id128& cluster) {
     case Kind::heartbeat:
       return Payload{Heartbeat{.round = from.number<std::uint64_t>(),
                                .op = from.id<OpNumber>(),
-                               .released = from.id<OpNumber>()}};
+                               .released = from.id<OpNumber>(),
+                               .lives = from.lives()}};
     case Kind::heartbeat_ok:
-      return Payload{
-          HeartbeatOk{.round = from.number<std::uint64_t>(), .checkpoint = from.id<OpNumber>()}};
+      return Payload{HeartbeatOk{.round = from.number<std::uint64_t>(),
+                                 .checkpoint = from.id<OpNumber>(),
+                                 .lives = from.lives()}};
     case Kind::start_view_change:
       return Payload{StartViewChange{.current = from.id<ViewNumber>()}};
     case Kind::do_view_change: {
       DoViewChange dvc{.log_view = from.id<ViewNumber>(),
                        .present = from.number<std::uint32_t>(),
                        .nacked = from.number<std::uint32_t>(),
-                       .lives = {},
+                       .lives = from.lives(),
                        .suffix = {}};
-      for (LifeId& life : dvc.lives) life = from.life();
       KIMBERLITE_TRY(dvc.suffix, read_suffix(from, cluster));
       const std::uint32_t known = (1U << dvc.suffix.headers.size()) - 1;
       if (((dvc.present | dvc.nacked) & ~known) != 0 || (dvc.present & dvc.nacked) != 0) {
@@ -281,9 +290,8 @@ Result<Payload> read_payload(Kind kind, Reader& from, const Id128& cluster) {
     case Kind::gone:
       return Payload{Gone{.op = from.id<OpNumber>(), .checkpoint = from.id<OpNumber>()}};
     case Kind::recovery_answer: {
-      RecoveryAnswer answer{.nonce = from.array<16>(), .lost = from.flag(), .lives = {}};
-      for (LifeId& life : answer.lives) life = from.life();
-      return Payload{answer};
+      return Payload{
+          RecoveryAnswer{.nonce = from.array<16>(), .lost = from.flag(), .lives = from.lives()}};
     }
     case Kind::hello: {
       Hello hello{.seen = from.life(), .answered = from.flag(), .tokens = {}, .configuration = {}};

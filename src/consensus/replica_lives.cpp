@@ -39,6 +39,13 @@ bool has_lived(const LifeId& seen, const LifeId& life, const Tokens& tokens) {
 
 bool is_later(const LifeId& one, const LifeId& than) { return one.incarnation > than.incarnation; }
 
+// Its directory was made anew since `seen`, or nothing was: no token need show that it lived
+// through that.
+bool is_anew(const LifeId& life, const LifeId& seen) {
+  return is_later(life, seen) &&
+         (seen.incarnation == 0 || life.incarnation - seen.incarnation >= lives_kept);
+}
+
 }  // namespace
 
 void Replica::begin_life(std::uint64_t incarnation) {
@@ -97,11 +104,16 @@ void Replica::hear(const Message& message, const Hello& hello, std::vector<Actio
     forget_word_of(message.from);
     write_superblock(out);
   }
+  hear_of_itself(message.from, hello.seen, out);
+}
+
+// `from` has seen that life of this replica.
+void Replica::hear_of_itself(std::uint8_t from, const LifeId& seen, std::vector<Action>& out) {
   // At its index stands another member by now.
   if (!is_member()) return;
-  if (has_lived(hello.seen, life(), superblock_.tokens)) return;
+  if (has_lived(seen, life(), superblock_.tokens)) return;
   if (is_planted(Canary::ignore_other_life)) return;
-  const std::uint64_t known = std::max(superblock_.incarnation, hello.seen.incarnation);
+  const std::uint64_t known = std::max(superblock_.incarnation, seen.incarnation);
   if (is_lost()) {
     // Beyond every life its lost disk may have had, whoever remembers it.
     probe<"consensus.life.raised">();
@@ -112,12 +124,27 @@ void Replica::hear(const Message& message, const Hello& hello, std::vector<Actio
   probe<"consensus.life.rolled_back">();
   fail_as_rolled_back(
       Error{Code::integrity_rollback, "this directory is older than what its group has seen of it"}
-          .why("it is in incarnation {}, replica {} has seen {}{}", superblock_.incarnation,
-               message.from, hello.seen.incarnation,
-               is_later(hello.seen, life()) ? "" : ", of another copy")
+          .why("it is in incarnation {}, replica {} has seen {}{}", superblock_.incarnation, from,
+               seen.incarnation, is_later(seen, life()) ? "" : ", of another copy")
           .next("it has forgotten what it acknowledged: never open a copy of a replica's disk; "
                 "make the replica anew with kimberlite cluster recover"),
       out);
+}
+
+// What another has seen of others. Of the next life of a directory only its own hello is believed,
+// which says what went before it: an old copy is known by that. It has forgotten nothing, so nobody
+// needs to hear of it sooner. True if there was anything new.
+bool Replica::take_lives(const Lives& said) {
+  bool is_new = false;
+  for (std::uint8_t member = 0; member < members_max; ++member) {
+    LifeId& seen = superblock_.lives_seen[member];
+    if (member == index() || !is_anew(said[member], seen)) continue;
+    probe<"consensus.life.second_hand">();
+    seen = said[member];
+    forget_word_of(member);
+    is_new = true;
+  }
+  return is_new;
 }
 
 // It is to know it in every next life, however often it is opened.
@@ -156,7 +183,7 @@ void Replica::receive(Now now, const Message& message, const Hello& hello,
 }
 
 // Those whose lives became known on disk may say it all again.
-void Replica::greet_new(const std::array<LifeId, members_max>& before, std::vector<Action>& out) {
+void Replica::greet_new(const Lives& before, std::vector<Action>& out) {
   for (std::uint8_t member = 0; member < members_max; ++member) {
     if (durable_lives_[member] != before[member]) send_hello(member, out);
   }

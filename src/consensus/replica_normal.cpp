@@ -86,7 +86,9 @@ void Replica::send_heartbeats(std::vector<Action>& out) {
   heartbeat_at_ = now_.monotonic_ns + options_.heartbeat_ns;
   peer_rounds_[index()] = ++round_;
   if (is_deaf() || clock_.status() == ClockStatus::outvoted) return;
-  broadcast(Heartbeat{.round = round_, .op = op_, .released = group_checkpoint_}, out);
+  broadcast(
+      Heartbeat{.round = round_, .op = op_, .released = group_checkpoint_, .lives = durable_lives_},
+      out);
 }
 
 // ---- the cluster's time -----------------------------------------------------------------------
@@ -250,6 +252,10 @@ void Replica::receive(Now, const Message& message, const PrepareOk& ok, std::vec
 
 void Replica::receive(Now now, const Message& message, const Heartbeat& beat,
                       std::vector<Action>& out) {
+  // By a later configuration the index may be another's.
+  if (message.epoch <= epoch()) hear_of_itself(message.from, beat.lives[index()], out);
+  if (phase_ == Phase::failed) return;
+  if (take_lives(beat.lives)) write_superblock(out);
   if (message.view < view() || message.from != primary_of(message.view)) return;
   if (message.view > view() || !adopted() || phase_ == Phase::recovering_head) {
     ask_for_start_view(now, message.from, out);
@@ -262,7 +268,9 @@ void Replica::receive(Now now, const Message& message, const Heartbeat& beat,
   group_checkpoint_ = std::max(group_checkpoint_, beat.released);
   release(out);
   if (is_confirmed()) {
-    send(message.from, HeartbeatOk{.round = beat.round, .checkpoint = checkpoint_.op}, out);
+    send(message.from,
+         HeartbeatOk{.round = beat.round, .checkpoint = checkpoint_.op, .lives = durable_lives_},
+         out);
   }
   if (message.commit < beat.op || acknowledgeable() < beat.op) send_prepare_ok(out);
   request_missing(now, out);
@@ -271,6 +279,7 @@ void Replica::receive(Now now, const Message& message, const Heartbeat& beat,
 
 void Replica::receive(Now, const Message& message, const HeartbeatOk& ok,
                       std::vector<Action>& out) {
+  if (take_lives(ok.lives)) write_superblock(out);
   if (message.view != view() || !is_primary()) return;
   peer_rounds_[message.from] = std::max(peer_rounds_[message.from], ok.round);
   peer_epochs_[message.from] = std::max<std::uint64_t>(peer_epochs_[message.from], message.epoch);

@@ -221,6 +221,10 @@ void Replica::decide_log(Now now, std::vector<Action>& out) {
   }
   install(*log, out);
   commit_max_ = std::max(commit_max_, std::min(commit, known_));
+  // One of a quorum knows of whoever was made anew and taken back before this view.
+  for (const auto& one : std::exchange(collected_, {})) {
+    if (one) static_cast<void>(take_lives(one->message.lives));
+  }
   adopt(now, out);
 }
 

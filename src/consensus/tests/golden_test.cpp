@@ -124,8 +124,10 @@ TEST(Golden, Consensus) {
   };
   message("prepare_ok",
           PrepareOk{.op = OpNumber{1}, .checkpoint = OpNumber{2}, .checksum = filled<Hash>(1)});
-  message("heartbeat", Heartbeat{.round = 3, .op = OpNumber{4}, .released = OpNumber{5}});
-  message("heartbeat_ok", HeartbeatOk{.round = 6, .checkpoint = OpNumber{7}});
+  message("heartbeat",
+          Heartbeat{.round = 3, .op = OpNumber{4}, .released = OpNumber{5}, .lives = {{{22, 23}}}});
+  message("heartbeat_ok",
+          HeartbeatOk{.round = 6, .checkpoint = OpNumber{7}, .lives = {{{24, 25}}}});
   message("start_view_change", StartViewChange{.current = ViewNumber{8}});
   message("do_view_change",
           DoViewChange{.log_view = ViewNumber{9}, .present = 1, .nacked = 0, .suffix = suffix});

@@ -40,8 +40,8 @@ std::vector<Message> samples() {
   group.epoch = 4;
   std::vector<Payload> payloads{
       PrepareOk{.op = OpNumber{5}, .checkpoint = OpNumber{2}, .checksum = {}},
-      Heartbeat{.round = 7, .op = OpNumber{9}, .released = OpNumber{1}},
-      HeartbeatOk{.round = 7, .checkpoint = OpNumber{1}},
+      Heartbeat{.round = 7, .op = OpNumber{9}, .released = OpNumber{1}, .lives = {{{7, 1}}}},
+      HeartbeatOk{.round = 7, .checkpoint = OpNumber{1}, .lives = {{{}, {9, 2}}}},
       StartViewChange{.current = ViewNumber{2}},
       DoViewChange{.log_view = ViewNumber{2},
                    .present = 0b011,

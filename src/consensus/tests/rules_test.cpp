@@ -343,6 +343,98 @@ TEST(Replica, AWordByAnEarlierConfigurationDoesNotCount) {
   EXPECT_EQ(replica.reads_ready(), 1U);
 }
 
+// Replica 1 was made anew, and cannot say so to replica 2, which still hears the old one.
+TEST(Replica, ALifeMadeAnewIsHeardOfAtSecondHand) {
+  const LifeId before{.incarnation = 5, .token = 50};
+  const LifeId anew{.incarnation = 1'000'000'000, .token = 99};
+  for (const bool by_heartbeat : {true, false}) {
+    Solo replica(2);
+    Hello hello;
+    hello.tokens[5] = before.token;
+    replica.is_in_life(1, before);
+    replica.hear(1, 0, hello);
+    replica.end_writes();
+    const auto asked_by_1 = [&](std::uint64_t view) {
+      replica.hear(0, view, StartViewChange{replica.replica().view()});
+      replica.hear(1, view, StartViewChange{replica.replica().view()});
+      replica.end_writes();
+      return replica.replica().view() == ViewNumber{view};
+    };
+    Lives lives{};
+    // The next life of the same directory: what it lived through only itself can say.
+    lives[1] = {.incarnation = 6, .token = 60};
+    replica.hear(0, 0, Heartbeat{.round = 1, .op = {}, .released = {}, .lives = lives});
+    replica.end_writes();
+    ASSERT_TRUE(asked_by_1(2));
+    lives[1] = anew;
+    if (by_heartbeat) {
+      replica.hear(0, 13, Heartbeat{.round = 1, .op = {}, .released = {}, .lives = lives});
+    } else {
+      replica.hear(0, 2,
+                   DoViewChange{.log_view = {}, .lives = lives, .suffix = replica.log_of({})});
+    }
+    EXPECT_FALSE(asked_by_1(14)) << "its old life counts before the new one is known on disk";
+    replica.end_writes();
+    replica.forget();
+    EXPECT_FALSE(asked_by_1(15)) << "its old life counts";
+    const auto answers = replica.said<Hello>();
+    ASSERT_FALSE(answers.empty());
+    EXPECT_EQ(answers.back().seen, anew) << "it is not told that it is over";
+    replica.crash();
+    replica.open();
+    replica.end_writes();
+    EXPECT_FALSE(asked_by_1(27)) << "in the next life that is forgotten";
+    replica.is_in_life(1, anew);
+    EXPECT_TRUE(asked_by_1(28));
+    EXPECT_EQ(replica.wrong(), "");
+  }
+}
+
+// A primary hears of lives from those who answer it; and each says what is on his disk.
+TEST(Replica, LivesAreToldInHeartbeatsAndTheirAnswers) {
+  const LifeId anew{.incarnation = 1'000'000'000, .token = 99};
+  Lives lives{};
+  lives[2] = anew;
+  Solo primary(1);
+  for (const std::uint8_t from : {std::uint8_t{0}, std::uint8_t{2}}) {
+    primary.hear(from, 1, StartViewChange{});
+  }
+  primary.end_writes();
+  primary.hear(0, 1, DoViewChange{.log_view = {}, .suffix = primary.log_of({})});
+  primary.end_writes();
+  ASSERT_TRUE(primary.replica().is_primary());
+  primary.hear(0, 1, HeartbeatOk{.round = 1, .checkpoint = {}, .lives = lives});
+  primary.end_writes();
+  primary.wait(60);
+  ASSERT_FALSE(primary.said<Heartbeat>().empty());
+  EXPECT_EQ(primary.said<Heartbeat>().back().lives[2], anew);
+  Solo backup(0);
+  backup.hear(1, 1, StartView{.nonce = {}, .suffix = backup.log_of({})});
+  backup.end_writes();
+  const Heartbeat beat{.round = 1, .op = {}, .released = {}, .lives = lives};
+  backup.hear(1, 1, beat);
+  ASSERT_FALSE(backup.said<HeartbeatOk>().empty());
+  EXPECT_EQ(backup.said<HeartbeatOk>().back().lives[2], LifeId{});
+  EXPECT_EQ(backup.writes_in_flight(), 1U);
+  backup.end_writes();
+  backup.hear(1, 1, beat);
+  EXPECT_EQ(backup.said<HeartbeatOk>().back().lives[2], anew);
+  EXPECT_EQ(backup.writes_in_flight(), 0U) << "nothing changed";
+}
+
+// It was made anew elsewhere.
+TEST(Replica, AHeartbeatTellsAnOldLifeThatItIsOver) {
+  Solo replica(2);
+  Lives lives{};
+  lives[2] = {.incarnation = 1'000'000'000, .token = 99};
+  replica.hear(0, 0, Heartbeat{.round = 1, .op = {}, .released = {}, .lives = lives});
+  EXPECT_EQ(replica.replica().status(), ReplicaStatus::failed);
+  EXPECT_TRUE(replica.said<HeartbeatOk>().empty());
+  replica.end_writes();
+  replica.crash();
+  EXPECT_NE(replica.why_not_open(), "");
+}
+
 // A primary that was taken out of the group still answers who asks it for what he lacks, and lacks
 // some of that itself: nobody waits for it on that account (seed 2100185).
 TEST(Replica, ToServeWhatOthersLackIsNotToLead) {

@@ -18,17 +18,15 @@
 //   token u64
 //     prepare             prepare header 192 · body
 //     prepare_ok          op u64 · checkpoint u64 · header checksum 32
-//     heartbeat           round u64 · op u64 · released u64
-//     heartbeat_ok        round u64 · checkpoint u64
+//     heartbeat           round u64 · op u64 · released u64 · lives
+//     heartbeat_ok        round u64 · checkpoint u64 · lives
 //     start_view_change   view u64: the sender's; the head's is the one it votes for
-//     do_view_change      log view u64 · present u32 · nacked u32 · of each member, 13 of them, the
-//                         life seen last: incarnation u64 · token u64 · suffix
+//     do_view_change      log view u64 · present u32 · nacked u32 · lives · suffix
 //     start_view          nonce 16 · suffix
 //     request_start_view  nonce 16 · disk lost u64, 0 or 1
 //     request_prepares    from op u64 · to op u64
 //     gone                op asked for u64 · checkpoint u64
-//     recovery_answer     nonce 16 · disk lost too u64, 0 or 1 · lives: of each member, 13 of them,
-//                         the one seen last, its own at its place: incarnation u64 · token u64
+//     recovery_answer     nonce 16 · disk lost too u64, 0 or 1 · lives, its own at its place
 //     hello               the receiver's life seen last: incarnation u64 · token u64 · answered
 //                         u64, 0 or 1 · tokens of the sender's newest incarnations u64, of n in n %
 //                         24; 0: not known · newest format of directory and messages it can write
@@ -36,6 +34,7 @@
 //     ping                round u64
 //     pong                round u64 · wall clock u64, µs
 //
+//   lives: of each member, 13 of them, the life seen last: incarnation u64 · token u64
 //   suffix: base u64 · base checksum 32 · count u32 · zero u32 · `count` prepare headers, chained
 //
 // Thread rule: values and pure functions. Source: design, consensus.md; Liskov and Cowling 2012.
@@ -72,6 +71,9 @@ struct Suffix {
   friend bool operator==(const Suffix&, const Suffix&) = default;
 };
 
+// Of each member the newest life the sender has seen; zeros for itself.
+using Lives = std::array<LifeId, members_max>;
+
 // The sender has it and all before it on disk, in the log of its view. `checkpoint`: the op its
 // state outside the journal is durable up to.
 struct PrepareOk {
@@ -80,16 +82,19 @@ struct PrepareOk {
   Hash checksum{};
   friend bool operator==(const PrepareOk&, const PrepareOk&) = default;
 };
-// `op`: the primary's newest. `released`: a quorum has a checkpoint there or later.
+// `op`: the primary's newest. `released`: a quorum has a checkpoint there or later. `lives`, here
+// and in the answer: on the sender's disk.
 struct Heartbeat {
   std::uint64_t round = 0;
   OpNumber op;
   OpNumber released;
+  Lives lives{};
   friend bool operator==(const Heartbeat&, const Heartbeat&) = default;
 };
 struct HeartbeatOk {
   std::uint64_t round = 0;
   OpNumber checkpoint;
+  Lives lives{};
   friend bool operator==(const HeartbeatOk&, const HeartbeatOk&) = default;
 };
 struct StartViewChange {
@@ -102,7 +107,7 @@ struct DoViewChange {
   ViewNumber log_view;
   std::uint32_t present = 0;
   std::uint32_t nacked = 0;
-  std::array<LifeId, members_max> lives{};
+  Lives lives{};
   Suffix suffix;
   friend bool operator==(const DoViewChange&, const DoViewChange&) = default;
 };
@@ -134,7 +139,7 @@ struct Gone {
 struct RecoveryAnswer {
   Id128 nonce{};
   bool lost = false;
-  std::array<LifeId, members_max> lives{};
+  Lives lives{};
   friend bool operator==(const RecoveryAnswer&, const RecoveryAnswer&) = default;
 };
 // To everyone once in a while, and to whoever speaks in another life than the newest one seen of

@@ -441,6 +441,8 @@ class Replica {
   void forget_word_of(std::uint8_t member);
   void receive(Now now, const Message& message, const Hello& hello, std::vector<Action>& out);
   void hear(const Message& message, const Hello& hello, std::vector<Action>& out);
+  void hear_of_itself(std::uint8_t from, const LifeId& seen, std::vector<Action>& out);
+  [[nodiscard]] bool take_lives(const Lives& said);
   void send_hello(std::uint8_t to, std::vector<Action>& out);
   void receive(Now now, const Message& message, const RecoveryAnswer& answer,
                std::vector<Action>& out);
@@ -453,7 +455,7 @@ class Replica {
   void take_lives_of_answers();
   void fail_as_rolled_back(const Error& error, std::vector<Action>& out);
   void say_hello(Now now, std::vector<Action>& out);
-  void greet_new(const std::array<LifeId, members_max>& before, std::vector<Action>& out);
+  void greet_new(const Lives& before, std::vector<Action>& out);
 
   // ---- replica_members.cpp: who is in the group ----
   [[nodiscard]] std::uint64_t epoch() const { return configuration().epoch; }
@@ -523,7 +525,7 @@ class Replica {
     ViewNumber log_view;
     OpNumber sync_to;
     Checkpoint checkpoint;
-    std::array<LifeId, members_max> lives{};
+    Lives lives{};
     Standing standing = Standing::member;
     std::uint64_t incarnation = 0;
     std::uint64_t epoch = 0;
@@ -533,7 +535,7 @@ class Replica {
   std::uint64_t adopted_in_ = 0;        // the first superblock with the log adopted last
   ViewNumber durable_view_;
   ViewNumber durable_log_view_;
-  std::array<LifeId, members_max> durable_lives_{};  // seen
+  Lives durable_lives_{};  // seen
   Standing durable_standing_ = Standing::member;
   std::uint64_t durable_incarnation_ = 0;
   std::uint64_t durable_epoch_ = 0;
@@ -593,7 +595,7 @@ class Replica {
   // While the disk is lost: what each said who answered with this life's nonce.
   struct Answer {
     ViewNumber view;
-    std::array<LifeId, members_max> lives{};
+    Lives lives{};
   };
   std::array<std::optional<Answer>, members_max> answers_{};
   std::uint32_t lost_too_ = 0;

@@ -95,6 +95,7 @@ class Solo {
   void rot(std::uint64_t op);
   // So does one of the head of its frame.
   void rot_head(std::uint64_t op);
+  [[nodiscard]] std::size_t writes_in_flight() const { return writes_.size(); }
   // A prepare is being written to the journal.
   [[nodiscard]] bool writes_prepare() const;
 

@@ -12,6 +12,15 @@
 // acknowledged or voted for either is in that log, or counts no more: a quorum that might still
 // count it has one among it who knows better, and says so in its do-view-change.
 //
+// Who knows better may be taken out of the group. So heartbeats and their answers say what lives
+// each has seen, whoever hears there of one made anew takes it, and the voters change only to those
+// of whom it is known that no quorum of them is without one who knows it (replica_members.cpp); and
+// while they change no disk is made up for.
+//
+// What is left: the old process of a member made anew must be off. A replica that has not heard of
+// the new life, and is linked to the old one, counts what that says until a heartbeat of the
+// primary comes, or that member's hello.
+//
 // Source: Liskov and Cowling 2012, section 4.3; Michael et al., "Recovering Shared Objects Without
 // Stable Storage", DISC 2017; design, consensus.md "Lost disk".
 #include <algorithm>
@@ -85,6 +94,7 @@ void Replica::forget_word_of(std::uint8_t member) {
   peer_rounds_[member] = 0;
   peer_checkpoints_[member] = {};
   peer_epochs_[member] = 0;
+  peer_lives_[member].reset();
   votes_[member] = {};
   collected_[member].reset();
   answers_[member].reset();
@@ -152,6 +162,13 @@ void Replica::fail_as_rolled_back(const Error& error, std::vector<Action>& out) 
   superblock_.standing = Standing::rolled_back;
   write_superblock(out);
   fail(error, out);
+}
+
+// Whoever has seen those lives would count nothing that this replica knows to be of before that
+// member was made anew.
+bool Replica::knows_life(const Lives& seen, std::uint8_t member) const {
+  const LifeId& here = member == index() ? life() : superblock_.lives_seen[member];
+  return !is_anew(here, seen[member]);
 }
 
 // (R9) With this one they are a replication quorum.

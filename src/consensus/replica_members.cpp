@@ -13,8 +13,18 @@
 // apart: so what stands behind a configuration is committed by its voters, with acknowledgements of
 // who knows it; and what stands before the one in effect is committed, whoever nacks it.
 //
-// A member's index may have been another's. Whoever is not named by its id is no member, and what
-// the one before said is forgotten.
+// A member's index may have been another's. Whoever is not named by its id is no member: he says
+// nothing but hello, and what he said is forgotten. He may not know it yet, so what is said by an
+// older configuration than the receiver's does not count either; it is said again by the newer one.
+//
+// The new life of a member whose disk was lost is known to a quorum of the voters of then. In
+// another group some quorum might have nobody of these, and count both what the old life said and
+// what the new one does. So voters change from C to C' only if, for each voter s of C', at least
+// n' - q' + 1 others of C' have said in this view, by C, that they know of the life of s what its
+// primary knows: every quorum of C' with s has one of them. The primary knows of every life that
+// was made up for before its view, since one of those who answered it then had part in its view
+// change; and of one in its view, since it gave it its log. While the change is on its way it gives
+// none. For n' = 3 both others must know: from four voters to three nobody who stays may be down.
 #include <algorithm>
 
 #include "base/assert.hpp"
@@ -95,6 +105,7 @@ void Replica::take_configuration(const Configuration& to, bool is_in_log,
     // What stands behind it is to be acknowledged by who knows it.
     if (!is_planted(Canary::keep_acknowledged)) acked_[i] = std::min(acked_[i], to.op);
   }
+  peer_lives_ = {};
   superblock_.configuration = to;
   clock_.set_voters(to.voters, now_);
   ping_at_ = hello_at_ = now_.monotonic_ns;
@@ -117,6 +128,24 @@ bool Replica::is_settled() const {
   return is_primary() && reached_by(core::replication_quorum(voters()), epochs) == epoch();
 }
 
+// Of each voter of `to` so many others know which life it is in that no quorum is without one.
+bool Replica::are_lives_known(const Configuration& to) const {
+  if (to.voters == configuration().voters) return true;  // to whom is known what was
+  const std::uint32_t needed = to.voter_count() - core::replication_quorum(to.voter_count()) + 1;
+  for (std::uint8_t voter = 0; voter < members_max; ++voter) {
+    std::uint32_t knowing = 0;
+    for (std::uint8_t other = 0; other < members_max; ++other) {
+      if (other == voter || !to.votes(other)) continue;
+      const bool is_known = other == index()
+                                ? knows_life(durable_lives_, voter)
+                                : peer_lives_[other] && knows_life(*peer_lives_[other], voter);
+      if (is_known) ++knowing;
+    }
+    if (to.votes(voter) && knowing < needed) return false;
+  }
+  return true;
+}
+
 Status Replica::check_reconfigure(const Configuration& to) const {
   KIMBERLITE_CHECK(check_change(configuration(), to));
   if (!may_propose()) return not_now("this replica leads no group that could take it");
@@ -129,6 +158,9 @@ Status Replica::check_reconfigure(const Configuration& to) const {
     if (is_new && acked_[i].value() + pipeline_max < commit_.value()) {
       return not_now("the standby that is to vote has not caught up");
     }
+  }
+  if (!are_lives_known(to) && !is_planted(Canary::change_before_lives)) {
+    return not_now("too few of those who stay are known to know which lives the others are in");
   }
   return {};
 }

@@ -281,6 +281,7 @@ void Replica::receive(Now, const Message& message, const HeartbeatOk& ok,
                       std::vector<Action>& out) {
   if (take_lives(ok.lives)) write_superblock(out);
   if (message.view != view() || !is_primary()) return;
+  peer_lives_[message.from] = ok.lives;
   peer_rounds_[message.from] = std::max(peer_rounds_[message.from], ok.round);
   peer_epochs_[message.from] = std::max<std::uint64_t>(peer_epochs_[message.from], message.epoch);
   peer_checkpoints_[message.from] = std::max(peer_checkpoints_[message.from], ok.checkpoint);

@@ -90,6 +90,7 @@ void Replica::enter_view(Now now, ViewNumber view, std::vector<Action>& out) {
   if (!is_planted(Canary::reuse_acknowledgements)) acked_ = {};
   peer_rounds_ = {};
   peer_epochs_ = {};
+  peer_lives_ = {};
   catching_up_from_.reset();
   wanted_ = primary_wants_ = {};
   heard_primary(now);
@@ -310,6 +311,8 @@ void Replica::receive(Now now, const Message& message, const RequestStartView& r
   if (message.view > view() && is_voter() && is_member && phase_ != Phase::recovering_head) {
     return enter_view(now, message.view, out);
   }
+  // Known to a quorum of the voters of now only, it might be unknown to one of those to come.
+  if (request.lost && is_primary() && next_configuration()) return;
   if (request.lost) answer_lost(message, request, out);
   if (is_primary() && gate_open()) send_start_view(message.from, request.nonce, out);
 }
@@ -363,6 +366,7 @@ void Replica::receive(Now now, const Message& message, const StartView& start,
     acked_ = {};
     peer_rounds_ = {};
     peer_epochs_ = {};
+    peer_lives_ = {};
     collected_ = {};
   }
   probe<"consensus.status.backup">();

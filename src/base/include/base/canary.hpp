@@ -69,9 +69,10 @@ enum class Canary : std::uint8_t {
   nack_by_next,            // what an earlier configuration committed is nacked by the next ones'
   keep_acknowledged,       // what was acknowledged for one configuration counts in the next
   propose_unseen,          // a write is proposed beside operations its evaluation did not see
+  change_before_lives,     // a group is changed before who stays knows who was made anew
 };
 
-inline constexpr std::array<std::string_view, 56> canary_names{"none",
+inline constexpr std::array<std::string_view, 57> canary_names{"none",
                                                                "skip_sync",
                                                                "wrong_quorum",
                                                                "forget_fault_bit",
@@ -126,8 +127,9 @@ inline constexpr std::array<std::string_view, 56> canary_names{"none",
                                                                "commit_by_last",
                                                                "nack_by_next",
                                                                "keep_acknowledged",
-                                                               "propose_unseen"};
-static_assert(canary_names.size() == static_cast<std::size_t>(Canary::propose_unseen) + 1);
+                                                               "propose_unseen",
+                                                               "change_before_lives"};
+static_assert(canary_names.size() == static_cast<std::size_t>(Canary::change_before_lives) + 1);
 
 [[nodiscard]] constexpr std::string_view name(Canary canary) {
   return canary_names[static_cast<std::size_t>(canary)];

@@ -22,7 +22,8 @@
 //        the replica that they are a quorum with it.                        [kept: is_confirmed]
 //   (R10) A configuration is in effect once it is committed, here or where it was heard of, and on
 //        disk here; nothing of who knows a later one is counted, and what follows one in the log is
-//        committed by its voters; the next one waits until a quorum of them know it.
+//        committed by its voters; the next one waits until a quorum of them know it, and until
+//        no quorum of its own voters is without one who knows which of them were made anew.
 //                                                                 [kept: replica_members.cpp]
 // After a failed write the replica has failed for good: it abandons what is in flight and does
 // nothing more, since nothing it could say about the disk would be true.
@@ -450,6 +451,7 @@ class Replica {
                    std::vector<Action>& out);
   [[nodiscard]] bool may_take(const Message& message, const StartView& start);
   [[nodiscard]] bool is_outlived(std::uint8_t voter) const;
+  [[nodiscard]] bool knows_life(const Lives& seen, std::uint8_t member) const;
   [[nodiscard]] bool is_lost() const { return superblock_.standing == Standing::lost; }
   [[nodiscard]] bool is_confirmed() const;
   void take_lives_of_answers();
@@ -480,6 +482,7 @@ class Replica {
   [[nodiscard]] std::optional<OpNumber> next_configuration() const;
   [[nodiscard]] bool may_count(const Message& message, std::vector<Action>& out);
   void take_configuration(const Configuration& to, bool is_in_log, std::vector<Action>& out);
+  [[nodiscard]] bool are_lives_known(const Configuration& to) const;
 
   // ---- replica_view.cpp: views ----
   void receive(Now now, const Message& message, const StartViewChange&, std::vector<Action>& out);
@@ -573,11 +576,12 @@ class Replica {
   std::uint64_t active_ns_ = 0;
 
   // Of the group.
-  std::array<OpNumber, members_max> acked_{};             // primary: prepare_ok of this view
-  std::array<OpNumber, members_max> peer_checkpoints_{};  // primary
-  std::array<std::uint64_t, members_max> peer_rounds_{};  // primary: heartbeats answered
-  std::array<std::uint64_t, members_max> peer_epochs_{};  // primary: told in this view
-  std::array<std::uint64_t, members_max> heard_at_ns_{};  // when each said anything last
+  std::array<OpNumber, members_max> acked_{};                   // primary: prepare_ok of this view
+  std::array<OpNumber, members_max> peer_checkpoints_{};        // primary
+  std::array<std::uint64_t, members_max> peer_rounds_{};        // primary: heartbeats answered
+  std::array<std::uint64_t, members_max> peer_epochs_{};        // primary: told in this view
+  std::array<std::optional<Lives>, members_max> peer_lives_{};  // and by this configuration
+  std::array<std::uint64_t, members_max> heard_at_ns_{};        // when each said anything last
   OpNumber group_checkpoint_;  // a quorum has a checkpoint there or later
   OpNumber inherited_;         // primary: the head its view began with
   std::uint64_t round_ = 0;

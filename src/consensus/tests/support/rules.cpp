@@ -588,6 +588,16 @@ void acknowledge(Solo& replica, std::uint64_t op) {
   replica.end_writes();
 }
 
+// A member of view 13 answers a heartbeat, and has seen every life that the replica has, or `seen`
+// of replica 3.
+void answer_heartbeat(Solo& replica, std::uint8_t from, std::optional<LifeId> seen = std::nullopt) {
+  Lives lives = replica.lives();
+  lives.at(from) = {};
+  if (seen) lives[3] = *seen;
+  replica.hear(from, 13, HeartbeatOk{.round = 1, .checkpoint = {}, .lives = lives});
+  replica.end_writes();
+}
+
 // R10: no two changes between a quorum and the next.
 std::string a_change_waits_until_the_last_one_is_known() {
   Solo replica(0);
@@ -600,7 +610,7 @@ std::string a_change_waits_until_the_last_one_is_known() {
   replica.expect(replica.configuration() == one, "it is in effect when it is committed");
   replica.expect(!replica.replica().check_reconfigure(after(one, 2)), "nobody else knows of it");
   replica.knows(1, one);
-  replica.hear(1, 13, HeartbeatOk{.round = 1, .checkpoint = {}});
+  answer_heartbeat(replica, 1);
   replica.expect(replica.replica().check_reconfigure(after(one, 2)).has_value(),
                  "a quorum knows of it");
   return replica.wrong();
@@ -615,7 +625,9 @@ std::string what_follows_a_configuration_is_committed_by_it() {
   replica.change(one);
   acknowledge(replica, 1);
   replica.knows(1, one);
-  replica.hear(1, 13, HeartbeatOk{.round = 1, .checkpoint = {}});
+  replica.knows(3, one);
+  answer_heartbeat(replica, 1);
+  answer_heartbeat(replica, 3);
   const Configuration two = with_replica_3(one, 2);
   replica.change(two);
   replica.propose();
@@ -644,6 +656,9 @@ std::string an_acknowledgement_is_for_a_configuration() {
   replica.wait(20);
   replica.hear_clock(1);
   replica.hear_clock(2);
+  for (const std::uint8_t from : {std::uint8_t{1}, std::uint8_t{2}}) {
+    answer_heartbeat(replica, from);
+  }
   Configuration next = after(replica.configuration(), 1);
   next.voters = 0b0111;
   replica.change(next);
@@ -658,6 +673,54 @@ std::string an_acknowledgement_is_for_a_configuration() {
   replica.knows(1, next);
   acknowledge(replica, 2);
   replica.expect(replica.replica().commit() == OpNumber{2}, "one from after it does");
+  return replica.wrong();
+}
+
+// R10: of four voters replica 3 was made anew, and replica 2 is to be taken out. Before that those
+// who stay are to know of it, or a majority of them might count what the old one says.
+std::string a_change_waits_until_who_stays_knows_the_lives() {
+  Solo replica(0, 4);
+  const LifeId before{.incarnation = 5, .token = 50};
+  const LifeId anew{.incarnation = 1'000'000'000, .token = 99};
+  Hello hello;
+  hello.tokens[5] = before.token;
+  replica.is_in_life(3, before);
+  replica.hear(3, 0, hello);
+  replica.end_writes();
+  for (const std::uint8_t from : {std::uint8_t{1}, std::uint8_t{2}}) {
+    replica.hear(from, 13, DoViewChange{.log_view = {}, .suffix = replica.log_of({})});
+    replica.end_writes();
+  }
+  replica.wait(20);
+  replica.hear_clock(1);
+  replica.hear_clock(2);
+  Configuration next = after(replica.configuration(), 1);
+  next.voters = 0b1011;
+  const auto may_change = [&] { return replica.replica().check_reconfigure(next).has_value(); };
+  for (const std::uint8_t from : {std::uint8_t{1}, std::uint8_t{2}}) {
+    answer_heartbeat(replica, from, before);
+  }
+  replica.expect(!may_change(), "two others of three have to know replica 0, and one has answered");
+  answer_heartbeat(replica, 3);
+  replica.expect(may_change(), "who stays knows the life of everyone");
+  // Replica 2 alone has heard of it.
+  answer_heartbeat(replica, 2, anew);
+  replica.expect(!may_change(), "it does not take the life that another has heard of");
+  replica.is_in_life(3, anew);
+  answer_heartbeat(replica, 3);
+  replica.expect(!may_change(), "replica 1 has not heard of it, and who knows it may be taken out");
+  replica.change(next);
+  replica.expect(replica.said<Prepare>().empty(), "it is proposed all the same");
+  answer_heartbeat(replica, 1);
+  replica.expect(may_change(), "replicas 0 and 1 have");
+  replica.change(next);
+  // One that is taken back now would be known to a quorum of the voters of before.
+  replica.is_in_life(1, anew);
+  replica.hear(1, 0, hello);
+  replica.end_writes();
+  replica.forget();
+  replica.hear(1, 13, RequestStartView{.nonce = {}, .lost = true});
+  replica.expect(replica.said<StartView>().empty(), "a lost disk is made up for amid a change");
   return replica.wrong();
 }
 
@@ -761,6 +824,8 @@ constexpr std::array all{
          what_an_earlier_configuration_committed_stays},
     Rule{"M06_AnAcknowledgementIsForAConfiguration", Canary::keep_acknowledged,
          an_acknowledgement_is_for_a_configuration},
+    Rule{"M07_AChangeWaitsUntilWhoStaysKnowsTheLives", Canary::change_before_lives,
+         a_change_waits_until_who_stays_knows_the_lives},
     Rule{"T01_AWrongClockStampsNothing", Canary::trust_own_clock, a_wrong_clock_stamps_nothing}};
 
 }  // namespace

@@ -44,10 +44,16 @@ void Solo::expect(bool holds, const std::string& what) {
 
 void Solo::hear_hello(std::uint8_t from) {
   hear(from, 0,
-       Hello{.seen = {.incarnation = replica_->incarnation(), .token = options_.token},
+       Hello{.seen = lives().at(replica_->index()),
              .answered = true,
              .tokens = {},
              .configuration = {}});
+}
+
+Lives Solo::lives() const {
+  Lives all = lives_;
+  all.at(replica_->index()) = {.incarnation = replica_->incarnation(), .token = options_.token};
+  return all;
 }
 
 std::string Solo::why_not_open() {

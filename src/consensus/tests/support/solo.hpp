@@ -36,6 +36,8 @@ class Solo {
   void lose_disk();
   // What that member says from now on, it says in this life.
   void is_in_life(std::uint8_t member, LifeId life) { lives_.at(member) = life; }
+  // Those lives, and the replica's own.
+  [[nodiscard]] Lives lives() const;
   // And by this configuration.
   void knows(std::uint8_t member, const Configuration& configuration) {
     known_.at(member) = configuration;

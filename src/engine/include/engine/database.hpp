@@ -389,8 +389,9 @@ class Database {
   // added to the group, as it is in `options.group` by now. `join_group` would not do: the member
   // would answer as one that never acknowledged anything, and whoever had its index before may
   // have. This one, once opened, waits until a quorum of the others has told it in which view they
-  // are, and takes its log from that view's primary. `keys`: an escrow of any replica of the
-  // cluster.
+  // are, and takes its log from that view's primary. The old process of the member must be off: a
+  // replica that has not heard of the new one yet would count what it says. `keys`: an escrow of
+  // any replica of the cluster.
   [[nodiscard]] static Status recover_member(env::Env env, keystore::MasterKey& master,
                                              const GroupOptions& options, Bytes keys);
   [[nodiscard]] static Result<std::unique_ptr<Database>> open(env::Env env,

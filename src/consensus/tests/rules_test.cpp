@@ -13,7 +13,7 @@ class Rules : public ::testing::TestWithParam<Rule> {};
 
 TEST_P(Rules, IsKept) { EXPECT_EQ(GetParam().story(), ""); }
 
-INSTANTIATE_TEST_SUITE_P(All, Rules, ::testing::ValuesIn(rules().begin(), rules().end()),
+INSTANTIATE_TEST_SUITE_P(All, Rules, ::testing::ValuesIn(rules()),
                          [](const auto& one) { return std::string(one.param.name); });
 
 // It had entered view 4 before it lost its head: the log of view 0 is of no use to it.

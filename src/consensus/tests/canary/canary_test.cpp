@@ -116,7 +116,7 @@ TEST_P(BrokenRules, IsNoticed) {
                            wrong.substr(0, wrong.find('\n')));
 }
 
-INSTANTIATE_TEST_SUITE_P(All, BrokenRules, ::testing::ValuesIn(rules().begin(), rules().end()),
+INSTANTIATE_TEST_SUITE_P(All, BrokenRules, ::testing::ValuesIn(rules()),
                          [](const auto& one) { return std::string(one.param.name); });
 
 // Or every one of them would be caught by something that is wrong anyway.

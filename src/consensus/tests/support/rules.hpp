@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/canary.hpp"
 
@@ -18,6 +19,8 @@ struct Rule {
 };
 
 // All but the seventeenth, at-most-once, which is not the replica's (vopr/tests/group_test.cpp).
-[[nodiscard]] std::span<const Rule> rules();
+[[nodiscard]] std::vector<Rule> rules();
+// Those of who is in the group, and of its time, which are among them.
+[[nodiscard]] std::span<const Rule> rules_of_groups();
 
 }  // namespace kimberlite::consensus::testing

@@ -232,6 +232,12 @@ Suffix Solo::log_of(const std::vector<Made>& prepares) const {
   return suffix;
 }
 
+void Solo::ask_for_view(std::uint64_t view, std::uint8_t a, std::uint8_t b) {
+  const ViewNumber current = replica().view();
+  hear(a, view, StartViewChange{current});
+  hear(b, view, StartViewChange{current});
+}
+
 void Solo::hear(std::uint8_t from, std::uint64_t view, Payload payload, std::uint64_t commit) {
   if (auto* hello = std::get_if<Hello>(&payload)) hello->configuration = known_.at(from);
   const Buffer bytes = encode_message({.from = from,

@@ -77,6 +77,8 @@ class Solo {
   [[nodiscard]] Suffix log_of(const std::vector<Made>& prepares) const;
 
   void hear(std::uint8_t from, std::uint64_t view, Payload payload, std::uint64_t commit = 0);
+  // Two others ask for it; with it they are a quorum of three.
+  void ask_for_view(std::uint64_t view, std::uint8_t a, std::uint8_t b);
   void hear(std::uint8_t from, std::uint64_t view, const Made& prepare, std::uint64_t commit = 0);
 
   // What it said since the last `forget`, oldest first.

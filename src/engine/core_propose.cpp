@@ -12,6 +12,11 @@ namespace {
 // system call.
 constexpr std::uint64_t disk_check_every = 1ULL << 20;
 
+// With the kernel's own check left out this one would still stand in the way.
+bool proposes_unseen() {
+  return is_planted(Canary::propose_unseen) || is_planted(Canary::skip_base_check);
+}
+
 }  // namespace
 
 TenantView Core::view(TenantId tenant) const {
@@ -35,7 +40,7 @@ void Core::pump() {
     given_up_.clear();
     return refuse_queue(not_primary());
   }
-  if (!given_up_.empty() && !is_planted(Canary::propose_unseen)) return;
+  if (!given_up_.empty() && !proposes_unseen()) return;
   const std::uint64_t body_max = io_.limits().prepare_size_max - consensus::frame_header_size;
   while (!queue_.empty() || !fences_.empty()) {
     const consensus::Now now = this->now();
@@ -84,7 +89,7 @@ void Core::pump() {
 
 // Batches that were evaluated before something was committed that their executor did not see.
 void Core::refuse_overtaken() {
-  if (is_planted(Canary::propose_unseen)) return;
+  if (proposes_unseen()) return;
   const std::uint64_t now = foreign_commits();
   std::deque<Batch> waiting = std::exchange(queue_, {});
   for (Batch& batch : waiting) {

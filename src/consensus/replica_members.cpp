@@ -19,12 +19,13 @@
 //
 // The new life of a member whose disk was lost is known to a quorum of the voters of then. In
 // another group some quorum might have nobody of these, and count both what the old life said and
-// what the new one does. So voters change from C to C' only if, for each voter s of C', at least
-// n' - q' + 1 others of C' have said in this view, by C, that they know of the life of s what its
-// primary knows: every quorum of C' with s has one of them. The primary knows of every life that
-// was made up for before its view, since one of those who answered it then had part in its view
-// change; and of one in its view, since it gave it its log. While the change is on its way it gives
-// none. For n' = 3 both others must know: from four voters to three nobody who stays may be down.
+// what the new one does. So voters change from C to C' only if, for each member s of C', at least
+// n' - q' + 1 other voters of C' have said in this view, by C, that they know of the life of s what
+// its primary knows: every quorum of C' with s has one of them. The primary knows of every life
+// that was made up for before its view, since one of those who answered it then had part in its
+// view change; and of one in its view, since it gave it its log. While the change is on its way it
+// gives none. For n' = 3 both others must know: from four voters to three nobody who stays may be
+// down.
 #include <algorithm>
 
 #include "base/assert.hpp"
@@ -128,20 +129,20 @@ bool Replica::is_settled() const {
   return is_primary() && reached_by(core::replication_quorum(voters()), epochs) == epoch();
 }
 
-// Of each voter of `to` so many others know which life it is in that no quorum is without one.
+// Of each member of `to` so many voters know which life it is in that no quorum is without one.
 bool Replica::are_lives_known(const Configuration& to) const {
   if (to.voters == configuration().voters) return true;  // to whom is known what was
   const std::uint32_t needed = to.voter_count() - core::replication_quorum(to.voter_count()) + 1;
-  for (std::uint8_t voter = 0; voter < members_max; ++voter) {
+  for (std::uint8_t member = 0; member < members_max; ++member) {
     std::uint32_t knowing = 0;
     for (std::uint8_t other = 0; other < members_max; ++other) {
-      if (other == voter || !to.votes(other)) continue;
+      if (other == member || !to.votes(other)) continue;
       const bool is_known = other == index()
-                                ? knows_life(durable_lives_, voter)
-                                : peer_lives_[other] && knows_life(*peer_lives_[other], voter);
+                                ? knows_life(durable_lives_, member)
+                                : peer_lives_[other] && knows_life(*peer_lives_[other], member);
       if (is_known) ++knowing;
     }
-    if (to.votes(voter) && knowing < needed) return false;
+    if (to.has(member) && knowing < needed) return false;
   }
   return true;
 }

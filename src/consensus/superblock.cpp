@@ -110,11 +110,9 @@ void encode_common(const Superblock& superblock, std::byte* at) {
   store_le(at + words_from_at, superblock.words_from.value());
 }
 
-void encode_copy(const Superblock& superblock, std::uint32_t copy,
-                 std::span<std::byte, sector_size> to) {
-  std::ranges::fill(to, std::byte{0});
+// `to` holds what all copies have in common.
+void seal_copy(std::uint32_t copy, std::span<std::byte, sector_size> to) {
   store_le(to.data() + 32, copy);
-  encode_common(superblock, to.data());
   put(to.data(), crypto::blake3(Bytes(to.subspan(32))));
 }
 
@@ -180,9 +178,12 @@ Superblock first_superblock(const Genesis& genesis) {
 void encode_superblock(const Superblock& superblock, std::span<std::byte, superblock_size> to) {
   KIMBERLITE_ASSERT(is_consistent(superblock));
   KIMBERLITE_ASSERT(superblock.view_headers.size() <= view_headers_max);
+  std::ranges::fill(to.first<sector_size>(), std::byte{0});
+  encode_common(superblock, to.data());
   for (std::uint32_t copy = 0; copy < superblock_copies; ++copy) {
-    encode_copy(superblock, copy,
-                std::span<std::byte, sector_size>(to.data() + copy * sector_size, sector_size));
+    const std::span<std::byte, sector_size> at(to.data() + copy * sector_size, sector_size);
+    if (copy > 0) std::ranges::copy(to.first<sector_size>(), at.begin());
+    seal_copy(copy, at);
   }
 }
 

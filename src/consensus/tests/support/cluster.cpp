@@ -538,16 +538,19 @@ void Cluster::end_write(std::uint8_t index, std::size_t which) {
       superblock_half(index);
       return;
     }
-    const auto read =
-        read_superblock(std::span<const std::byte, superblock_size>(node.disk->superblock));
-    if (!read || !read->findings.empty()) return complain("a superblock written whole is not");
-    node.view = read->superblock.view;
-    node.log_view = read->superblock.log_view;
-    node.checkpoint = read->superblock.checkpoint.op;
-    node.view_durable = read->superblock.view_durable;
+    // All four say the same, so one tells what.
+    const std::span<const std::byte, superblock_size> there(node.disk->superblock);
+    const auto read = decode_superblock_copy(there.first<sector_size>(), 0);
+    if (!read || !std::ranges::equal(there, node.superblock->bytes->bytes())) {
+      return complain("a superblock written whole is not");
+    }
+    node.view = read->view;
+    node.log_view = read->log_view;
+    node.checkpoint = read->checkpoint.op;
+    node.view_durable = read->view_durable;
     node.on_disk.erase(node.on_disk.begin(), node.on_disk.upper_bound(node.checkpoint.value()));
-    node.incarnation = read->superblock.incarnation;
-    node.is_lost = read->superblock.standing == Standing::lost;
+    node.incarnation = read->incarnation;
+    node.is_lost = read->standing == Standing::lost;
     node.superblock.reset();
     feed(index, SuperblockWritten{.sequence = write.sequence, .status = {}});
   }

@@ -201,6 +201,7 @@ class Cluster {
   void deliver(const Packet& packet);
   void spoil(Packet& packet);
   // `needed`: on how many other disks it must be, if a mark or strictness sees to the rest.
+  [[nodiscard]] bool may_damage_any(std::uint8_t index);
   [[nodiscard]] bool may_damage(std::uint8_t index, OpNumber op, const Hash& checksum,
                                 std::uint32_t needed);
   [[nodiscard]] std::uint32_t damaged_besides(std::uint8_t index);

@@ -104,11 +104,14 @@ bool Cluster::put_back_disk(std::uint8_t index) {
   return true;
 }
 
+bool Cluster::may_damage_any(std::uint8_t index) {
+  return is_voter(index) && !nodes_[index].is_old && damaged_besides(index) < damaged_max();
+}
+
 // The atlas. True records the damage.
 bool Cluster::may_damage(std::uint8_t index, OpNumber op, const Hash& checksum,
                          std::uint32_t needed) {
-  if (!is_voter(index)) return false;
-  if (nodes_[index].is_old || damaged_besides(index) >= damaged_max()) return false;
+  if (!may_damage_any(index)) return false;
   const auto others = [&](OpNumber of, const Hash& as, std::optional<std::uint32_t> at_least) {
     const auto has = [&](std::uint8_t i) {
       const Node& node = nodes_[i];
@@ -150,7 +153,7 @@ bool Cluster::rot(std::uint8_t index) {
   const OpNumber op{replica.durable().value() -
                     below(rng_, below(rng_, 2) == 0 ? count : std::min<std::uint64_t>(count, 3))};
   const auto checksum = replica.checksum_at(op);
-  if (!checksum) return false;
+  if (!checksum || !may_damage_any(index)) return false;
   const auto superblock =
       read_superblock(std::span<const std::byte, superblock_size>(node.disk->superblock));
   if (!superblock) return false;

@@ -1,8 +1,8 @@
 // Three databases in one process with threads, clocks and timers of their own, on a network in
 // memory: for what a simulation cannot do, clients that call at once.
 //
-// Nothing here depends on how fast it is: a test may say what must hold in the end, whoever came
-// first. Thread rule: any thread.
+// A busy machine may change the primary at any moment, so a test says what must hold whoever leads
+// and whoever came first. Thread rule: any thread.
 #pragma once
 
 #include <atomic>

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <iostream>
 #include <map>
 #include <optional>
 #include <set>
@@ -73,8 +74,12 @@ class CrowdLife {
     for (std::size_t i = 0; i < clients; ++i) crowd.add([this, i] { write_all(i); });
     const std::uint64_t began = now();
     while (!crowd.done()) {
-      // They end, served or not.
+      // Then they end, served or not; a call that never does is no life's to go on after.
       if (now() > began + patience_ns) wrong("somebody is not served\n" + group_->picture());
+      if (now() > began + 2 * patience_ns) {
+        std::cerr << "a client is never answered\n" << group_->picture();
+        KIMBERLITE_ASSERT(false);
+      }
       now() < began + trouble_ns ? trouble() : heal();
       crowd.turn(choices_.below(clients));
       group_->world().step(5 * ms);

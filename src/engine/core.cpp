@@ -158,10 +158,13 @@ Error Core::not_primary() const {
       .next("send the request there, under the same idempotency key");
 }
 
-std::optional<std::uint8_t> Core::other_primary() const {
-  if (failed_ || replica_->status() != consensus::ReplicaStatus::normal ||
+Result<std::uint8_t> Core::other_primary() const {
+  if (failed_) return *failed_;
+  if (!replica_->configuration().has(replica_->index())) return not_primary();
+  if (replica_->status() != consensus::ReplicaStatus::normal ||
       replica_->primary() == replica_->index()) {
-    return std::nullopt;
+    return Error{Code::unavailable_quorum, "there is no primary to send the write to now"}.next(
+        "ask again");
   }
   return replica_->primary();
 }

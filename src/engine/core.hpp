@@ -167,8 +167,9 @@ class Core {
   [[nodiscard]] Status close();
 
   // ---- On the strand ----------------------------------------------------------------------------
-  // Who writes are forwarded to; nothing if it is this one, or nobody known.
-  [[nodiscard]] std::optional<std::uint8_t> other_primary() const;
+  // Who writes are forwarded to; an error if it is this one, or nobody known, or no member's to
+  // ask.
+  [[nodiscard]] Result<std::uint8_t> other_primary() const;
   [[nodiscard]] const kernel::State& state() const { return *state_; }
   [[nodiscard]] TenantView view(TenantId tenant) const;
   [[nodiscard]] Buffer propose_tenant(TenantId tenant);

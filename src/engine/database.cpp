@@ -56,6 +56,7 @@ class LocalDatabase final : public Database {
   [[nodiscard]] Result<Tenant*> tenant(TenantId id, std::string_view name);
   [[nodiscard]] Result<Tenant*> find(std::string_view name);
   void publish_if_leading();
+  void try_to_publish();
   void open_unsettled();
   [[nodiscard]] Principal principal(Tenant& tenant);
   [[nodiscard]] Result<Outcome> perform(const ForwardedWrite& write);
@@ -66,8 +67,10 @@ class LocalDatabase final : public Database {
   kernel::Actor description_;
   std::mutex mutex_;  // of what follows
   std::map<TenantId, std::unique_ptr<Tenant>> tenants_;
-  std::atomic<bool> publishes_;               // or is not asked to
-  std::unique_ptr<HeadPublisher> publisher_;  // none: no heads of the cluster are asked for
+  std::optional<Error> publish_failed_;
+  std::atomic<std::uint64_t> publish_at_ns_ = 0;  // not before
+  std::atomic<bool> publishes_;                   // or is not asked to
+  std::unique_ptr<HeadPublisher> publisher_;      // none: no heads of the cluster are asked for
   bool closed_ = false;
 };
 
@@ -139,13 +142,19 @@ Result<std::unique_ptr<Session>> LocalDatabase::session(std::string_view name) {
 }
 
 // In a group whoever leads it makes the heads, from its first write on: tenant 0 cannot be opened
-// before a replica has caught up.
+// before a replica has caught up. One that fails is tried again when the next head would be due.
 void LocalDatabase::publish_if_leading() {
   if (publishes_ || !core_->is_group() || !core_->leads()) return;
-  // Whoever has the mutex may wait for a quorum; the next write tries again, as it does if this
-  // fails.
+  if (core_->env().clock.monotonic_ns() < publish_at_ns_) return;
+  // Whoever has the mutex may wait for a quorum: the next write tries.
   const std::unique_lock lock{mutex_, std::try_to_lock};
-  if (lock) static_cast<void>(publish_heads().has_value());
+  if (lock) try_to_publish();
+}
+
+void LocalDatabase::try_to_publish() {
+  publish_at_ns_ = core_->env().clock.monotonic_ns() + core_->options().cluster_head_every_ns;
+  publish_failed_.reset();
+  if (Status begun = publish_heads(); !begun) publish_failed_ = begun.error();
 }
 
 bool LocalDatabase::serve() {
@@ -188,6 +197,7 @@ Result<Outcome> LocalDatabase::perform(const ForwardedWrite& write) {
 
 Result<Outcome> LocalDatabase::control(Tenant& tenant, kernel::Control control, Buffer sidecar,
                                        const Why& why) {
+  if (core_->is_group() && core_->leads()) try_to_publish();
   Principal who = principal(tenant);
   KIMBERLITE_CHECK(tenant.settle_actor(who));
   Request request;
@@ -248,6 +258,9 @@ Result<StatusReport> LocalDatabase::status() {
   StatusReport report;
   core_->run([&](Core& core) { core.status(report); });
   KIMBERLITE_TRY(report.free_bytes, core_->env().storage.free_bytes());
+  if (publish_failed_) {
+    report.notes.push_back("no heads of the cluster are made: " + to_string(*publish_failed_));
+  }
   return report;
 }
 

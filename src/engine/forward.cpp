@@ -253,11 +253,9 @@ Result<Outcome> Forwarder::ask(const ForwardedWrite& write) {
   Signal signal;
   std::optional<Result<Outcome>> result;
   core_.run_on_strand([&](Core& core) {
-    const std::optional<std::uint8_t> whom = core.other_primary();
+    const Result<std::uint8_t> whom = core.other_primary();
     if (!whom) {
-      result.emplace(
-          Error{Code::unavailable_quorum, "there is no primary to send the write to now"}.next(
-              "ask again"));
+      result.emplace(whom.error());
       core.driver().set(signal);
       return;
     }

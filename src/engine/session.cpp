@@ -347,6 +347,7 @@ Status LocalSession::begin(const Why& why) {
   Request opening;
   opening.kind = RequestKind::begin;
   KIMBERLITE_CHECK(fill(opening, why, {}));
+  if (before_write_) before_write_();
   KIMBERLITE_CHECK(core_.confirm_read());
   tenant_.submit(opening);
   if (!*opening.result) return opening.result->error();

@@ -116,11 +116,14 @@ Status Tenant::apply_appends() {
 }
 
 Status Tenant::close() {
-  // What was under way, on the core's strand and then on this one, has its turn.
-  core_.run([](Core& /*core*/) {});
-  Signal done;
-  run_on_strand([&] { core_.driver().set(done); });
-  core_.driver().wait(done);
+  // What was under way, on the core's strand and then on this one, has its turn; and then the look
+  // at the log that it may have asked for (`resync_later`).
+  for (int turn = 0; turn < 2; ++turn) {
+    core_.run([](Core& /*core*/) {});
+    Signal done;
+    run_on_strand([&] { core_.driver().set(done); });
+    core_.driver().wait(done);
+  }
   life_.end();
   if (projection_ == nullptr) return {};
   // Where something else may stand between them, the next open takes them from the log.

@@ -1,4 +1,6 @@
 // From batches that wait to prepares: group commit, and what is refused instead.
+#include <algorithm>
+
 #include "base/assert.hpp"
 #include "base/canary.hpp"
 #include "base/probe.hpp"
@@ -91,9 +93,11 @@ void Core::pump() {
 void Core::refuse_overtaken() {
   if (proposes_unseen()) return;
   const std::uint64_t now = foreign_commits();
+  const auto is_overtaken = [now](const Batch& batch) { return batch.seen != now; };
+  if (std::ranges::none_of(queue_, is_overtaken)) return;  // nearly always
   std::deque<Batch> waiting = std::exchange(queue_, {});
   for (Batch& batch : waiting) {
-    if (batch.seen == now) {
+    if (!is_overtaken(batch)) {
       queue_.push_back(std::move(batch));
       continue;
     }

@@ -297,10 +297,15 @@ void Forwarder::answer(const ForwardedWrite& write, const Result<Outcome>& outco
   Buffer body = outcome ? encode_outcome(*outcome) : encode_error(outcome.error());
   if (outcome && body.size() + peer_frame_head > consensus::message_size_max) {
     probe<"engine.forward.answer_too_long">();
-    Outcome without = *outcome;
-    without.returning = {};
-    without.notices = {"what the write returns is too long to be carried from the primary"};
-    body = encode_outcome(without);
+    body = encode_outcome(
+        {.position = outcome->position,
+         .timestamp = outcome->timestamp,
+         .leaf = outcome->leaf,
+         .request_id = outcome->request_id,
+         .rows = outcome->rows,
+         .replayed = outcome->replayed,
+         .returning = {},
+         .notices = {"what the write returns is too long to be carried from the primary"}});
   }
   core_.run_on_strand([this, to = write.from, ticket = write.ticket, is_done = outcome.has_value(),
                        body = std::move(body)](Core& core) {

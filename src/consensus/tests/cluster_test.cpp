@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <bit>
-#include <cstdlib>
 
+#include "seeds.hpp"
 #include "support/life.hpp"
 
 namespace kimberlite::consensus::testing {
@@ -136,14 +136,7 @@ TEST(Cluster, ThreeLostDisksOfFiveWaitAndSayForWhat) {
 }
 
 TEST(Cluster, AgreesWhateverHappens) {
-  std::uint64_t first = 1;
-  std::uint64_t count = 16;
-  if (const char* seed = std::getenv("KIMBERLITE_SEED")) {
-    first = std::strtoull(seed, nullptr, 10);
-    count = 1;
-  }
-  if (const char* seeds = std::getenv("KIMBERLITE_SEEDS"))
-    count = std::strtoull(seeds, nullptr, 10);
+  const auto [first, count] = test::seeds_asked_for(16);
   Counts all;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     const Life life = live(seed);

@@ -2,8 +2,7 @@
 // order, checkpoints, marks, clock steps, crashes that lose or tear any write in flight.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
+#include "seeds.hpp"
 #include "support/node.hpp"
 
 namespace kimberlite::consensus::testing {
@@ -85,14 +84,7 @@ Life live(std::uint64_t seed, int steps) {
 // A seed that failed once is named here by its number: KIMBERLITE_SEED=n replays one with its
 // trace.
 TEST(Model, NothingAcknowledgedIsEverLost) {
-  std::uint64_t first = 1;
-  std::uint64_t count = 80;
-  if (const char* seed = std::getenv("KIMBERLITE_SEED")) {
-    first = std::strtoull(seed, nullptr, 10);
-    count = 1;
-  }
-  if (const char* seeds = std::getenv("KIMBERLITE_SEEDS"))
-    count = std::strtoull(seeds, nullptr, 10);
+  const auto [first, count] = test::seeds_asked_for(80);
   std::uint64_t acknowledged = 0;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     const Life life = live(seed, 400);

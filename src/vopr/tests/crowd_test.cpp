@@ -2,24 +2,16 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <iostream>
 
+#include "seeds.hpp"
 #include "support/crowd_life.hpp"
 
 namespace kimberlite::vopr {
 namespace {
 
 TEST(Crowds, WhatEachWasToldStands) {
-  std::uint64_t first = 1;
-  std::uint64_t count = 20;
-  if (const char* seed = std::getenv("KIMBERLITE_SEED")) {
-    first = std::strtoull(seed, nullptr, 10);
-    count = 1;
-  }
-  if (const char* seeds = std::getenv("KIMBERLITE_SEEDS")) {
-    count = std::strtoull(seeds, nullptr, 10);
-  }
+  const auto [first, count] = test::seeds_asked_for(20);
   std::uint64_t unknown = 0;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     const CrowdReport report = live_in_a_crowd(seed);

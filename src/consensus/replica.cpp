@@ -124,8 +124,9 @@ Replica::Replica(Now now, const ReplicaOptions& options, const Recovered& recove
   for (const PrepareHeader& header : journal.newest) {
     headers_[header.op.value() % headers_kept] = header;
   }
+  // They may be of a log whose begin is not here: that one says nothing of what is.
   for (const PrepareHeader& header : superblock_.view_headers) {
-    if (header.op.value() != known_.value() + 1) continue;
+    if (header.op.value() != known_.value() + 1 || header.parent != checksum_at(known_)) continue;
     headers_[header.op.value() % headers_kept] = header;
     known_ = header.op;
   }

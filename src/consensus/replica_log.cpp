@@ -289,8 +289,8 @@ void Replica::truncate(OpNumber last, std::vector<Action>& out) {
 void Replica::disown(OpNumber last) {
   if (adopted()) return;
   superblock_.words_from = ViewNumber{log_view().value() + 1};
-  std::erase_if(superblock_.view_headers,
-                [&](const PrepareHeader& header) { return header.op > last; });
+  // Not what is left of those there, which may be the tail of a log that is not this one.
+  superblock_.view_headers = suffix().headers;
   const OpNumber newest = superblock_.view_headers.empty() ? superblock_.checkpoint.op
                                                            : superblock_.view_headers.back().op;
   superblock_.view_durable =

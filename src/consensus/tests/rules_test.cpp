@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "support/solo.hpp"
 
 namespace kimberlite::consensus::testing {
@@ -143,6 +145,82 @@ TEST(Replica, ALostHeadIsNotMendedByWhatComesLate) {
   replica.open();
   replica.end_writes();
   EXPECT_EQ(replica.replica().status(), ReplicaStatus::recovering_head);
+}
+
+// A head lost at operation 5 of view 0, and a view 14 whose log has another operation 3, of which
+// this replica was told the tail.
+class LostHeadBehindAnotherLog : public ::testing::Test {
+ protected:
+  LostHeadBehindAnotherLog() {
+    for (std::uint64_t op = 1; op <= 5; ++op) {
+      log_.push_back(replica_.next(log_.empty() ? replica_.root() : log_.back().header, 0));
+      replica_.hear(0, 0, log_.back());
+      replica_.end_writes();
+    }
+    other_ = {log_[0], log_[1]};
+    while (other_.size() < 6) {
+      other_.push_back(replica_.next(other_.back().header, 14, 99, std::nullopt, other_.size()));
+    }
+    reopen([&] { replica_.rot_head(5); });
+  }
+
+  void reopen(const std::function<void()>& meanwhile = [] {}) {
+    replica_.crash();
+    meanwhile();
+    replica_.open();
+    replica_.end_writes();
+    replica_.end_reads();
+  }
+
+  // And asks for what it lacks, when it was told the same again.
+  void hear_tail_twice() {
+    for (int i = 0; i < 2; ++i) hear_tail();
+  }
+
+  void hear_tail() {
+    replica_.wait(150);
+    replica_.hear(1, 14,
+                  StartView{.nonce = replica_.said<RequestStartView>().back().nonce,
+                            .suffix = {.base = OpNumber{4},
+                                       .base_checksum = other_[3].header.checksum,
+                                       .headers = {other_[4].header, other_[5].header}}},
+                  5);
+    replica_.end_writes();
+  }
+
+  Solo replica_{2};
+  std::vector<Solo::Made> log_;
+  std::vector<Solo::Made> other_;
+};
+
+// That its headers say what is committed does not say it of operations 3 and 4 here (seed 60001740
+// committed them).
+TEST_F(LostHeadBehindAnotherLog, CommitsNothingOfItsOwnByThat) {
+  ASSERT_EQ(replica_.replica().status(), ReplicaStatus::recovering_head);
+  hear_tail();
+  ASSERT_EQ(replica_.replica().view(), ViewNumber{14});
+  reopen();
+  EXPECT_EQ(replica_.commits(), std::vector<std::uint64_t>{});
+  ASSERT_EQ(replica_.replica().status(), ReplicaStatus::recovering_head);
+  hear_tail_twice();
+  for (std::size_t i = 0; i < 4; ++i) replica_.hear(1, 14, other_[i], 5);
+  replica_.end_writes();
+  replica_.end_reads();
+  EXPECT_EQ(replica_.replica().checksum_at(OpNumber{4}), other_[3].header.checksum);
+  EXPECT_EQ(replica_.commits(), (std::vector<std::uint64_t>{1, 2, 3, 4}));
+  EXPECT_EQ(replica_.wrong(), "");
+}
+
+// What it gives up ends where the logs part; what stands before that is on its disk in its next
+// life too.
+TEST_F(LostHeadBehindAnotherLog, KeepsWhatBothHave) {
+  hear_tail_twice();
+  for (std::size_t i = 0; i < 3; ++i) replica_.hear(1, 14, other_[i], 5);
+  ASSERT_TRUE(replica_.writes_prepare());
+  replica_.end_write();
+  reopen();
+  EXPECT_GE(replica_.replica().head(), OpNumber{2});
+  EXPECT_EQ(replica_.wrong(), "");
 }
 
 // Nothing but the damaged head of its frame says that it once had operation 2: before that is

@@ -209,14 +209,14 @@ void Solo::step_clock(std::int64_t us) {
 }
 
 Solo::Made Solo::next(const PrepareHeader& parent, std::uint64_t view, std::uint64_t fill,
-                      std::optional<TimestampUs> timestamp) const {
+                      std::optional<TimestampUs> timestamp, std::uint64_t commit) const {
   BlockPool pool;
   MutableBuffer frame = body(pool, body_size, fill);
   FrameHead head{.ring_offset = 0, .durable = {}, .prepare = parent};
   head.prepare.parent = parent.checksum;
   head.prepare.view = ViewNumber{view};
   head.prepare.op = OpNumber{parent.op.value() + 1};
-  head.prepare.commit = {};
+  head.prepare.commit = OpNumber{commit};
   head.prepare.timestamp =
       timestamp.value_or(std::max(next_timestamp(parent), TimestampUs{1'700'000'000'000'000}));
   head.prepare.size = static_cast<std::uint32_t>(frame->size() - local_header_size);

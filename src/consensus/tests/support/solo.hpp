@@ -71,7 +71,8 @@ class Solo {
   void step_clock(std::int64_t us);
 
   [[nodiscard]] Made next(const PrepareHeader& parent, std::uint64_t view, std::uint64_t fill = 1,
-                          std::optional<TimestampUs> timestamp = std::nullopt) const;
+                          std::optional<TimestampUs> timestamp = std::nullopt,
+                          std::uint64_t commit = 0) const;
   [[nodiscard]] PrepareHeader root() const { return root_prepare(cluster_); }
   // All of the log up to there.
   [[nodiscard]] Suffix log_of(const std::vector<Made>& prepares) const;

@@ -136,6 +136,10 @@ class Core {
     return foreign_commits_.load(std::memory_order_acquire);
   }
   [[nodiscard]] bool is_group() const { return is_group_; }
+  // Why it takes no writes, if it is not the primary. On the strand.
+  [[nodiscard]] std::optional<Error> follows() const {
+    return is_group_ && !replica_->is_primary() ? std::optional{not_primary()} : std::nullopt;
+  }
   [[nodiscard]] bool leads() const { return is_primary_.load(std::memory_order_acquire); }
   // Fails with `unavailable.quorum` while a replica of a group does not know yet which of its
   // journal's operations are committed: its state is older than what it once showed.

@@ -81,25 +81,18 @@ Error closed_error() {
 Result<Tenant*> LocalDatabase::tenant(TenantId id, std::string_view name) {
   if (closed_) return closed_error();
   KIMBERLITE_CHECK(core_->caught_up());
-  auto& slot = tenants_[id];
-  if (slot == nullptr) {
-    auto opened = std::make_unique<Tenant>(*core_, id, std::string{name});
-    Status status = opened->open();
-    if (!status && status.error().code() == Code::integrity_rollback && core_->is_group()) {
-      // It lost the end of its journal, and has not all of what it signed again yet.
-      probe<"engine.tenant.behind_its_heads">();
-      tenants_.erase(id);
-      KIMBERLITE_CHECK(core_->confirm_read());
-      opened = std::make_unique<Tenant>(*core_, id, std::string{name});
-      status = opened->open();
-    }
-    if (!status) {
-      tenants_.erase(id);
-      return status.error();
-    }
-    slot = std::move(opened);
+  if (const auto found = tenants_.find(id); found != tenants_.end()) return found->second.get();
+  auto opened = std::make_unique<Tenant>(*core_, id, std::string{name});
+  Status status = opened->open();
+  if (!status && status.error().code() == Code::integrity_rollback && core_->is_group()) {
+    // It lost the end of its journal, and has not all of what it signed again yet.
+    probe<"engine.tenant.behind_its_heads">();
+    KIMBERLITE_CHECK(core_->confirm_read());
+    opened = std::make_unique<Tenant>(*core_, id, std::string{name});
+    status = opened->open();
   }
-  return slot.get();
+  if (!status) return status.error();
+  return tenants_.emplace(id, std::move(opened)).first->second.get();
 }
 
 Result<Tenant*> LocalDatabase::find(std::string_view name) {

@@ -65,6 +65,7 @@ struct Request {
   std::optional<Position> expected_position;
   projection::Budget budget;
   const std::function<Status()>* task = nullptr;  // of a settle
+  std::uint64_t look = 0;  // the first look at the log that began after it came
 
   // The answer. A read inside a transaction answers with `evaluated` alone.
   std::optional<Result<Outcome>> result;

@@ -142,6 +142,12 @@ Status LocalSession::fill(Request& request, const Why& why, std::span<const Byte
   return {};
 }
 
+Result<TimestampUs> LocalSession::settle_time() {
+  KIMBERLITE_TRY(const TimestampUs now, core_.settle_time());
+  KIMBERLITE_CHECK(tenant_.settle());
+  return now;
+}
+
 Status LocalSession::check_present() const {
   if (std::holds_alternative<std::monostate>(as_of_)) return {};
   return Error{Code::sql_read_only, "the session reads the past, and the past is not written to"}
@@ -189,15 +195,19 @@ Status LocalSession::take_reason(Request& request, const Parsed& parsed,
 }
 
 // What a replica refuses by the state it has is refused by the group only if that is its newest:
-// one that was deposed and does not know it would say that a key is taken which is free again.
+// one that was deposed and does not know it would say that a key is taken which is free again, or
+// that there is nothing to change.
 Result<Outcome> LocalSession::submit(Request& request) {
   if (before_write_) before_write_();
   tenant_.submit(request);
   Result<Outcome>& first = *request.result;
-  if (first || !core_.is_group()) return std::move(first);
-  const ErrorClass kind = class_of(first.error().code());
-  if (kind > ErrorClass::erased && kind != ErrorClass::conflict) return std::move(first);
-  probe<"engine.write.refused_twice">();
+  const bool is_committed = first && first->position > Position{};
+  if (is_committed || !core_.is_group()) return std::move(first);
+  if (!first) {
+    const ErrorClass kind = class_of(first.error().code());
+    if (kind > ErrorClass::erased && kind != ErrorClass::conflict) return std::move(first);
+  }
+  probe<"engine.write.evaluated_twice">();
   KIMBERLITE_CHECK(core_.confirm_read());
   Request again;
   again.kind = request.kind;
@@ -352,6 +362,7 @@ Status LocalSession::begin(const Why& why) {
   tenant_.submit(opening);
   if (!*opening.result) return opening.result->error();
   transaction_.emplace();
+  transaction_->seen = tenant_.seen();
   transaction_->reason = why.reason;
   transaction_->correlation_text = opening.correlation_text;
   transaction_->correlation = opening.correlation;
@@ -375,7 +386,13 @@ Result<Outcome> LocalSession::commit() {
   const std::array<Bytes, 1> parts{open.statements.buffer()};
   KIMBERLITE_TRY(request.digest, core_.keys().request_digest(tenant_.id(), parts));
   tenant_.submit(request);
-  return *std::move(request.result);
+  Result<Outcome>& done = *request.result;
+  // What it read is the group's newest only if nothing came since from another primary.
+  if (done && done->position == Position{} && core_.is_group()) {
+    KIMBERLITE_CHECK(core_.confirm_read());
+    if (core_.foreign_commits() != open.seen) return Tenant::overtaken();
+  }
+  return std::move(done);
 }
 
 Status LocalSession::rollback() {
@@ -440,7 +457,7 @@ Result<Position> LocalSession::position_of(projection::Reader& reader, Timestamp
   }
   KIMBERLITE_TRY(const projection::At head, reader.head());
   if (time > head.now) {
-    KIMBERLITE_TRY(const TimestampUs settled, core_.settle_time());
+    KIMBERLITE_TRY(const TimestampUs settled, settle_time());
     // The cluster's time may be a little behind this machine's.
     if (time > settled) {
       return Error{Code::not_found_time, "this time is after now"}.next("AS OF reads the past");
@@ -508,7 +525,7 @@ Result<std::unique_ptr<Cursor>> LocalSession::query_rows(const ParsedPtr& parsed
   // No record stamped at or before a time asked for may still be under way: what is now is when
   // that is certain.
   if (parsed->reads_time) {
-    KIMBERLITE_TRY(context.now, core_.settle_time());
+    KIMBERLITE_TRY(context.now, settle_time());
   }
   KIMBERLITE_TRY(auto reader, tenant_.take_reader());
   context.budget = budget(limits);
@@ -580,7 +597,7 @@ Result<Reply> LocalSession::set_as_of(const Parsed& parsed, const Statement& sta
   KIMBERLITE_CHECK(core_.confirm_read());
   TimestampUs now = core_.wall_time();
   if (parsed.reads_time) {
-    KIMBERLITE_TRY(now, core_.settle_time());
+    KIMBERLITE_TRY(now, settle_time());
   }
   KIMBERLITE_TRY(auto reader, tenant_.take_reader());
   const std::vector<ValueView> values = views_of(statement.parameters);
@@ -616,8 +633,14 @@ Result<Reply> LocalSession::run(const Statement& statement, const Why& why,
   KIMBERLITE_TRY(const ParsedPtr parsed, parse_text(statement.sql));
   const bool stands_alone =
       sql::is_write(parsed->statement.kind) && !parsed->statement.explain && !transaction_;
-  if (!core_.forwards() || !stands_alone) KIMBERLITE_CHECK(core_.check_primary());
   Reply reply;
+  // Needs no primary: a transaction that cannot be committed here any more is ended here.
+  if (parsed->statement.kind == sql::StatementKind::rollback) {
+    KIMBERLITE_CHECK(rollback());
+    reply.message = "rolled back";
+    return reply;
+  }
+  if (!core_.forwards() || !stands_alone) KIMBERLITE_CHECK(core_.check_primary());
   switch (parsed->statement.kind) {
     case sql::StatementKind::begin:
       KIMBERLITE_CHECK(begin(why));
@@ -627,10 +650,6 @@ Result<Reply> LocalSession::run(const Statement& statement, const Why& why,
       KIMBERLITE_TRY(reply.outcome, commit());
       return reply;
     }
-    case sql::StatementKind::rollback:
-      KIMBERLITE_CHECK(rollback());
-      reply.message = "rolled back";
-      return reply;
     case sql::StatementKind::set_as_of:
     case sql::StatementKind::set_latest:
       return set_as_of(*parsed, statement);

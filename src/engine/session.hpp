@@ -21,7 +21,8 @@ struct OpenTransaction {
   std::string correlation_text;
   Id128 correlation{};
   Id128 request_id{};
-  Writer statements;  // so far, for the request's digest
+  Writer statements;       // so far, for the request's digest
+  std::uint64_t seen = 0;  // `Tenant::seen` when it began
 };
 
 class LocalSession final : public Session {
@@ -81,6 +82,8 @@ class LocalSession final : public Session {
   [[nodiscard]] Result<ParsedPtr> parse_text(std::string_view text);
   [[nodiscard]] Result<ParsedPtr> parse(std::string_view text);
   // A write that is all here, to the primary.
+  // All that is committed up to then is in the projection, and nothing else will be.
+  [[nodiscard]] Result<TimestampUs> settle_time();
   [[nodiscard]] Status check_present() const;
   [[nodiscard]] Result<Outcome> forward(ForwardedWrite&& write, const Why& why);
   [[nodiscard]] Result<Outcome> submit(Request& request);

@@ -111,7 +111,7 @@ Result<projection::Evaluated> LocalSession::verify_table(const Parsed& parsed,
   KIMBERLITE_CHECK(core_.confirm_read());
   TimestampUs now = core_.wall_time();
   if (parsed.reads_time) {
-    KIMBERLITE_TRY(now, core_.settle_time());
+    KIMBERLITE_TRY(now, settle_time());
   }
   KIMBERLITE_TRY(auto taken, tenant_.take_reader());
   Borrowed reader{tenant_, std::move(taken)};

@@ -52,12 +52,16 @@ Id128 Tenant::actor(const kernel::Actor& description) {
   return found->second;
 }
 
+Status Tenant::settle() {
+  Request settle{.kind = RequestKind::settle};
+  submit(settle);
+  return *settle.result ? Status{} : Status{settle.result->error()};
+}
+
 Status Tenant::settle_actor(Principal& principal) {
   if (principal.settled || !core_.is_group()) return {};
   KIMBERLITE_CHECK(core_.check_primary());
-  Request look{.kind = RequestKind::settle};
-  submit(look);
-  if (!*look.result) return look.result->error();
+  KIMBERLITE_CHECK(settle());
   principal.actor = actor(principal.description);
   Request add{.kind = RequestKind::settle, .principal = &principal};
   submit(add);
@@ -67,11 +71,7 @@ Status Tenant::settle_actor(Principal& principal) {
 }
 
 Result<std::unique_ptr<projection::Reader>> Tenant::take_reader() {
-  if (unapplied_count_.load(std::memory_order_acquire) > 0 || is_behind()) {
-    Request settle{.kind = RequestKind::settle};
-    submit(settle);
-    if (!*settle.result) return settle.result->error();
-  }
+  if (is_stale_.load(std::memory_order_acquire) || is_behind()) KIMBERLITE_CHECK(settle());
   projection::Location location;
   {
     const std::scoped_lock lock{mutex_};
@@ -130,7 +130,14 @@ void Tenant::enqueue(Request& request) {
       return commit_transaction(request);
     case RequestKind::rollback:
       return rollback_transaction(request);
+    case RequestKind::settle:
+      // A transaction has begun behind all there was (T2), and nothing has come since.
+      if (transaction_ && !is_behind() && request.principal == nullptr && request.task == nullptr) {
+        return answer(request, Outcome{});
+      }
+      [[fallthrough]];
     default:
+      request.look = looks_begun_ + 1;
       queue_.push_back(&request);
       check_lease();
       return drain();
@@ -139,6 +146,7 @@ void Tenant::enqueue(Request& request) {
 
 void Tenant::fail(const Error& error) {
   failed_ = error;
+  is_stale_.store(true, std::memory_order_release);
   core_.stop_in_group(error);
 }
 
@@ -147,18 +155,44 @@ void Tenant::fail(const Error& error) {
 void Tenant::resync_later() {
   if (resyncing_) return;
   resyncing_ = true;
+  ++looks_begun_;
   core_.run_on_strand([this](Core& core) {
     const std::uint64_t seen = core.foreign_commits();
     const TenantView view = core.view(id_);
     auto actors = core.state().tenant(id_)->actors;
-    run_on_strand([this, view, seen, actors = std::move(actors)] {
+    run_on_strand([this, view, seen, follows = core.follows(), actors = std::move(actors)] {
       resyncing_ = false;
       know_actors(actors);
-      seen_foreign_.store(seen, std::memory_order_release);
-      if (!failed_) resync(view);
+      if (!failed_) resync(view, seen);
+      if (!failed_) answer_looked(follows);
       drain();
     });
   });
+}
+
+// What waits for records committed before it came has them, and what can only be refused here is
+// refused: where others write all the time, the log would have to be looked at again for ever.
+void Tenant::answer_looked(const std::optional<Error>& follows) {
+  std::vector<Request*> settled;
+  std::vector<Request*> refused;
+  std::erase_if(queue_, [&](Request* request) {
+    const bool writes = request->kind != RequestKind::settle || must_add_actor(*request);
+    if (writes && follows) {
+      refused.push_back(request);
+    } else if (!writes && request->look <= looks_begun_) {
+      settled.push_back(request);
+    } else {
+      return false;
+    }
+    return true;
+  });
+  for (Request* request : settled) answer_settled(*request);
+  for (Request* request : refused) answer(*request, *follows);
+}
+
+void Tenant::answer_settled(Request& settle) {
+  const Status done = settle.task == nullptr ? Status{} : (*settle.task)();
+  answer(settle, done ? Result<Outcome>{Outcome{}} : Result<Outcome>{done.error()});
 }
 
 // Starts whatever may start, in the order of the queue.
@@ -189,12 +223,11 @@ void Tenant::drain() {
       fail(applied.error());
       continue;
     }
-    if (next.kind == RequestKind::settle) {
-      queue_.pop_front();
-      const Status done = next.task == nullptr ? Status{} : (*next.task)();
-      answer(next, done ? Result<Outcome>{Outcome{}} : Result<Outcome>{done.error()});
-    } else if (must_add_actor(next)) {
+    if (must_add_actor(next)) {
       add_actor(*next.principal);
+    } else if (next.kind == RequestKind::settle) {
+      queue_.pop_front();
+      answer_settled(next);
     } else if (next.kind == RequestKind::sql) {
       start_sql();
     } else {
@@ -359,7 +392,7 @@ void Tenant::finish_append(InFlight& batch, const BatchResult& result) {
       unapplied_ids_.insert(evaluation.request->request_id);
     }
   }
-  unapplied_count_.store(unapplied_.size(), std::memory_order_release);
+  is_stale_.store(is_stale_ || !unapplied_.empty(), std::memory_order_release);
   if (unapplied_.size() >= unapplied_max && !resync_due_) {
     if (Status applied = apply_appends(); !applied) fail(applied.error());
   }
@@ -377,6 +410,7 @@ void Tenant::finish_control(InFlight& batch, const BatchResult& result) {
 void Tenant::refused(InFlight& batch, const BatchResult& result) {
   if (batch.mode == Mode::sql) projection_->rollback_batch();
   core_.abandon_keys(id_);
+  is_stale_.store(true, std::memory_order_release);
   std::vector<Request*> again;
   for (Evaluation& evaluation : batch.evaluations) {
     append_ids_in_flight_.erase(evaluation.request->request_id);
@@ -397,7 +431,7 @@ void Tenant::refused(InFlight& batch, const BatchResult& result) {
   queue_.insert(queue_.begin(), again.begin(), again.end());
   streams_.clear();
   resync_due_ = true;  // batches under way stood on what was refused
-  if (in_flight_.empty()) resync(result.view);
+  if (in_flight_.empty()) resync(result.view, seen_foreign_.load(std::memory_order_acquire));
   if (!batch.actor) return;
   for (const CommandResult& command : result.commands) {
     if (command.refusal == kernel::Refusal::none || is_stale(command.refusal)) continue;
@@ -413,7 +447,8 @@ void Tenant::fail_first(const Error& error) {
   answer(first, error);
 }
 
-void Tenant::resync(const TenantView& view) {
+// Nobody reads the projection before it has all that the log had when `view` was taken.
+void Tenant::resync(const TenantView& view, std::uint64_t seen) {
   view_ = view;
   head_ = view.head;
   resync_due_ = false;
@@ -421,8 +456,9 @@ void Tenant::resync(const TenantView& view) {
   streams_.clear();  // others may have appended
   unapplied_.clear();
   unapplied_ids_.clear();
-  unapplied_count_.store(0, std::memory_order_release);
-  if (Status applied = catch_up(); !applied) fail(applied.error());
+  if (Status applied = catch_up(); !applied) return fail(applied.error());
+  seen_foreign_.store(seen, std::memory_order_release);
+  is_stale_.store(false, std::memory_order_release);
 }
 
 }  // namespace kimberlite::engine

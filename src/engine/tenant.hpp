@@ -55,6 +55,12 @@ class Tenant {
   // In a group another replica may have given the actor his id: it is looked up, or made, before
   // anything is written or named under it.
   [[nodiscard]] Status settle_actor(Principal& principal);
+  // How many of `Core::foreign_commits` the projection has.
+  [[nodiscard]] std::uint64_t seen() const { return seen_foreign_.load(std::memory_order_acquire); }
+  // What a transaction is answered that was evaluated on rows that are not the present any more.
+  [[nodiscard]] static Error overtaken();
+  // Until the projection has all that is committed here.
+  [[nodiscard]] Status settle();
   // A reader that sees every acknowledged write.
   [[nodiscard]] Result<std::unique_ptr<projection::Reader>> take_reader();
   void give_reader(std::unique_ptr<projection::Reader> reader);
@@ -159,8 +165,6 @@ class Tenant {
   void commit_transaction(Request& request);
   void rollback_transaction(Request& request);
   void end_transaction();
-  // What a transaction is answered that was evaluated on rows that are not the present any more.
-  [[nodiscard]] static Error overtaken();
   void check_lease();
   void check_lease_after(std::uint64_t delay_ns);
   template <class Task>
@@ -175,8 +179,10 @@ class Tenant {
   [[nodiscard]] Status rebuild();
   [[nodiscard]] Status catch_up();
   [[nodiscard]] Status apply_appends();
-  void resync(const TenantView& view);
+  void resync(const TenantView& view, std::uint64_t seen);
   void resync_later();
+  void answer_looked(const std::optional<Error>& follows);
+  void answer_settled(Request& settle);
   // Nothing is done for this tenant any more until it is opened again.
   void fail(const Error& error);
   void know_actors(const std::map<Id128, kernel::Actor>& actors);
@@ -201,6 +207,7 @@ class Tenant {
   bool sql_in_flight_ = false;
   bool resync_due_ = false;  // nothing is evaluated before the log was looked at again
   bool resyncing_ = false;
+  std::uint64_t looks_begun_ = 0;  // at the log, by resync_later
   std::atomic<std::uint64_t> seen_foreign_ = 0;
   std::size_t appends_in_flight_ = 0;
   std::optional<Transaction> transaction_;
@@ -210,7 +217,8 @@ class Tenant {
   std::map<Id128, Request*> append_ids_in_flight_;
   std::set<Id128> unapplied_ids_;
   std::set<Id128> actors_added_;
-  std::atomic<std::size_t> unapplied_count_ = 0;
+  // What was acknowledged is not all in the projection, or never will be.
+  std::atomic<bool> is_stale_ = false;
   std::optional<Error> failed_;
 
   std::mutex mutex_;  // of what follows

@@ -111,7 +111,7 @@ Status Tenant::apply_appends() {
   KIMBERLITE_CHECK(projection_->commit_replay());
   unapplied_.clear();
   unapplied_ids_.clear();
-  unapplied_count_.store(0, std::memory_order_release);
+  is_stale_.store(resync_due_, std::memory_order_release);
   return {};
 }
 

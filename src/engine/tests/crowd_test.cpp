@@ -217,5 +217,139 @@ TEST(Crowd, AForwardedWriteThatReturnsTooMuchIsStillDone) {
   group.expect_all_alike();
 }
 
+Result<std::int64_t> rows_of_t(Session& session) {
+  KIMBERLITE_TRY(const auto cursor, session.query({"SELECT count(*) FROM t", {}}, {}, {}));
+  KIMBERLITE_TRY(const bool found, cursor->next());
+  EXPECT_TRUE(found);
+  return std::get<std::int64_t>(cursor->row()[0]);
+}
+
+Result<Outcome> run(Session& session, std::string_view sql) {
+  const Statement statement{sql, {}};
+  return session.execute(std::span{&statement, 1}, {});
+}
+
+// Of several that ask a new primary, the first lets it look at what the one before wrote; the
+// others do not read meanwhile what is not all there.
+TEST(Crowd, NobodyReadsBeforeALaterPrimaryHasAll) {
+  LiveGroup group{{}};
+  const std::uint8_t first = group.primary();
+  std::array<std::vector<std::unique_ptr<Session>>, LiveGroup::members> readers;
+  for (std::uint8_t i = 0; i < LiveGroup::members; ++i) {
+    for (int reader = 0; reader < 16; ++reader) readers[i].push_back(group.client(i));
+  }
+  constexpr std::int64_t writers = 4;
+  constexpr std::int64_t of_each = 300;
+  std::atomic<std::int64_t> written = 0;
+  std::vector<std::thread> clients;
+  for (std::int64_t writer = 0; writer < writers; ++writer) {
+    clients.emplace_back([&, writer] {
+      const auto client = group.client(first);
+      for (std::int64_t i = 0; i < of_each; ++i) {
+        if (run(*client, fmt::format("INSERT INTO t VALUES ({}, 'x')", writer * of_each + i))) {
+          ++written;
+        }
+      }
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  group.isolate(first, true);
+  clients.clear();
+  const std::uint8_t second = group.primary();
+  for (std::size_t i = 0; i < readers[second].size(); ++i) {
+    clients.emplace_back([&, i] {
+      std::this_thread::sleep_for(milliseconds{5 * i});
+      const auto rows = until_answered([&] { return rows_of_t(*readers[second][i]); });
+      ASSERT_TRUE(rows) << to_string(rows.error());
+      EXPECT_GE(*rows, written);
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  group.isolate(first, false);
+  group.expect_all_alike();
+}
+
+// A primary that was deposed and does not know it has nothing to change where the group has.
+TEST(Crowd, ThatThereIsNothingToChangeIsTheGroupsWord) {
+  LiveGroup group{{.quorum_timeout_ns = 1'000 * ms}};
+  const std::uint8_t first = group.primary();
+  const auto ann = group.client(first);
+  const auto bob = group.client(first);
+  ASSERT_TRUE(until_answered([&] { return run(*ann, "INSERT INTO t VALUES (1, 'a')"); }));
+  ASSERT_TRUE(until_answered([&] { return run(*bob, "INSERT INTO t VALUES (2, 'b')"); }));
+  if (!bob->begin({})) GTEST_SKIP() << "there is another primary";
+  group.isolate(first, true);
+  const std::uint8_t second = group.primary();
+  const auto cyd = group.client(second);
+  ASSERT_TRUE(until_answered([&] { return run(*cyd, "INSERT INTO t VALUES (5, 'c')"); }));
+
+  ASSERT_TRUE(bob->run({"SELECT count(*) FROM t", {}}, {}, {}));
+  EXPECT_FALSE(bob->commit());
+  expect_unavailable(run(*ann, "UPDATE t SET v = 'd' WHERE k = 5"));
+  expect_unavailable(run(*ann, "CREATE TABLE IF NOT EXISTS t (k BIGINT PRIMARY KEY)"));
+  group.isolate(first, false);
+  group.expect_all_alike();
+}
+
+// An actor's record is lost with the view it was made in, and another primary makes one for him.
+TEST(Crowd, AnActorIsWhoTheGroupSaysHeIs) {
+  LiveGroup group{{.quorum_timeout_ns = 300 * ms}};
+  const std::uint8_t first = group.primary();
+  group.stop(first);
+  group.options(first).actor = "os:bob";
+  group.start(first);
+  group.wait_until_alike();
+  for (std::uint8_t i = 0; i < LiveGroup::members; ++i) {
+    if (i == first) continue;
+    group.stop(i);
+    group.options(i).actor = "os:bob";
+    group.start(i);
+    group.wait_until_alike();
+  }
+  const std::uint8_t one = group.primary();
+  const auto bob = group.client(one);
+  group.isolate(one, true);
+  expect_unavailable(append(*bob, "s", 1));
+  const std::uint8_t other = group.primary();
+  const auto there = group.client(other);
+  const auto done = until_answered([&] { return append(*there, "s", 2); });
+  ASSERT_TRUE(done) << to_string(done.error());
+  group.isolate(one, false);
+  group.wait_until_alike();
+  group.isolate(other, true);
+  const std::uint8_t third = group.primary();
+  if (third != one) {
+    group.isolate(third, true);
+    group.isolate(other, false);
+  }
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{20};
+  while (group.primary() != one) {
+    if (std::chrono::steady_clock::now() > end) GTEST_SKIP() << "the views went another way";
+    std::this_thread::sleep_for(milliseconds{5});
+  }
+  const auto again = until_answered([&] { return append(*bob, "s", 3); });
+  EXPECT_TRUE(again) << to_string(again.error());
+  group.isolate(other, false);
+  group.isolate(third, false);
+  group.expect_all_alike();
+}
+
+// A transaction can be ended where it can no longer be committed.
+TEST(Crowd, ATransactionIsRolledBackWhoeverLeads) {
+  LiveGroup group{{}};
+  const std::uint8_t first = group.primary();
+  const auto ann = group.client(first);
+  ASSERT_TRUE(until_answered([&] { return run(*ann, "INSERT INTO t VALUES (1, 'a')"); }));
+  if (!ann->begin({})) GTEST_SKIP() << "there is another primary";
+  group.isolate(first, true);
+  const auto bob = group.client(group.primary());
+  ASSERT_TRUE(until_answered([&] { return run(*bob, "INSERT INTO t VALUES (2, 'b')"); }));
+  group.isolate(first, false);
+  group.wait_until_alike();
+  const auto ended = ann->run({"ROLLBACK", {}}, {}, {});
+  EXPECT_TRUE(ended) << to_string(ended.error());
+  EXPECT_FALSE(ann->rollback()) << "there is none any more";
+}
+
 }  // namespace
 }  // namespace kimberlite::engine::test

@@ -109,7 +109,12 @@ Result<std::optional<SealedCommand>> Tenant::evaluate(Request& request, Position
   KIMBERLITE_TRY(const std::span<const record::RowChange> changes, projection_->finish_request());
   std::optional<SealedCommand> command;
   if (!changes.empty()) {
-    KIMBERLITE_TRY(command, seal_rows(request, base, *evaluated, changes, text_of(request)));
+    Result<SealedCommand> sealed = seal_rows(request, base, *evaluated, changes, text_of(request));
+    if (!sealed) {
+      projection_->undo_finished();
+      return sealed.error();
+    }
+    command = *std::move(sealed);
   }
   evaluation.outcome = outcome_of(request, *std::move(evaluated));
   return command;

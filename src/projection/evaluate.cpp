@@ -328,6 +328,12 @@ void SqliteProjection::undo_request() {
   leave_request();
 }
 
+void SqliteProjection::undo_finished() {
+  KIMBERLITE_ASSERT(state_ == State::batch && !finished_.empty());
+  finished_.pop_back();
+  revive();
+}
+
 // The request cannot go on: all of it is undone now, and the batch's earlier ones stand again.
 void SqliteProjection::lose() {
   capture_.cut({});

@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
+#include <future>
 #include <thread>
 
 #include "engine/database.hpp"
@@ -324,6 +326,31 @@ TEST_F(EngineTest, ManyThreadsShareABatch) {
   EXPECT_EQ(*session_->head(), Position{2 + threads * each}) << "positions are dense";
 }
 
+// What a time showed once it shows ever after, whatever was under way then.
+TEST_F(EngineTest, ATimeThatIsReadIsOver) {
+  write("CREATE TABLE t (id INTEGER PRIMARY KEY)");
+  std::atomic<bool> done = false;
+  std::vector<std::thread> writers;
+  for (int writer = 0; writer < 3; ++writer) {
+    writers.emplace_back([&, writer] {
+      const auto own = *database_->session("main");
+      for (std::int64_t i = 0; !done; ++i) {
+        const std::vector<Value> values{i * 3 + writer};
+        const Statement insert{"INSERT INTO t VALUES ($1)", values};
+        EXPECT_TRUE(own->execute({&insert, 1}, {}));
+      }
+    });
+  }
+  std::vector<std::pair<TimestampUs, std::string>> seen;
+  for (int i = 0; i < 400; ++i) {
+    const TimestampUs now = world_.env().clock.realtime();
+    seen.emplace_back(now, rows("SELECT count(*) FROM t", now));
+  }
+  done = true;
+  for (std::thread& writer : writers) writer.join();
+  for (const auto& [time, count] : seen) EXPECT_EQ(rows("SELECT count(*) FROM t", time), count);
+}
+
 TEST_F(EngineTest, ALostProjectionOrSnapshotIsMadeAgain) {
   write("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)");
   write("INSERT INTO t VALUES (1, 'a')");
@@ -372,6 +399,24 @@ TEST_F(EngineTest, ASmallRingWrapsAndRefusesWhatItCannotHold) {
   // The tenant's first data key was to come with it, and comes with this one.
   const auto first = insert(*session, 1, 100);
   ASSERT_TRUE(first) << to_string(first.error());
+  // One that is too large among others that wait with it for the end of a transaction: it alone is
+  // refused.
+  ASSERT_TRUE(session->begin({}));
+  constexpr std::array<std::size_t, 4> sizes{100, 30'000, 100, 30'000};
+  std::vector<std::future<Result<Outcome>>> waiting;
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    waiting.push_back(std::async(std::launch::async, [&, i] {
+      return insert(**database->session("main"), static_cast<std::int64_t>(2 + i), sizes[i]);
+    }));
+    std::this_thread::sleep_for(std::chrono::milliseconds{50});
+  }
+  ASSERT_TRUE(session->rollback());
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    const auto done = waiting[i].get();
+    EXPECT_EQ(done.has_value(), sizes[i] == 100) << i;
+    if (done) continue;
+    EXPECT_EQ(done.error().code(), Code::limit_command) << to_string(done.error());
+  }
   // Twice what the ring holds, by several at once, so that their batches are as full as may be.
   std::vector<std::thread> workers;
   std::atomic<int> failed = 0;
@@ -397,7 +442,7 @@ TEST_F(EngineTest, ASmallRingWrapsAndRefusesWhatItCannotHold) {
   database.reset();
   database = *Database::open(world.env(), *key_, options);
   session = *database->session("main");
-  EXPECT_EQ(session->head()->value(), 3U + 8 * 40);
+  EXPECT_EQ(session->head()->value(), 5U + 8 * 40);
 }
 
 }  // namespace

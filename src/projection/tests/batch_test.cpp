@@ -92,6 +92,18 @@ TEST_F(Batch, ARequestUndoneAfterItSucceededLeavesTheOthers) {
   EXPECT_EQ(world.query("SELECT n FROM t"), "2");
 }
 
+TEST_F(Batch, AFinishedRequestIsUndoneAndLeavesTheOthers) {
+  accept("INSERT INTO t (id, n) VALUES (1, 1)");
+  accept("UPDATE t SET n = 9");
+  projection().undo_finished();
+  finished.pop_back();
+  times.pop_back();
+  accept("UPDATE t SET n = n + 1");
+  commit();
+  EXPECT_EQ(world.query("SELECT n FROM t"), "2");
+  EXPECT_EQ(world.head(), Position{3});
+}
+
 // An interrupted write makes SQLite roll the whole transaction back.
 TEST_F(Batch, ADestroyedTransactionIsBroughtBack) {
   accept("INSERT INTO t (id, n) VALUES (1, 1)");

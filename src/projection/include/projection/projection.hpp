@@ -198,6 +198,8 @@ class Projection {
   // An error (a deferred foreign key, a row over its limit) undoes the request.
   [[nodiscard]] virtual Result<std::span<const RowChange>> finish_request() = 0;
   virtual void undo_request() = 0;
+  // The request finished last: it is not to stand after all.
+  virtual void undo_finished() = 0;
   // Adds the `__records` rows, `committed` being exactly the finished requests in order (DDL too),
   // and commits. On an error the batch is rolled back; the log holds the records: apply them, or
   // rebuild.

@@ -242,6 +242,7 @@ TEST(Crowd, NobodyReadsBeforeALaterPrimaryHasAll) {
   constexpr std::int64_t of_each = 300;
   std::atomic<std::int64_t> written = 0;
   std::vector<std::thread> clients;
+  clients.reserve(16);
   for (std::int64_t writer = 0; writer < writers; ++writer) {
     clients.emplace_back([&, writer] {
       const auto client = group.client(first);

@@ -331,6 +331,7 @@ TEST_F(EngineTest, ATimeThatIsReadIsOver) {
   write("CREATE TABLE t (id INTEGER PRIMARY KEY)");
   std::atomic<bool> done = false;
   std::vector<std::thread> writers;
+  writers.reserve(3);
   for (int writer = 0; writer < 3; ++writer) {
     writers.emplace_back([&, writer] {
       const auto own = *database_->session("main");
@@ -419,6 +420,7 @@ TEST_F(EngineTest, ASmallRingWrapsAndRefusesWhatItCannotHold) {
   }
   // Twice what the ring holds, by several at once, so that their batches are as full as may be.
   std::vector<std::thread> workers;
+  workers.reserve(8);
   std::atomic<int> failed = 0;
   for (int worker = 0; worker < 8; ++worker) {
     workers.emplace_back([&, worker] {

@@ -82,7 +82,6 @@ void Core::pump() {
     // A batch alone always fits: its parts are bounded (command_bytes_max, batch_bytes_max).
     KIMBERLITE_ASSERT(!in_flight.batches.empty() || !fences_.empty());
     in_flight.fences = std::exchange(fences_, {});
-    in_flight.submitted_ns = now.monotonic_ns;
     const std::uint32_t commands = body.commands();
     bytes_since_disk_check_ += body.body_size();
     propose(now, std::move(in_flight), body.take(), commands);
@@ -153,6 +152,7 @@ void Core::expire(std::uint64_t now_ns) {
 void Core::propose(consensus::Now now, InFlight&& in_flight, consensus::MutableBuffer body,
                    std::uint32_t commands) {
   const std::uint64_t ticket = next_ticket_++;
+  in_flight.submitted_ns = now.monotonic_ns;
   in_flight_.emplace(ticket, std::move(in_flight));
   step(now, consensus::Propose{ticket, std::move(body), commands});
 }

@@ -474,7 +474,11 @@ Status join(env::Env env, keystore::MasterKey& master, const GroupOptions& optio
     return Error{Code::unavailable_escrow, "these are the keys of another cluster"}.next(
         "take those that a replica of this one gave");
   }
-  KIMBERLITE_TRY(const keystore::Keystore opened, keystore::Keystore::decode(keys, master));
+  KIMBERLITE_TRY(keystore::Keystore opened, keystore::Keystore::decode(keys, master));
+  // The log, from its begin, or a peer's state brings all later keys.
+  const keystore::Keystore::TenantCut first{
+      .tenant = TenantId{}, .last_key = kernel::pseudonym_key, .epochs = {1, 1}};
+  opened.cut_back({&first, 1});
   return make_member(env, opened, options, group, anew);
 }
 

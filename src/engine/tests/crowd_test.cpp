@@ -352,5 +352,23 @@ TEST(Crowd, ATransactionIsRolledBackWhoeverLeads) {
   EXPECT_FALSE(ann->rollback()) << "there is none any more";
 }
 
+// An escrow has the keys of every tenant; the group's log begins before there was any.
+TEST(Crowd, AMemberIsMadeAnewWithTheKeysOfToday) {
+  LiveGroup group{{}};
+  const std::uint8_t primary = group.primary();
+  const auto backup = static_cast<std::uint8_t>((primary + 1) % LiveGroup::members);
+  ASSERT_TRUE(anywhere(
+      group, [](Session& session) { return run(session, "INSERT INTO t VALUES (1, 'a')"); }));
+  ASSERT_TRUE(until_answered(
+      [&] { return group.database(group.primary()).rotate_data_key(LiveGroup::tenant, {}); }));
+  ASSERT_TRUE(anywhere(
+      group, [](Session& session) { return run(session, "INSERT INTO t VALUES (2, 'b')"); }));
+  group.wait_until_alike();
+  const auto keys = group.database(primary).escrow();
+  ASSERT_TRUE(keys) << to_string(keys.error());
+  ASSERT_NO_FATAL_FAILURE(group.lose_disk(backup, *keys));
+  group.expect_all_alike();
+}
+
 }  // namespace
 }  // namespace kimberlite::engine::test

@@ -35,9 +35,9 @@ class LiveGroup::Wire final : public env::Network {
 
 struct LiveGroup::World {
   World(LiveGroup& group, std::uint8_t self) : wire(group, self) {}
-  [[nodiscard]] env::Env env() { return {storage, wire, clock, random, *executor}; }
+  [[nodiscard]] env::Env env() { return {*storage, wire, clock, random, *executor}; }
 
-  platform::MemoryStorage storage;
+  std::unique_ptr<platform::MemoryStorage> storage = std::make_unique<platform::MemoryStorage>();
   Wire wire;
   platform::SystemClock clock;
   platform::SystemRandom random;
@@ -120,6 +120,15 @@ void LiveGroup::stop(std::uint8_t member) {
   databases_[member].reset();
 }
 
+void LiveGroup::lose_disk(std::uint8_t member, Bytes keys) {
+  stop(member);
+  World& world = *worlds_[member];
+  world.storage = std::make_unique<platform::MemoryStorage>();
+  const Status made = Database::recover_member(world.env(), *master_, group_options(member), keys);
+  ASSERT_TRUE(made) << to_string(made.error());
+  start(member);
+}
+
 void LiveGroup::stop_serving(std::uint8_t member) {
   serving_[member] = false;
   if (servers_[member].joinable()) servers_[member].join();
@@ -196,11 +205,11 @@ void LiveGroup::expect_all_alike() {
   }
   for (std::uint8_t i = 0; i < members; ++i) {
     stop(i);
-    const auto report = verify(worlds_[i]->storage, {.master = master_.get(),
-                                                     .log_keys = {},
-                                                     .since = {},
-                                                     .projection = true,
-                                                     .progress = nullptr});
+    const auto report = verify(*worlds_[i]->storage, {.master = master_.get(),
+                                                      .log_keys = {},
+                                                      .since = {},
+                                                      .projection = true,
+                                                      .progress = nullptr});
     ASSERT_TRUE(report) << to_string(report.error());
     EXPECT_TRUE(report->clean()) << report->findings.front().what;
   }

@@ -46,6 +46,8 @@ class LiveGroup {
   void stop_serving(std::uint8_t member);
   // The process ends without a word: its threads are stopped, and its memory is gone.
   void stop(std::uint8_t member);
+  // Its disk is lost, and it is made anew with these keys.
+  void lose_disk(std::uint8_t member, Bytes keys);
 
   // All have committed all that any of them has; a failed test after 30 s.
   void wait_until_alike();

@@ -285,6 +285,8 @@ void Replica::on(Now now, const SyncDone& event, std::vector<Action>& out) {
   if (!leads_there) {
     op_ = durable_ = canonical_ = checkpoint.op;
     head_ = point;
+    // What it names beyond that was another log's.
+    if (mark_in_flight_) mark_in_flight_ = std::min(*mark_in_flight_, op_);
   }
   durable_ = std::max(durable_, commit_);
   canonical_ = std::max(canonical_, commit_);

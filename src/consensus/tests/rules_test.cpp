@@ -94,6 +94,44 @@ TEST(Replica, HeadersOfALogThatWasGivenUpAreForgotten) {
   EXPECT_EQ(replica.replica().checkpoint().op, OpNumber{3});
 }
 
+// A mark that is being written when a peer's state takes the place of what it names says nothing of
+// the log that follows (seed 61184395 woke for it all the time).
+TEST(Replica, AMarkOfALogThatWasGivenUpIsNoMarkOfTheNext) {
+  Solo replica(2);
+  std::vector<Solo::Made> log;
+  for (std::uint64_t op = 1; op <= 6; ++op) {
+    log.push_back(replica.next(log.empty() ? replica.root() : log.back().header, 0));
+    replica.hear(0, 0, log.back());
+    replica.end_writes();
+  }
+  std::vector<Solo::Made> other;
+  while (other.size() < 5) {
+    other.push_back(replica.next(other.empty() ? replica.root() : other.back().header, 14, 99));
+  }
+  const StartView start{.nonce = {},
+                        .suffix = {.base = OpNumber{4},
+                                   .base_checksum = other[3].header.checksum,
+                                   .headers = {other[4].header}}};
+  replica.hear(1, 14, start, 4);
+  replica.end_writes();
+  replica.hear(1, 14, start, 4);
+  replica.hear(1, 14, Gone{.op = OpNumber{1}, .checkpoint = OpNumber{4}}, 4);
+  replica.end_writes();
+  ASSERT_EQ(replica.replica().status(), ReplicaStatus::syncing);
+  ASSERT_EQ(replica.writes_in_flight(), 0U);
+  replica.wait(20);
+  ASSERT_EQ(replica.writes_in_flight(), 1U) << "the mark of operation 6";
+  Checkpoint checkpoint = replica.replica().checkpoint();
+  checkpoint.op = OpNumber{4};
+  checkpoint.header_checksum = other[3].header.checksum;
+  replica.end_sync(checkpoint);
+  ASSERT_EQ(replica.replica().head(), OpNumber{4});
+  replica.wait(200);
+  const std::uint64_t now_ns = 1'000'000'000 + (replica.wall().value() % 1'000'000'000'000) * 1000;
+  EXPECT_GT(replica.replica().wake_at(), now_ns);
+  EXPECT_EQ(replica.wrong(), "");
+}
+
 // Its disk was lost twice. Replica 1 slept since, and remembers the life between: it does not take
 // the newest one for an old copy (seed 1013993).
 TEST(Replica, ALifeMadeAnewIsLaterThanThoseMadeAnewBefore) {

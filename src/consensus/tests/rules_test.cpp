@@ -13,6 +13,17 @@ namespace {
 
 class Rules : public ::testing::TestWithParam<Rule> {};
 
+// The first operations of view 0, as its primary sends them, on the replica's disk.
+std::vector<Solo::Made> write_log(Solo& replica, std::uint64_t operations) {
+  std::vector<Solo::Made> log;
+  while (log.size() < operations) {
+    log.push_back(replica.next(log.empty() ? replica.root() : log.back().header, 0));
+    replica.hear(0, 0, log.back());
+    replica.end_writes();
+  }
+  return log;
+}
+
 TEST_P(Rules, IsKept) { EXPECT_EQ(GetParam().story(), ""); }
 
 INSTANTIATE_TEST_SUITE_P(All, Rules, ::testing::ValuesIn(rules()),
@@ -98,12 +109,7 @@ TEST(Replica, HeadersOfALogThatWasGivenUpAreForgotten) {
 // the log that follows (seed 61184395 woke for it all the time).
 TEST(Replica, AMarkOfALogThatWasGivenUpIsNoMarkOfTheNext) {
   Solo replica(2);
-  std::vector<Solo::Made> log;
-  for (std::uint64_t op = 1; op <= 6; ++op) {
-    log.push_back(replica.next(log.empty() ? replica.root() : log.back().header, 0));
-    replica.hear(0, 0, log.back());
-    replica.end_writes();
-  }
+  static_cast<void>(write_log(replica, 6));
   std::vector<Solo::Made> other;
   while (other.size() < 5) {
     other.push_back(replica.next(other.empty() ? replica.root() : other.back().header, 14, 99));
@@ -190,12 +196,8 @@ TEST(Replica, ALostHeadIsNotMendedByWhatComesLate) {
 class LostHeadBehindAnotherLog : public ::testing::Test {
  protected:
   LostHeadBehindAnotherLog() {
-    for (std::uint64_t op = 1; op <= 5; ++op) {
-      log_.push_back(replica_.next(log_.empty() ? replica_.root() : log_.back().header, 0));
-      replica_.hear(0, 0, log_.back());
-      replica_.end_writes();
-    }
-    other_ = {log_[0], log_[1]};
+    other_ = write_log(replica_, 5);
+    other_.resize(2);
     while (other_.size() < 6) {
       other_.push_back(replica_.next(other_.back().header, 14, 99, std::nullopt, other_.size()));
     }
@@ -227,7 +229,6 @@ class LostHeadBehindAnotherLog : public ::testing::Test {
   }
 
   Solo replica_{2};
-  std::vector<Solo::Made> log_;
   std::vector<Solo::Made> other_;
 };
 

@@ -32,6 +32,9 @@ class LiveGroup {
 
   // Nothing goes to or from that one any more.
   void isolate(std::uint8_t member, bool apart) { apart_[member] = apart; }
+  void join_all() {
+    for (std::uint8_t i = 0; i < members; ++i) isolate(i, false);
+  }
   // Nobody is told any more that a prepare is on a disk.
   void hold_acknowledgements(bool hold) { hold_ = hold; }
 

@@ -475,7 +475,7 @@ Status join(env::Env env, keystore::MasterKey& master, const GroupOptions& optio
         "take those that a replica of this one gave");
   }
   KIMBERLITE_TRY(keystore::Keystore opened, keystore::Keystore::decode(keys, master));
-  // The log, from its begin, or a peer's state brings all later keys.
+  // What a group begins with: the log from there on, or a peer's state, brings all later keys.
   const keystore::Keystore::TenantCut first{
       .tenant = TenantId{}, .last_key = kernel::pseudonym_key, .epochs = {1, 1}};
   opened.cut_back({&first, 1});

@@ -81,10 +81,10 @@ class LocalSession final : public Session {
   // The second asks first whether this replica can say anything about its schema.
   [[nodiscard]] Result<ParsedPtr> parse_text(std::string_view text);
   [[nodiscard]] Result<ParsedPtr> parse(std::string_view text);
-  // A write that is all here, to the primary.
-  // All that is committed up to then is in the projection, and nothing else will be.
+  // All that is stamped up to then is in the projection, and nothing else will be.
   [[nodiscard]] Result<TimestampUs> settle_time();
   [[nodiscard]] Status check_present() const;
+  // A write that is all here, to the primary.
   [[nodiscard]] Result<Outcome> forward(ForwardedWrite&& write, const Why& why);
   [[nodiscard]] Result<Outcome> submit(Request& request);
   [[nodiscard]] Status fill(Request& request, const Why& why, std::span<const Bytes> digest_parts);

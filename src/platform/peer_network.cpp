@@ -6,7 +6,6 @@
 
 #include <array>
 #include <atomic>
-#include <boost/asio/connect.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/address.hpp>
@@ -42,14 +41,16 @@ using Resolver = asio::ip::basic_resolver<Tcp, Executor>;
 using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
                                          asio::wait_traits<std::chrono::steady_clock>, Executor>;
 using Stream = asio::ssl::stream<Socket>;
+using Instant = std::chrono::steady_clock::time_point;
 
 constexpr milliseconds wait_min{50};
 constexpr milliseconds wait_max{2000};
-constexpr milliseconds handshake_max{5000};
-constexpr int unanswered_max_ms = 5000;  // of what was sent and nobody acknowledged
+constexpr milliseconds handshake_max{5000};  // of who calls
+constexpr milliseconds dial_max{5000};       // until it is known who answers, from the name on
+constexpr int unanswered_max_ms = 5000;      // of what was sent and nobody acknowledged
 constexpr std::size_t length_size = 4;
-constexpr std::size_t replicas_max = 32;  // more than a group can have
-constexpr std::size_t inbound_max = 2 * replicas_max;
+constexpr std::size_t replicas_max = 32;   // more than a group can have
+constexpr std::size_t strangers_max = 64;  // who have not shown yet who they are
 
 template <auto Release>
 struct Free {
@@ -155,10 +156,13 @@ class PeerNetwork::State {
     asio::post(context_, [this, replica, host, port] {
       Outbound& peer = peers_[replica];
       peer.host = host;
-      peer.port = std::to_string(port);
+      peer.port = port;
       peer.wait = wait_min;
-      if (peer.stream != nullptr) close(*peer.stream);
-      if (!std::exchange(peer.known, true)) dial(replica);
+      if (!std::exchange(peer.known, true)) {
+        dial(replica);
+      } else if (peer.call != nullptr) {
+        lost(replica, peer.call);
+      }
     });
   }
 
@@ -193,17 +197,28 @@ class PeerNetwork::State {
             .frames_sent = frames_sent_,
             .frames_received = received_,
             .frames_dropped = dropped_,
+            .dials = dials_,
             .connections = connections_,
             .refused = refused_};
   }
 
  private:
+  // One connection to a peer, being made or in use.
+  struct Call {
+    explicit Call(asio::io_context& context, asio::ssl::context& tls)
+        : stream(context, tls), resolver(context), timer(context) {}
+    Stream stream;
+    Resolver resolver;
+    Timer timer;
+    Instant answered{};  // when it was known who answers
+  };
+  using CallPtr = std::shared_ptr<Call>;
   struct Outbound {
     std::string host;
-    std::string port;
+    std::uint16_t port = 0;
     bool known = false;
     milliseconds wait = wait_min;
-    std::shared_ptr<Stream> stream;  // being made or in use
+    CallPtr call;
     bool writing = false;
     std::mutex mutex;     // of what follows
     bool ready = false;   // connected: what is said before is dropped, and not said late
@@ -229,7 +244,8 @@ class PeerNetwork::State {
     auto one = std::make_shared<Inbound>(context_, *tls_);
     acceptor_.async_accept(one->stream.next_layer(), [this, one](const error_code& error) {
       if (error == asio::error::operation_aborted) return;
-      if (!error && inbound_.size() < inbound_max) {
+      if (!error) {
+        make_room();
         set_options(one->stream.next_layer());
         one->self = inbound_.insert(inbound_.end(), one);
         greet(one);
@@ -242,6 +258,16 @@ class PeerNetwork::State {
       }
       accept();
     });
+  }
+
+  // Who says nothing may not keep a peer from being heard: the oldest stranger goes. Of those that
+  // have shown who they are there is one a peer.
+  void make_room() {
+    const auto is_stranger = [](const InboundPtr& one) { return !one->from; };
+    if (static_cast<std::size_t>(std::ranges::count_if(inbound_, is_stranger)) < strangers_max) {
+      return;
+    }
+    hang_up(InboundPtr{*std::ranges::find_if(inbound_, is_stranger)}, true);
   }
 
   void hang_up(const InboundPtr& one, bool refused = false) {
@@ -312,62 +338,74 @@ class PeerNetwork::State {
 
   void dial(std::uint8_t replica) {
     Outbound& peer = peers_[replica];
-    peer.stream = std::make_shared<Stream>(context_, *tls_);
-    resolver_.async_resolve(
-        peer.host, peer.port,
-        [this, replica, stream = peer.stream](const error_code& error, const auto& found) {
-          if (error || !is_current(replica, stream)) return lost(replica, stream);
-          asio::async_connect(stream->next_layer(), found,
-                              [this, replica, stream](const error_code& refused, const auto&) {
-                                if (refused) return lost(replica, stream);
-                                shake_hands(replica, stream);
-                              });
+    peer.call = std::make_shared<Call>(context_, *tls_);
+    ++dials_;
+    peer.call->timer.expires_after(dial_max);
+    peer.call->timer.async_wait([this, replica, call = peer.call](const error_code& error) {
+      if (!error && call->answered == Instant{}) lost(replica, call);
+    });
+    // A name may take long to find, and waits for those asked before: an address is not looked up.
+    error_code no_address;
+    const auto address = asio::ip::make_address(peer.host, no_address);
+    if (!no_address) return reach(replica, peer.call, {address, peer.port});
+    peer.call->resolver.async_resolve(
+        peer.host, std::to_string(peer.port),
+        [this, replica, call = peer.call](const error_code& error, const auto& found) {
+          if (error || found.empty()) return lost(replica, call);
+          // Another one each time: the first may be one that never answers.
+          reach(replica, call,
+                *std::next(found.begin(), static_cast<std::ptrdiff_t>(dials_ % found.size())));
         });
   }
 
-  void shake_hands(std::uint8_t replica, const std::shared_ptr<Stream>& stream) {
-    set_options(stream->next_layer());
-    auto timer = std::make_shared<Timer>(context_);
-    timer->expires_after(handshake_max);
-    timer->async_wait([stream, timer](const error_code& error) {
-      if (!error) close(*stream);
-    });
-    stream->async_handshake(asio::ssl::stream_base::client,
-                            [this, replica, stream, timer](const error_code& error) {
-                              timer->cancel();
-                              if (error || !is_current(replica, stream))
-                                return lost(replica, stream);
-                              if (!is_certificate_of(*stream, host_of(options_.cluster, replica))) {
-                                ++refused_;
-                                return lost(replica, stream);
-                              }
-                              Outbound& peer = peers_[replica];
-                              peer.wait = wait_min;
-                              ++connections_;
-                              notice_end(replica, stream);
-                              const std::scoped_lock lock{peer.mutex};
-                              peer.ready = true;
-                            });
+  void reach(std::uint8_t replica, const CallPtr& call, const Tcp::endpoint& endpoint) {
+    if (!is_current(replica, call)) return;
+    call->stream.next_layer().async_connect(endpoint,
+                                            [this, replica, call](const error_code& error) {
+                                              if (error) return lost(replica, call);
+                                              shake_hands(replica, call);
+                                            });
+  }
+
+  void shake_hands(std::uint8_t replica, const CallPtr& call) {
+    if (!is_current(replica, call)) return;
+    set_options(call->stream.next_layer());
+    call->stream.async_handshake(
+        asio::ssl::stream_base::client, [this, replica, call](const error_code& error) {
+          if (error || !is_current(replica, call)) return lost(replica, call);
+          if (!is_certificate_of(call->stream, host_of(options_.cluster, replica))) {
+            ++refused_;
+            return lost(replica, call);
+          }
+          call->timer.cancel();
+          call->answered = std::chrono::steady_clock::now();
+          ++connections_;
+          notice_end(replica, call);
+          Outbound& peer = peers_[replica];
+          const std::scoped_lock lock{peer.mutex};
+          peer.ready = true;
+        });
   }
 
   // Nothing comes this way; that reading ends says that the peer hung up.
-  void notice_end(std::uint8_t replica, const std::shared_ptr<Stream>& stream) {
+  void notice_end(std::uint8_t replica, const CallPtr& call) {
     auto nothing = std::make_shared<std::array<std::byte, 1>>();
-    asio::async_read(*stream, asio::buffer(*nothing),
-                     [this, replica, stream, nothing](const error_code&, std::size_t) {
-                       lost(replica, stream);
-                     });
+    asio::async_read(
+        call->stream, asio::buffer(*nothing),
+        [this, replica, call, nothing](const error_code&, std::size_t) { lost(replica, call); });
   }
 
-  bool is_current(std::uint8_t replica, const std::shared_ptr<Stream>& stream) const {
-    return peers_[replica].stream == stream;
+  bool is_current(std::uint8_t replica, const CallPtr& call) const {
+    return peers_[replica].call == call;
   }
 
-  void lost(std::uint8_t replica, const std::shared_ptr<Stream>& stream) {
+  void lost(std::uint8_t replica, const CallPtr& call) {
     Outbound& peer = peers_[replica];
-    if (!is_current(replica, stream)) return;
-    close(*stream);
-    peer.stream.reset();
+    if (!is_current(replica, call)) return;
+    call->timer.cancel();
+    call->resolver.cancel();
+    close(call->stream);
+    peer.call.reset();
     peer.writing = false;
     {
       const std::scoped_lock lock{peer.mutex};
@@ -375,6 +413,10 @@ class PeerNetwork::State {
       peer.queue.clear();
       peer.queued = 0;
     }
+    // With TLS 1.3 the peer says no after it answered: only one that lasted counts as taken.
+    const bool lasted = call->answered != Instant{} &&
+                        std::chrono::steady_clock::now() - call->answered >= wait_max;
+    if (lasted) peer.wait = wait_min;
     auto timer = std::make_shared<Timer>(context_);
     timer->expires_after(peer.wait);
     peer.wait = std::min(2 * peer.wait, wait_max);
@@ -387,7 +429,7 @@ class PeerNetwork::State {
   // NOLINTBEGIN(misc-no-recursion): as above.
   void write(std::uint8_t replica) {
     Outbound& peer = peers_[replica];
-    if (peer.stream == nullptr || peer.writing) return;
+    if (peer.call == nullptr || peer.writing) return;
     std::vector<Buffer> queue;
     {
       const std::scoped_lock lock{peer.mutex};
@@ -402,10 +444,10 @@ class PeerNetwork::State {
     for (const Buffer& frame : queue) bytes->insert(bytes->end(), frame.begin(), frame.end());
     const std::size_t frames = queue.size();
     asio::async_write(
-        *peer.stream, asio::buffer(*bytes),
-        [this, replica, stream = peer.stream, bytes, frames](const error_code& error, std::size_t) {
+        peer.call->stream, asio::buffer(*bytes),
+        [this, replica, call = peer.call, bytes, frames](const error_code& error, std::size_t) {
           Outbound& to = peers_[replica];
-          if (error || !is_current(replica, stream)) return lost(replica, stream);
+          if (error || !is_current(replica, call)) return lost(replica, call);
           bytes_sent_ += bytes->size();
           frames_sent_ += frames;
           to.writing = false;
@@ -422,13 +464,13 @@ class PeerNetwork::State {
   std::atomic<std::uint64_t> frames_sent_ = 0;
   std::atomic<std::uint64_t> received_ = 0;
   std::atomic<std::uint64_t> dropped_ = 0;
+  std::atomic<std::uint64_t> dials_ = 0;
   std::atomic<std::uint64_t> connections_ = 0;
   std::atomic<std::uint64_t> refused_ = 0;
   std::uint16_t port_ = 0;
   asio::io_context context_{1};
   asio::executor_work_guard<Executor> work_{context_.get_executor()};
   Acceptor acceptor_{context_};
-  Resolver resolver_{context_};
   Timer pause_{context_};
   std::list<InboundPtr> inbound_;
   std::array<Outbound, replicas_max> peers_;

@@ -1,12 +1,19 @@
 #include "platform/peer_network.hpp"
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <deque>
+#include <list>
 #include <mutex>
 #include <thread>
+#include <tuple>
 
 #include "crypto/certificate.hpp"
 
@@ -190,6 +197,93 @@ TEST_F(PeerNetworkTest, ConnectsAgainToAPeerThatWasAway) {
   EXPECT_EQ(again.last().second,
             Buffer(bytes_of("hello again").begin(), bytes_of("hello again").end()));
   EXPECT_GE(zero->counts().connections, 2U);
+}
+
+// Of plain TCP, by hand.
+class Raw {
+ public:
+  explicit Raw(int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0)) : fd_(fd) {
+    EXPECT_GE(fd_, 0);
+  }
+  ~Raw() { ::close(fd_); }
+  Raw(const Raw&) = delete;
+  Raw& operator=(const Raw&) = delete;
+
+  // Begins to connect; it may come about, or not.
+  void connect(std::uint16_t port) const {
+    const sockaddr_in there = loopback(port);
+    std::ignore = ::connect(fd_, reinterpret_cast<const sockaddr*>(&there), sizeof there);
+  }
+  // Listens for one more than `backlog`, and never takes any.
+  [[nodiscard]] std::uint16_t listen(int backlog) const {
+    sockaddr_in here = loopback(0);
+    socklen_t size = sizeof here;
+    EXPECT_EQ(::bind(fd_, reinterpret_cast<const sockaddr*>(&here), sizeof here), 0);
+    EXPECT_EQ(::listen(fd_, backlog), 0);
+    EXPECT_EQ(::getsockname(fd_, reinterpret_cast<sockaddr*>(&here), &size), 0);
+    return ntohs(here.sin_port);
+  }
+
+ private:
+  static sockaddr_in loopback(std::uint16_t port) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return address;
+  }
+
+  int fd_;
+};
+
+TEST_F(PeerNetworkTest, StrangersWhoSayNothingKeepNoPeerFromBeingHeard) {
+  const auto zero = make(0);
+  const auto one = make(1);
+  Ear ear;
+  zero->listen(into(ear));
+  std::list<Raw> strangers;
+  for (int i = 0; i < 200; ++i) strangers.emplace_back().connect(zero->port());
+  one->connect(0, "127.0.0.1", zero->port());
+  std::size_t sent = 0;
+  // Well before the strangers are given up.
+  ASSERT_TRUE(soon([&] {
+    if (one->counts().connections > 0) one->send(0, bytes_of("hello"));
+    return ++sent > 200 || ear.count() > 0;
+  }));
+  EXPECT_GT(ear.count(), 0U);
+}
+
+// A host that takes no connection and refuses none either: one that is off, or behind a wall.
+TEST_F(PeerNetworkTest, GivesUpOnAHostThatDoesNotAnswer) {
+  const Raw silent;
+  const std::uint16_t port = silent.listen(0);
+  std::list<Raw> filling;
+  for (int i = 0; i < 4; ++i) filling.emplace_back().connect(port);
+  const auto zero = make(0);
+  zero->connect(1, "127.0.0.1", port);
+  EXPECT_TRUE(soon([&] { return zero->counts().dials > 1; }));
+  EXPECT_EQ(zero->counts().connections, 0U);
+}
+
+// TLS 1.3: whoever calls is through before the other end has looked at his certificate.
+TEST_F(PeerNetworkTest, OneThatIsRefusedCallsLessAndLessOften) {
+  const auto zero = make(0);
+  const crypto::Identity foreign = crypto::make_authority(seed(2), "kimberlite", this_decade());
+  const crypto::Identity own = crypto::issue_identity(
+      foreign, seed(11), PeerNetwork::host_of(cluster_, 1), this_decade(), 101);
+  auto stranger = PeerNetwork::open({.replica = 1,
+                                     .cluster = cluster_,
+                                     .authority = authority_.certificate,
+                                     .certificate = own.certificate,
+                                     .key = own.key,
+                                     .frame_size_max = frame_size_max});
+  ASSERT_TRUE(stranger);
+  (*stranger)->connect(0, "127.0.0.1", zero->port());
+  ASSERT_TRUE(soon([&] { return zero->counts().refused >= 4; }));
+  // 50, 100, 200, 400 ms have passed; the fifth comes 800 ms later.
+  std::this_thread::sleep_for(500ms);
+  EXPECT_LE(zero->counts().refused, 5U);
+  EXPECT_GE((*stranger)->counts().connections, 4U);
 }
 
 // The receiver does not come back: what is for it waits in a queue that ends.

@@ -410,15 +410,16 @@ void Core::received(std::uint8_t from, Bytes frame) {
     probe<"engine.inbound.too_long">();
     return;
   }
-  if (inbound_bytes_.fetch_add(frame.size()) > inbound_bytes_max) {
+  consensus::MutableBuffer block = blocks_.take(frame.size());
+  // What it costs, which of a small frame is a whole sector.
+  if (inbound_bytes_.fetch_add(block->capacity()) > inbound_bytes_max) {
     probe<"engine.inbound.full">();
-    inbound_bytes_.fetch_sub(frame.size());
+    inbound_bytes_.fetch_sub(block->capacity());
     return;
   }
-  consensus::MutableBuffer block = blocks_.take(frame.size());
   std::ranges::copy(frame, block->bytes().begin());
   env_.executor.post(strand, life_.task([this, from, block = std::move(block)]() mutable {
-    inbound_bytes_.fetch_sub(block->size());
+    inbound_bytes_.fetch_sub(block->capacity());
     if (replica_ == nullptr || failed_) return;
     const bool forwarded = Forwarder::is_frame(block->bytes());
     if (forwarded || StateSync::is_frame(block->bytes())) {

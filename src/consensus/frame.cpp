@@ -42,7 +42,8 @@ Error wrong_checksum(std::string_view what, const Hash& stored, const Hash& comp
 bool is_consistent(const PrepareHeader& header) {
   return header.op.value() > 0 && header.commit < header.op && header.size >= prepare_header_size &&
          header.size <= prepare_size_max - local_header_size &&
-         header.timestamp.value() < timestamp_max &&
+         // What follows it must have a time, too.
+         header.timestamp.value() < timestamp_max - std::max<std::uint32_t>(1, header.commands) &&
          (header.configures
               ? header.commands == 0 && header.size == prepare_header_size + configuration_size
               : header.commands > 0 || header.size == prepare_header_size);

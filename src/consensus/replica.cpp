@@ -66,27 +66,28 @@ Result<std::unique_ptr<Replica>> Replica::open(Now now, const ReplicaOptions& op
         .next("make the replica anew: kimberlite cluster recover");
   }
   std::unique_ptr<Replica> replica(new Replica(now, options, recovered, pool));
-  const bool resumes = replica->adopted() && !replica->is_lost();
+  const bool headless = replica->faulty_until_ == unknown_op;
+  const bool resumes = replica->adopted() && !headless;
   const bool is_alone = replica->voters() == 1 && replica->is_voter();
-  if (replica->is_lost() && is_alone) {
+  if (headless && is_alone) {
     return Error{Code::usage_config, "a replica alone has no peers to take its state from"}.next(
         "restore a backup: kimberlite restore");
   }
   replica->begin_life(replica->superblock_.incarnation + 1);
   replica->active_ns_ = now.monotonic_ns;
-  if (is_alone || (resumes && !recovered.journal.lost && replica->is_voter() &&
-                   replica->primary() == replica->index())) {
+  if (is_alone || (resumes && replica->is_voter() && replica->primary() == replica->index())) {
     // A primary that was away may have been replaced. A single voter begins a view of its own:
     // what else is on disk is older, and beyond its head never counts again (J3).
     probe<"consensus.open.primary_leaves">();
     replica->enter_view(now, replica->configuration().view_after(replica->view()), out);
   } else {
-    const bool headless = replica->faulty_until_ == unknown_op;
     replica->phase_ = headless   ? Phase::recovering_head
                       : !resumes ? Phase::view_change
                                  : Phase::normal;
     probe<"consensus.open.waits_for_group">();
     replica->heard_primary(now);
+    // This superblock says of it no more than the one before.
+    replica->marked_ = std::min(replica->op_, recovered.journal.durable_seen);
     replica->write_superblock(out);
   }
   return replica;
@@ -136,12 +137,17 @@ Replica::Replica(Now now, const ReplicaOptions& options, const Recovered& recove
   if (newest.op == known_) commit_max_ = std::max(commit_max_, newest.commit);
   // In a view change the superblock has the headers of what was here; if not of all that is lost,
   // or not in one, this replica cannot say what there was: marks lag behind what it acknowledged.
+  // Nor can it in any life to come, whatever stands in its journal by then, until it has its
+  // group's.
   const bool headless = journal.lost && (adopted() || journal.durable_seen > known_);
   if (journal.lost) probe<"consensus.open.lost_acknowledged">();
   if (headless) probe<"consensus.open.lost_head">();
+  if (headless && !is_lost() && !is_planted(Canary::forget_lost_head)) {
+    superblock_.standing = Standing::headless;
+  }
   if (journal.lost) faulty_until_ = headless ? unknown_op : known_;
-  if (is_lost()) faulty_until_ = unknown_op;
-  // The superblock written now is as good as a mark for all that was found.
+  if (superblock_.standing != Standing::member) faulty_until_ = unknown_op;
+  // Where a view begins, its superblock is as good as a mark for all that was found.
   marked_ = op_;
   group_checkpoint_ = checkpoint_.op;
 }
@@ -256,6 +262,7 @@ void Replica::on(Now now, const SyncDone& event, std::vector<Action>& out) {
   if (!event.checkpoint || event.checkpoint->op <= commit_) {
     probe<"consensus.sync.in_vain">();
     syncing_ = false;
+    ask_another_ = true;
     request_missing(now, out);
     return;
   }
@@ -289,6 +296,7 @@ void Replica::on(Now now, const SyncDone& event, std::vector<Action>& out) {
     if (mark_in_flight_) mark_in_flight_ = std::min(*mark_in_flight_, op_);
   }
   durable_ = std::max(durable_, commit_);
+  advance_durable();
   canonical_ = std::max(canonical_, commit_);
   marked_ = std::max(std::min(marked_, durable_), commit_);
   commit_max_ = std::max(commit_max_, commit_);
@@ -346,6 +354,8 @@ void Replica::gate_opened(Now now, std::vector<Action>& out) {
   } else if (catching_up_from_) {
     request_missing(now, out);
   } else if (is_voter()) {
+    // However long the superblock took: the view's primary has had no time yet.
+    timeout_at_ = std::max(timeout_at_, now.monotonic_ns + options_.primary_timeout_ns);
     send_do_view_change(out);
     decide_log(now, out);
   }
@@ -358,6 +368,7 @@ void Replica::write_superblock(std::vector<Action>& out) {
     writing_.again = true;
     return;
   }
+  superblock_since_ns_ = now_.monotonic_ns;
   superblock_.parent = superblock_identity_;
   ++superblock_.sequence;
   superblock_identity_ = consensus::superblock_identity(superblock_);

@@ -112,6 +112,7 @@ void Replica::append(const PrepareHeader& prepare, std::uint64_t ring_offset, Bu
                      .size = static_cast<std::uint32_t>(frame_size(prepare)),
                      .commands = prepare.commands,
                      .configures = prepare.configures});
+  if (durable_ == op_) durable_since_ns_ = now_.monotonic_ns;
   op_ = prepare.op;
   if (prepare.configures) configures_at_ = op_;
   head_ = point_at(op_);
@@ -246,17 +247,22 @@ void Replica::on(Now now, const PrepareWritten& event, std::vector<Action>& out)
   } else {
     slot(event.op).written = true;
   }
-  while (durable_ < op_) {
-    const OpNumber next{durable_.value() + 1};
-    if (slot(next).op != next || !slot(next).written) break;
-    durable_ = next;
-  }
+  advance_durable();
   active_ns_ = now.monotonic_ns;
   if (phase_ == Phase::view_change && adopted()) start_as_primary(now, out);
   send_prepare_ok(out);
   advance_commit(out);
   if (!is_primary()) request_missing(now, out);
   maybe_mark(now, out);
+}
+
+void Replica::advance_durable() {
+  while (durable_ < op_) {
+    const OpNumber next{durable_.value() + 1};
+    if (slot(next).op != next || !slot(next).written) return;
+    durable_ = next;
+    durable_since_ns_ = now_.monotonic_ns;
+  }
 }
 
 // Gives up what stands behind `last`: it is not in the log of the view.

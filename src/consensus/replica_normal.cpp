@@ -15,6 +15,9 @@ namespace {
 
 // How much more often others' clocks are asked for while too few are known.
 constexpr std::uint64_t hurry = 16;
+constexpr std::uint64_t view_leap_max = std::uint64_t{1} << 32U;
+// A disk is given so many timeouts of a primary for one write.
+constexpr std::uint64_t stuck_timeouts = 4;
 
 }  // namespace
 
@@ -80,12 +83,19 @@ bool Replica::is_deaf() const {
   return heard < core::replication_quorum(voters());
 }
 
-// A primary that hears nobody can commit nothing, and one whose clock a quorum of the others'
-// contradicts may not: so it does not hold those in its view who hear it.
+// A write has been under way for so long that nobody can say whether it will end.
+bool Replica::is_stuck() const {
+  const std::uint64_t patience_ns = stuck_timeouts * options_.primary_timeout_ns;
+  const bool journal = durable_ < op_ && now_.monotonic_ns >= durable_since_ns_ + patience_ns;
+  return journal || (writing_.in_flight && now_.monotonic_ns >= superblock_since_ns_ + patience_ns);
+}
+
+// A primary that hears nobody, or whose disk hangs, can commit nothing, and one whose clock a
+// quorum of the others' contradicts may not: so it does not hold those in its view who hear it.
 void Replica::send_heartbeats(std::vector<Action>& out) {
   heartbeat_at_ = now_.monotonic_ns + options_.heartbeat_ns;
   peer_rounds_[index()] = ++round_;
-  if (is_deaf() || clock_.status() == ClockStatus::outvoted) return;
+  if (is_deaf() || is_stuck() || clock_.status() == ClockStatus::outvoted) return;
   broadcast(
       Heartbeat{.round = round_, .op = op_, .released = group_checkpoint_, .lives = durable_lives_},
       out);
@@ -119,7 +129,7 @@ void Replica::on(Now now, const Received& event, std::vector<Action>& out) {
   if (phase_ == Phase::failed || closing_) return;
   const auto decoded = decode_message(event.message->bytes(), superblock_.cluster);
   if (!decoded || decoded->from != event.from || event.from == index() ||
-      event.from >= members_max) {
+      event.from >= members_max || is_beyond_reach(decoded->view)) {
     probe<"consensus.message.no_members">();
     ++dropped_;
     return;
@@ -138,6 +148,11 @@ void Replica::on(Now now, const Received& event, std::vector<Action>& out) {
         }
       },
       message.payload);
+}
+
+// No group gets there from here: from there it could never leave again.
+bool Replica::is_beyond_reach(ViewNumber other) const {
+  return other.value() > view().value() + view_leap_max;
 }
 
 // What a member of this view has committed is committed, in the log of this view.
@@ -315,6 +330,8 @@ void Replica::request_missing(Now now, std::vector<Action>& out) {
     until = phase_ == Phase::normal ? std::max(wanted_, known_) : known_;
     if (primary() == index()) whom = next_member();
   }
+  // What the one asked first has may not be whole there.
+  if (until > last && std::exchange(ask_another_, false)) whom = next_member();
   const std::uint64_t uncommitted = op_.value() - commit_.value();
   const std::uint64_t room = slots_max - std::min<std::uint64_t>(slots_max, uncommitted);
   if (until <= last && rotted_.empty()) return;
@@ -400,8 +417,8 @@ void Replica::receive(Now, const Message& message, const Gone& gone, std::vector
 // Of the newest primary if a quorum answers a heartbeat sent after the question came: no later view
 // had begun when it was.
 void Replica::on(Now, const ReadIndex& event, std::vector<Action>& out) {
-  // One that hears nobody would collect questions for as long as that lasts.
-  const bool is_in_vain = is_deaf() && !pending_reads_.empty();
+  // One that hears nobody, or whose disk hangs, would collect questions for as long as that lasts.
+  const bool is_in_vain = (is_deaf() || is_stuck()) && !pending_reads_.empty();
   if (!is_primary() || !gate_open() || closing_ || is_in_vain) {
     probe<"consensus.read.refused">();
     out.emplace_back(Abandon{event.ticket});

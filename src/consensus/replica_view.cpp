@@ -55,6 +55,7 @@ void Replica::vote(Now now, std::vector<Action>& out) {
 void Replica::receive(Now now, const Message& message, const StartViewChange& asked,
                       std::vector<Action>& out) {
   if (!is_voter() || !is_voter(message.from) || phase_ == Phase::recovering_head) return;
+  if (is_beyond_reach(asked.current)) return;
   if (message.view > votes_[message.from].view || message.view > view()) {
     votes_[message.from] = {.view = std::max(message.view, votes_[message.from].view),
                             .at_ns = now.monotonic_ns};

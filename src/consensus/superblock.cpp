@@ -246,7 +246,7 @@ Result<Superblock> decode_superblock_copy(Sector from, std::uint32_t copy) {
   const std::size_t headers_end = view_headers_at + headers * prepare_header_size;
   const bool canonical =
       version == format_version && load_le<std::uint32_t>(at + 32) == copy &&
-      load_le<std::uint16_t>(at + 46) <= static_cast<std::uint16_t>(Standing::rolled_back) &&
+      load_le<std::uint16_t>(at + 46) <= static_cast<std::uint16_t>(Standing::headless) &&
       word(at + 176) == 0 && all_zero(from.subspan(headers_end, headers_max_end - headers_end)) &&
       all_zero(from.subspan(fields_end));
   if (!canonical || !is_consistent(superblock)) {

@@ -88,7 +88,10 @@ bool Atlas::is_sick(std::uint8_t machine) {
   if (!sick.until) return false;
   const auto found = look(machine);
   const auto glance = group_.glance(machine);
-  if (!found || found->journal.lost || (glance && glance->state == "recovering_head")) return true;
+  if (!found || found->journal.lost ||
+      found->superblock.standing == consensus::Standing::headless) {
+    return true;
+  }
   bool whole = found->superblock.checkpoint.op >= *sick.until;
   if (!whole) {
     const FileBytes& bytes = *journal(machine);

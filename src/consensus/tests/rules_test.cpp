@@ -590,6 +590,105 @@ TEST(Replica, APrimaryThatHearsNobodyIsSilent) {
   EXPECT_FALSE(replica.said<Heartbeat>().empty());
 }
 
+// Nor can one whose disk hangs: what is not on it is committed by nobody who leads.
+TEST(Replica, APrimaryWhoseDiskHangsIsSilent) {
+  Solo replica(1);
+  ASSERT_TRUE(leads_view_1(replica));
+  const auto wait = [&](int tenths) {
+    for (int i = 0; i < tenths; ++i) {
+      replica.wait(100);
+      replica.hear(2, 1, HeartbeatOk{.round = 1, .checkpoint = {}});
+      if (replica.said<Ping>().size() > 1) replica.hear_clock(2);
+    }
+  };
+  wait(10);
+  replica.propose();
+  ASSERT_TRUE(replica.writes_prepare());
+  wait(10);
+  replica.forget();
+  wait(5);
+  EXPECT_FALSE(replica.said<Heartbeat>().empty()) << "a slow disk is not one that hangs";
+  replica.read_index();
+  wait(10);
+  replica.forget();
+  wait(5);
+  EXPECT_TRUE(replica.said<Heartbeat>().empty());
+  const std::size_t before = replica.abandoned();
+  replica.read_index();
+  EXPECT_EQ(replica.abandoned(), before + 1);
+  replica.end_writes();
+  wait(2);
+  EXPECT_FALSE(replica.said<Heartbeat>().empty());
+}
+
+// The mark of what was acknowledged last was not written before it died, and no operation comes:
+// what the next life found on disk is named by a mark of its own, or nobody would miss it.
+TEST(Replica, WhatAnOpenFindsIsMarked) {
+  Solo replica(2);
+  static_cast<void>(write_log(replica, 3));
+  replica.crash();
+  replica.open();
+  replica.end_writes();
+  replica.wait(20);
+  replica.end_writes();
+  replica.crash();
+  replica.rot(3);
+  replica.open();
+  replica.end_writes();
+  EXPECT_EQ(replica.replica().status(), ReplicaStatus::recovering_head);
+}
+
+// Operations 2 and 3 are on disk, and the write of 1 has not ended, when a peer's state up to 1 is
+// here: the log goes on with what is there.
+TEST(Replica, WhatStandsBehindAStateIsDurableWithIt) {
+  Solo replica(2);
+  const std::vector<Solo::Made> log = [&] {
+    std::vector<Solo::Made> made;
+    for (int op = 1; op <= 3; ++op) {
+      made.push_back(replica.next(made.empty() ? replica.root() : made.back().header, 0));
+      replica.hear(0, 0, made.back());
+    }
+    return made;
+  }();
+  replica.end_write(1);
+  replica.end_write(1);
+  ASSERT_EQ(replica.replica().durable(), OpNumber{0});
+  replica.hear(0, 0, Gone{.op = OpNumber{4}, .checkpoint = OpNumber{4}});
+  replica.end_write(1);
+  ASSERT_EQ(replica.replica().status(), ReplicaStatus::syncing);
+  Checkpoint checkpoint = replica.replica().checkpoint();
+  checkpoint.op = OpNumber{1};
+  checkpoint.header_checksum = log[0].header.checksum;
+  replica.end_sync(checkpoint);
+  EXPECT_EQ(replica.replica().head(), OpNumber{3});
+  EXPECT_EQ(replica.replica().durable(), OpNumber{3});
+}
+
+// However long its superblock took: a vote at once would take the others into the next view before
+// this one's primary can have begun it.
+TEST(Replica, ASlowDiskGivesTheNextPrimaryItsTime) {
+  Solo replica(2);
+  replica.ask_for_view(1, 0, 1);
+  replica.wait(3000);
+  replica.forget();
+  replica.end_writes();
+  EXPECT_FALSE(replica.said<DoViewChange>().empty());
+  replica.wait(400);
+  EXPECT_TRUE(replica.said<StartViewChange>().empty());
+  replica.wait(400);
+  EXPECT_FALSE(replica.said<StartViewChange>().empty());
+}
+
+// From the last view there is no way on.
+TEST(Replica, FollowsNobodyToAViewOutOfReach) {
+  Solo replica(2);
+  const std::uint64_t far = std::uint64_t{1} << 40U;
+  replica.hear(1, far, RequestStartView{});
+  replica.hear(1, 1, StartViewChange{.current = ViewNumber{far}});
+  replica.end_writes();
+  EXPECT_EQ(replica.replica().view(), ViewNumber{0});
+}
+
 // Nor does it collect reads that nobody can confirm.
 TEST(Replica, APrimaryThatHearsNobodyRefusesReads) {
   Solo replica(1);

@@ -70,9 +70,10 @@ enum class Canary : std::uint8_t {
   keep_acknowledged,       // what was acknowledged for one configuration counts in the next
   propose_unseen,          // a write is proposed beside operations its evaluation did not see
   change_before_lives,     // a group is changed before who stays knows who was made anew
+  forget_lost_head,        // that a head was lost is known in the life only that found it
 };
 
-inline constexpr std::array<std::string_view, 57> canary_names{"none",
+inline constexpr std::array<std::string_view, 58> canary_names{"none",
                                                                "skip_sync",
                                                                "wrong_quorum",
                                                                "forget_fault_bit",
@@ -128,8 +129,9 @@ inline constexpr std::array<std::string_view, 57> canary_names{"none",
                                                                "nack_by_next",
                                                                "keep_acknowledged",
                                                                "propose_unseen",
-                                                               "change_before_lives"};
-static_assert(canary_names.size() == static_cast<std::size_t>(Canary::change_before_lives) + 1);
+                                                               "change_before_lives",
+                                                               "forget_lost_head"};
+static_assert(canary_names.size() == static_cast<std::size_t>(Canary::forget_lost_head) + 1);
 
 [[nodiscard]] constexpr std::string_view name(Canary canary) {
   return canary_names[static_cast<std::size_t>(canary)];

@@ -237,7 +237,8 @@ struct Recovered {
 enum class ReplicaStatus : std::uint8_t {
   normal,
   view_change,      // the log of its view is not here yet; of a single voter: opening
-  recovering_head,  // what it once acknowledged last is lost; waits for a start-view of its own
+  recovering_head,  // what it once acknowledged last is lost; waits for a start-view of its own,
+                    // in every life until one came
   recovering_disk,  // all of it is lost; waits for a quorum of others, too
   syncing,          // too far behind the journals; takes a checkpoint's state from a peer
   closing,          // after Close
@@ -396,6 +397,7 @@ class Replica {
                bool configures, std::vector<Action>& out);
   [[nodiscard]] bool append_received(const PrepareHeader& prepare, const MutableBuffer& message,
                                      std::vector<Action>& out);
+  void advance_durable();
   void truncate(OpNumber last, std::vector<Action>& out);
   void disown(OpNumber last);
   void advance_commit(std::vector<Action>& out);
@@ -429,6 +431,7 @@ class Replica {
   void send_pings(Now now, std::vector<Action>& out);
   void send_heartbeats(std::vector<Action>& out);
   [[nodiscard]] bool is_deaf() const;
+  [[nodiscard]] bool is_stuck() const;
   void request_missing(Now now, std::vector<Action>& out);
   void finish_reads(std::vector<Action>& out);
   void send(std::uint8_t to, Payload payload, std::vector<Action>& out);
@@ -511,6 +514,7 @@ class Replica {
                 std::vector<Action>& out);
   void heard_primary(Now now);
   void learn_commit(const Message& message);
+  [[nodiscard]] bool is_beyond_reach(ViewNumber other) const;
 
   ReplicaOptions options_;
   BlockPool& pool_;
@@ -533,9 +537,10 @@ class Replica {
     std::uint64_t incarnation = 0;
     std::uint64_t epoch = 0;
   } writing_;
-  bool opened_ = false;                 // the incarnation is durable
-  std::uint64_t durable_sequence_ = 0;  // of the superblock
-  std::uint64_t adopted_in_ = 0;        // the first superblock with the log adopted last
+  bool opened_ = false;                    // the incarnation is durable
+  std::uint64_t durable_sequence_ = 0;     // of the superblock
+  std::uint64_t adopted_in_ = 0;           // the first superblock with the log adopted last
+  std::uint64_t superblock_since_ns_ = 0;  // when the one in flight was begun
   ViewNumber durable_view_;
   ViewNumber durable_log_view_;
   Lives durable_lives_{};  // seen
@@ -549,6 +554,7 @@ class Replica {
   std::deque<LiveFrame> frames_;         // of ops released_.op + 1 to op_
   OpNumber op_;                          // the newest prepare written or being written
   OpNumber durable_;                     // every op up to it is on this disk
+  std::uint64_t durable_since_ns_ = 0;   // the one behind it is being written since then
   OpNumber known_;                       // the newest header of the log of log_view
   OpNumber canonical_;                   // up to it this log is that of `view` too
   OpNumber commit_max_;                  // known to be committed in the group; may be beyond op_
@@ -606,7 +612,8 @@ class Replica {
   std::optional<std::uint8_t> catching_up_from_;  // committed ops, before its log can be adopted
   ViewNumber catch_up_view_;
   OpNumber catch_up_until_;
-  std::uint8_t asked_ = 0;  // whom prepares were asked from last
+  std::uint8_t asked_ = 0;    // whom prepares were asked from last
+  bool ask_another_ = false;  // and the next one, not the primary: its state could not be had
   bool syncing_ = false;
   bool sync_installed_ = false;
   std::optional<StartSync> sync_due_;  // once the superblock says so

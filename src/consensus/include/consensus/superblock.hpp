@@ -88,6 +88,7 @@ enum class Standing : std::uint8_t {
   member,
   lost,         // all of it was lost with its disk, and what its group has is not here yet
   rolled_back,  // it is an old copy, and has been told so: it is opened no more
+  headless,     // what it acknowledged last was lost, and what its group has is not here yet
 };
 
 struct Superblock {

@@ -137,7 +137,9 @@ void Cluster::start(std::uint8_t index) {
                    journal->lost ? " LOST: " + to_string(*journal->lost) : ""));
   node.lost_until = journal->lost ? journal->durable_seen : OpNumber{};
   node.is_lost = found.standing == Standing::lost;
-  if (node.is_lost) node.lost_until = std::max(node.lost_until, OpNumber{1});
+  if (found.standing != Standing::member) {
+    node.lost_until = std::max(node.lost_until, OpNumber{1});
+  }
   node.view_durable = found.view_durable;
   std::erase_if(node.damaged,
                 [&](const auto& one) { return one.first <= node.checkpoint.value(); });

@@ -522,6 +522,29 @@ std::string a_lost_disk_learns_the_lives_of_others() {
   return replica.wrong();
 }
 
+// Both marks rot, and the last operation: in its first life the replica knows that something is
+// missing, and writes a mark of what is left. In the next one nothing else in its journal says so.
+std::string a_lost_head_is_lost_in_every_life() {
+  Solo replica(2);
+  static_cast<void>(two_durable(replica));
+  replica.crash();
+  replica.rot_marks();
+  replica.rot(2);
+  for (int life = 0; life < 3; ++life) {
+    replica.open();
+    replica.end_writes();
+    replica.wait(20);
+    replica.end_writes();
+    replica.expect(replica.replica().status() == ReplicaStatus::recovering_head,
+                   "it waits for its group");
+    replica.ask_for_view(1, 0, 1);
+    replica.end_writes();
+    replica.expect(replica.said<DoViewChange>().empty(), "it has no vote on what it lost");
+    replica.crash();
+  }
+  return replica.wrong();
+}
+
 constexpr std::array all{
     Rule{"R01_LogViewIsNotTheHeadsView", Canary::log_view_of_head, log_view_is_not_the_heads},
     Rule{"R02_LogViewGoesWithItsHeaders", Canary::adopt_without_headers,
@@ -552,7 +575,9 @@ constexpr std::array all{
     Rule{"D03_ALostDiskHearsAQuorum", Canary::recover_from_one, a_lost_disk_hears_a_quorum},
     Rule{"D04_ALifeIsConfirmedFirst", Canary::speak_unconfirmed, a_life_is_confirmed_first},
     Rule{"D05_ALostDiskLearnsTheLivesOfOthers", Canary::forget_lives_of_others,
-         a_lost_disk_learns_the_lives_of_others}};
+         a_lost_disk_learns_the_lives_of_others},
+    Rule{"D06_ALostHeadIsLostInEveryLife", Canary::forget_lost_head,
+         a_lost_head_is_lost_in_every_life}};
 
 }  // namespace
 

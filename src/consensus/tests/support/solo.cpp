@@ -136,9 +136,10 @@ void Solo::end_those_in_flight() {
   while (!writes_.empty()) end_write();
 }
 
-void Solo::end_write() {
-  const Action write = writes_.front();
-  writes_.erase(writes_.begin());
+void Solo::end_write(std::size_t which) {
+  const auto at = writes_.begin() + static_cast<std::ptrdiff_t>(which);
+  const Action write = *at;
+  writes_.erase(at);
   if (const auto* prepare = std::get_if<WritePrepare>(&write)) {
     std::ranges::copy(
         prepare->frame->bytes(),
@@ -267,6 +268,12 @@ void Solo::hear(std::uint8_t from, std::uint64_t view, const Made& prepare, std:
 
 void Solo::rot(std::uint64_t op) {
   disk_.journal[file_offset(places_.at(op)) + frame_header_size + 5] ^= std::byte{1};
+}
+
+void Solo::rot_marks() {
+  for (const std::size_t at : {std::size_t{0}, sector_size}) {
+    disk_.journal[at + 5] ^= std::byte{1};
+  }
 }
 
 void Solo::rot_head(std::uint64_t op) {

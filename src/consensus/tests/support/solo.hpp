@@ -50,8 +50,8 @@ class Solo {
   [[nodiscard]] std::string why_not_open();
   // All in flight, and what they lead to.
   void end_writes();
-  // The one in flight longest.
-  void end_write();
+  // The one in flight longest, or another.
+  void end_write(std::size_t which = 0);
   void end_reads();
   void end_sync(const Checkpoint& of_peer);
   // A checkpoint of what is committed now.
@@ -98,6 +98,8 @@ class Solo {
   [[nodiscard]] const std::vector<std::uint64_t>& commits() const { return commits_; }
   // A bit of that operation's body changes on disk.
   void rot(std::uint64_t op);
+  // And of both marks.
+  void rot_marks();
   // So does one of the head of its frame.
   void rot_head(std::uint64_t op);
   [[nodiscard]] std::size_t writes_in_flight() const { return writes_.size(); }

@@ -215,6 +215,8 @@ Result<TenantInfo> LocalDatabase::create_tenant(std::string_view name, const Why
         "use 1 to 63 of a-z, 0-9, - and _, the first a letter or digit");
   }
   KIMBERLITE_TRY(Tenant * cluster, tenant(TenantId{0}, ""));
+  // What an earlier primary left, and this one has yet to commit, may be a tenant.
+  if (core_->is_group()) KIMBERLITE_CHECK(core_->confirm_read());
   kernel::CreateTenant create{.tenant = {}, .name = std::string{name}};
   for (Id128& log_id : create.log_ids) core_->env().random.fill(log_id);
   Buffer sidecar;

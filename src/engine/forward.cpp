@@ -19,8 +19,6 @@ constexpr std::uint64_t none = ~std::uint64_t{0};
 // What waits here to be done for others; more is refused.
 constexpr std::size_t asked_max = 1024;
 constexpr std::size_t asked_bytes_max = std::size_t{64} << 20;
-// Bounds what a count in a frame can make a decoder reserve.
-constexpr std::uint32_t count_max = 1U << 20;
 
 enum Kind : std::uint8_t {
   ask_write = 1,
@@ -34,7 +32,7 @@ std::string text(Reader& from) { return std::string{from.text()}; }
 
 std::uint32_t count(Reader& from) {
   const std::uint32_t count = from.u32();
-  if (count > count_max) from.fail();
+  if (count > from.left()) from.fail();  // each takes a byte at least
   return from.failed() ? 0 : count;
 }
 
@@ -227,7 +225,10 @@ void Forwarder::received(std::uint8_t from, Bytes frame) {
   const auto found = waiting_.find(ticket);
   if (found == waiting_.end() || found->second.whom != from) return;
   if (kind == done) {
-    end(ticket, decode_outcome(body));
+    // It was done, whatever of it can be read here.
+    Result<Outcome> outcome = decode_outcome(body);
+    if (!outcome) outcome = Error{Code::unavailable_outcome_unknown, "the answer does not decode"};
+    end(ticket, std::move(outcome));
   } else if (kind == failed) {
     end(ticket, decode_error(body).value_or(wrong()));
   }

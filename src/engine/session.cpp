@@ -13,6 +13,7 @@ namespace kimberlite::engine {
 namespace {
 
 constexpr std::size_t parsed_max = 256;
+constexpr std::size_t parsed_text_max = 16U << 10U;  // bytes of a text that is kept
 
 class ReaderTimes final : public sql::TimeMap {
  public:
@@ -55,6 +56,28 @@ Error not_in_transaction_only(std::string_view what) {
       "COMMIT or ROLLBACK first");
 }
 
+// AS OF a time stands in it, in whatever form. What is meant by a view in it is seen only later
+// (`projection::Cursor::reads_time`).
+bool says_when(const sql::Statement& statement) {
+  const std::vector<sql::Token>& tokens = statement.tokens;
+  const auto is_time = [](const sql::Token& token) {
+    return !token.is(sql::Keyword::position) && !token.is(sql::Keyword::latest) &&
+           !token.is(sql::TokenKind::end);
+  };
+  // Of these what stands before is no part of the tokens any more.
+  if (statement.kind == sql::StatementKind::set_as_of ||
+      statement.kind == sql::StatementKind::verify_table) {
+    return !tokens.empty() && is_time(tokens.front());
+  }
+  for (std::size_t i = 2; i < tokens.size(); ++i) {
+    if (tokens[i - 2].is(sql::Keyword::as) && tokens[i - 1].is(sql::Keyword::of) &&
+        is_time(tokens[i])) {
+      return true;
+    }
+  }
+  return false;
+}
+
 // It holds rows against records, and the transaction's own are in none yet.
 bool verifies(const sql::Statement& statement) {
   return statement.verify || statement.kind == sql::StatementKind::verify_table;
@@ -89,12 +112,8 @@ Result<LocalSession::ParsedPtr> LocalSession::parse_text(std::string_view text) 
   if (sql::is_write(parsed->statement.kind)) {
     KIMBERLITE_TRY(parsed->plain, sql::without_literals(parsed->text));
   }
-  const std::vector<sql::Token>& tokens = parsed->statement.tokens;
-  for (std::size_t i = 1; i < tokens.size(); ++i) {
-    if (sql::same_name(tokens[i - 1].text, "of") && sql::same_name(tokens[i].text, "timestamp")) {
-      parsed->reads_time = true;
-    }
-  }
+  parsed->reads_time = says_when(parsed->statement);
+  if (text.size() > parsed_text_max) return ParsedPtr{parsed};
   recent_.emplace_front(parsed->text, parsed);
   parsed_.emplace(parsed->text, recent_.begin());
   if (recent_.size() > parsed_max) {
@@ -205,7 +224,9 @@ Result<Outcome> LocalSession::submit(Request& request) {
   if (is_committed || !core_.is_group()) return std::move(first);
   if (!first) {
     const ErrorClass kind = class_of(first.error().code());
-    if (kind > ErrorClass::erased && kind != ErrorClass::conflict) return std::move(first);
+    const bool by_state =
+        kind <= ErrorClass::erased || kind == ErrorClass::conflict || kind == ErrorClass::limit;
+    if (!by_state) return std::move(first);
   }
   probe<"engine.write.evaluated_twice">();
   KIMBERLITE_CHECK(core_.confirm_read());
@@ -243,6 +264,13 @@ Result<Outcome> LocalSession::execute(std::span<const Statement> statements, con
       if (const auto* text = std::get_if<std::string>(&value)) size += text->size();
       if (const auto* bytes = std::get_if<Buffer>(&value)) size += bytes->size();
     }
+  }
+  if (size > request_size_max) {
+    return Error{Code::limit_request, "the request has {} bytes; {} are allowed", size,
+                 request_size_max}
+        .next("split it into several requests");
+  }
+  for (const Statement& statement : statements) {
     KIMBERLITE_TRY(ParsedPtr one, parse_text(statement.sql));
     if (!sql::is_write(one->statement.kind) || one->statement.explain) {
       return Error{Code::sql_misuse, "statement {} is not a write", parsed.size() + 1}.next(
@@ -254,11 +282,6 @@ Result<Outcome> LocalSession::execute(std::span<const Statement> statements, con
           .next("send it as a request of its own");
     }
     parsed.push_back(std::move(one));
-  }
-  if (size > request_size_max) {
-    return Error{Code::limit_request, "the request has {} bytes; {} are allowed", size,
-                 request_size_max}
-        .next("split it into several requests");
   }
   if (core_.forwards()) {
     KIMBERLITE_CHECK(check_present());
@@ -290,6 +313,11 @@ Result<Outcome> LocalSession::write(std::span<const ParsedPtr> parsed,
     request.statements.push_back(
         {&parsed[i]->statement, parsed[i]->plain, views_of(statements[i].parameters)});
     add_to_digest(digest, statements[i]);
+  }
+  // The write itself is held against whatever else comes to stand in the log.
+  if (std::ranges::any_of(parsed, &Parsed::reads_time,
+                          [](const ParsedPtr& one) -> const Parsed& { return *one; })) {
+    KIMBERLITE_CHECK(core_.settle_time());
   }
   const std::array<Bytes, 1> parts{digest.buffer()};
   KIMBERLITE_CHECK(fill(request, why, parts));
@@ -417,6 +445,7 @@ Result<Reply> LocalSession::within(const ParsedPtr& parsed, const Statement& sta
   Request reason_only;
   reason_only.reason = transaction_->reason;
   KIMBERLITE_CHECK(take_reason(reason_only, *parsed, statement));
+  if (parsed->reads_time) KIMBERLITE_CHECK(core_.settle_time());
   request.statements.push_back({&parsed->statement, parsed->plain, views_of(statement.parameters)});
   tenant_.submit(request);
   if (!*request.result) {
@@ -520,13 +549,25 @@ Result<std::unique_ptr<Cursor>> LocalSession::query_rows(const ParsedPtr& parsed
                                                          const ReadLimits& limits) {
   KIMBERLITE_CHECK(check_values(statement.parameters));
   KIMBERLITE_CHECK(core_.confirm_read());
-  projection::ReadContext context;
-  context.now = core_.wall_time();
   // No record stamped at or before a time asked for may still be under way: what is now is when
   // that is certain.
+  std::optional<TimestampUs> settled;
   if (parsed->reads_time) {
-    KIMBERLITE_TRY(context.now, settle_time());
+    KIMBERLITE_TRY(settled, settle_time());
   }
+  KIMBERLITE_TRY(auto cursor, read_at(parsed, statement, as_of, limits, settled));
+  if (cursor) return cursor;
+  KIMBERLITE_TRY(settled, settle_time());
+  return read_at(parsed, statement, as_of, limits, settled);
+}
+
+// Nothing if a time turned out to be asked for, and was not settled.
+Result<std::unique_ptr<Cursor>> LocalSession::read_at(const ParsedPtr& parsed,
+                                                      const Statement& statement, const AsOf& as_of,
+                                                      const ReadLimits& limits,
+                                                      std::optional<TimestampUs> settled) {
+  projection::ReadContext context;
+  context.now = settled.value_or(core_.wall_time());
   KIMBERLITE_TRY(auto reader, tenant_.take_reader());
   context.budget = budget(limits);
   Status placed;
@@ -551,6 +592,11 @@ Result<std::unique_ptr<Cursor>> LocalSession::query_rows(const ParsedPtr& parsed
     if (cursor) cursor->reset();
     tenant_.give_reader(std::move(reader));
     return error;
+  }
+  if ((*cursor)->reads_time() && !settled) {
+    cursor->reset();
+    tenant_.give_reader(std::move(reader));
+    return std::unique_ptr<Cursor>{};
   }
   return std::unique_ptr<Cursor>{
       std::make_unique<ReaderCursor>(tenant_, std::move(reader), *std::move(cursor), *at, parsed)};

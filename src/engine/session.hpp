@@ -74,7 +74,7 @@ class LocalSession final : public Session {
     std::string text;
     sql::Statement statement;
     std::string plain;        // of a write: the text the log keeps, without its literals
-    bool reads_time = false;  // AS OF TIMESTAMP stands in it
+    bool reads_time = false;  // it says as of when, not by a position
   };
   using ParsedPtr = std::shared_ptr<const Parsed>;
 
@@ -97,6 +97,11 @@ class LocalSession final : public Session {
                                         const ReadLimits& limits);
   [[nodiscard]] Result<Reply> within(const ParsedPtr& parsed, const Statement& statement,
                                      const ReadLimits& limits);
+  // `settled`: all that is stamped up to then is known.
+  [[nodiscard]] Result<std::unique_ptr<Cursor>> read_at(const ParsedPtr& parsed,
+                                                        const Statement& statement,
+                                                        const AsOf& as_of, const ReadLimits& limits,
+                                                        std::optional<TimestampUs> settled);
   [[nodiscard]] Result<std::unique_ptr<Cursor>> read_rows(const ParsedPtr& parsed,
                                                           const Statement& statement,
                                                           const AsOf& as_of,

@@ -6,7 +6,9 @@
 namespace kimberlite::engine {
 
 Result<log::StoredHead> LocalSession::signed_head(Position at_least) {
+  // What is shown to be there is there for whoever reads next.
   KIMBERLITE_CHECK(core_.confirm_read());
+  KIMBERLITE_CHECK(tenant_.settle());
   return core_.prover().head(tenant_.id(), kernel::Lane::data, at_least);
 }
 
@@ -21,17 +23,20 @@ Result<log::StoredHead> LocalSession::signed_head_of_size(std::uint64_t size) {
 Result<record::Receipt> LocalSession::receipt(Position position,
                                               std::optional<std::uint32_t> item) {
   KIMBERLITE_CHECK(core_.confirm_read());
+  KIMBERLITE_CHECK(tenant_.settle());
   return core_.prover().receipt(tenant_.id(), kernel::Lane::data, position, item);
 }
 
 Result<record::CoseReceipt> LocalSession::cose_receipt(Position position,
                                                        std::optional<std::uint32_t> item) {
   KIMBERLITE_CHECK(core_.confirm_read());
+  KIMBERLITE_CHECK(tenant_.settle());
   return core_.prover().cose_receipt(tenant_.id(), kernel::Lane::data, position, item);
 }
 
 Result<RecordChanges> LocalSession::changes(Position position) {
   KIMBERLITE_CHECK(core_.confirm_read());
+  KIMBERLITE_CHECK(tenant_.settle());
   KIMBERLITE_TRY(const projection::OpenedRecord record, tenant_.records().read(position));
   RecordChanges found{.catalog_version = record.entry.catalog_version, .changes = {}};
   for (std::uint32_t item = 0; item < record.items.size(); ++item) {

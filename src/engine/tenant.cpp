@@ -61,6 +61,8 @@ Status Tenant::settle() {
 Status Tenant::settle_actor(Principal& principal) {
   if (principal.settled || !core_.is_group()) return {};
   KIMBERLITE_CHECK(core_.check_primary());
+  // What an earlier primary left, and this one has yet to commit, may know him.
+  KIMBERLITE_CHECK(core_.confirm_read());
   KIMBERLITE_CHECK(settle());
   principal.actor = actor(principal.description);
   Request add{.kind = RequestKind::settle, .principal = &principal};

@@ -44,7 +44,8 @@ void Tenant::begin_transaction(Request& request) {
   transaction_.emplace(
       Transaction{.principal = request.principal, .begun_ns = now, .used_ns = now});
   lost_lease_.erase(request.principal);
-  check_lease_after(idle_ns);
+  // Whoever was asked to wait before it began waits for it now.
+  check_lease_after(queue_.empty() ? idle_ns : lease_ns);
   answer(request, Outcome{});
 }
 

@@ -52,6 +52,7 @@ class SqliteCursor final : public Cursor {
   [[nodiscard]] Result<bool> next() override;
   [[nodiscard]] std::span<const ValueView> row() const override { return row_; }
   [[nodiscard]] Result<At> answered() override;
+  [[nodiscard]] bool reads_time() const override { return compiled_->door.reads_time; }
 
   // Opens the snapshot. False: it is not the one the text was compiled for, or it was gone before
   // its head was known; the query is to begin again.

@@ -29,6 +29,9 @@ struct Compiled {
 template <class T>
 class StatementCache {
  public:
+  // Bytes: a longer one costs a multiple of itself to keep, and is seldom asked twice.
+  static constexpr std::size_t text_max = 16U << 10U;
+
   explicit StatementCache(std::size_t generation_size) : generation_size_(generation_size) {}
 
   // Null if it is not there. Shared, because a generation may be forgotten while it runs.
@@ -43,6 +46,7 @@ class StatementCache {
     return found;
   }
   void add(std::string text, std::shared_ptr<T> value) {
+    if (text.size() > text_max) return;
     if (young_.size() >= generation_size_) {
       old_ = std::exchange(young_, Map{});
     }

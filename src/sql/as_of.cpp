@@ -141,6 +141,8 @@ Result<Interval> Door::interval_operand(const Unit& unit, std::uint32_t& at) {
 }
 
 Result<Position> Door::resolve_timestamp(const Unit& unit, Range range) {
+  result_.reads_time = true;
+  result_.cacheable = false;  // a record may still come to stand there
   std::uint32_t at = range.first;
   if (range.empty()) return unexpected(unit, at, "a time");
   KIMBERLITE_TRY(Timestamp time, time_operand(unit, at));

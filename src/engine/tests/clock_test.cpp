@@ -1,7 +1,11 @@
 // A database alone, whose machine's wall clock is set while it is open.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "engine/database.hpp"
+#include "sql/datetime.hpp"
 #include "support/script.hpp"
 
 namespace kimberlite::engine {
@@ -98,6 +102,58 @@ TEST_F(ClockTest, AStepBackOrASmallOneIsNotedOnly) {
   ASSERT_EQ(status.notes.size(), 2U);
   EXPECT_NE(status.notes[0].find("3600.0 s back"), std::string::npos) << status.notes[0];
   EXPECT_NE(status.notes[1].find("9.0 s forward"), std::string::npos) << status.notes[1];
+}
+
+// A time that is asked for is over, in whatever words, and whoever asks: what is written when the
+// clock was set back stands behind it.
+TEST_F(ClockTest, ATimeIsOverHoweverItIsAsked) {
+  ASSERT_TRUE(write("CREATE TABLE c (id BIGINT PRIMARY KEY, n BIGINT)"));
+  ASSERT_TRUE(write("INSERT INTO c VALUES (1, 0)"));
+  std::int64_t id = 0;
+  const auto asked_twice = [&](const std::function<std::int64_t(const std::string&)>& ask) {
+    world_.clock().advance(20'000'000'000);
+    ASSERT_TRUE(write(fmt::format("INSERT INTO t VALUES ({})", ++id)));
+    set_clock(8 * second_us);
+    const auto now = static_cast<std::int64_t>(world_.env().clock.realtime().value());
+    const std::string time = sql::text_of(sql::Timestamp{now - second_us});
+    EXPECT_EQ(ask(time), id);
+    set_clock(-8 * second_us);
+    ASSERT_TRUE(write(fmt::format("INSERT INTO t VALUES ({})", ++id)));
+    EXPECT_EQ(ask(time), id - 1);
+    EXPECT_EQ(count(fmt::format("SELECT COUNT(*) FROM t AS OF TIMESTAMP '{}'", time)).value(),
+              id - 1);
+  };
+  asked_twice([&](const std::string& time) {
+    return count(fmt::format("SELECT COUNT(*) FROM t AS OF TIMESTAMP '{}'", time)).value();
+  });
+  asked_twice([&](const std::string& time) {
+    return count(fmt::format("SELECT COUNT(*) FROM t FOR SYSTEM_TIME AS OF '{}'", time)).value();
+  });
+  ASSERT_TRUE(write("CREATE VIEW v AS SELECT id FROM t AS OF TIMESTAMP NOW()"));
+  asked_twice([&](const std::string& time) {
+    if (id % 2 != 0) return count("SELECT COUNT(*) FROM v").value();
+    return count(fmt::format("SELECT COUNT(*) FROM t AS OF TIMESTAMP '{}'", time)).value();
+  });
+  asked_twice([&](const std::string& time) {
+    const std::string text = fmt::format("SET AS OF TIMESTAMP '{}'", time);
+    EXPECT_TRUE(session_->run({.sql = text, .parameters = {}}, {}, {}));
+    const std::int64_t rows = count("SELECT COUNT(*) FROM t").value();
+    EXPECT_TRUE(session_->run({.sql = "SET AS OF LATEST", .parameters = {}}, {}, {}));
+    return rows;
+  });
+  // The first time there is no such row, and nothing is kept of what was read for it.
+  asked_twice([&](const std::string& time) {
+    EXPECT_TRUE(write(fmt::format(
+        "UPDATE c SET n = (SELECT COUNT(*) FROM t AS OF TIMESTAMP '{}') WHERE id = 2", time)));
+    if (id % 2 != 0) {
+      EXPECT_EQ(count("SELECT COUNT(*) FROM c WHERE id = 2").value(), 0);
+      return id;
+    }
+    EXPECT_TRUE(write("INSERT INTO c VALUES (2, 0)"));
+    EXPECT_TRUE(write(fmt::format(
+        "UPDATE c SET n = (SELECT COUNT(*) FROM t AS OF TIMESTAMP '{}') WHERE id = 2", time)));
+    return count("SELECT n FROM c WHERE id = 2").value();
+  });
 }
 
 // Notes are of bounded number.

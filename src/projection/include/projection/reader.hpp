@@ -36,6 +36,8 @@ class Cursor {
   // The position the answer is of (the context's `as_of`, else the snapshot's), and its record's
   // time.
   [[nodiscard]] virtual Result<At> answered() = 0;
+  // The text, or a view in it, says as of when.
+  [[nodiscard]] virtual bool reads_time() const = 0;
 };
 
 class Reader {

@@ -139,6 +139,8 @@ struct Rewritten {
   bool cacheable = true;
   // Else, for other positions from `first` to the head, by `move`.
   std::optional<Moving> moving;
+  // A time was asked for: what is said of it is so for good only once it is over.
+  bool reads_time = false;
 };
 
 // Makes a moving rewriting that of the position `to`.

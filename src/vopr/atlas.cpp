@@ -87,7 +87,6 @@ bool Atlas::is_sick(std::uint8_t machine) {
   }
   if (!sick.until) return false;
   const auto found = look(machine);
-  const auto glance = group_.glance(machine);
   if (!found || found->journal.lost ||
       found->superblock.standing == consensus::Standing::headless) {
     return true;

@@ -111,14 +111,11 @@ Status Group::start(std::uint8_t replica) {
 
 // What was forwarded is done when no other call is under way there: there is one thread.
 void Group::turn(std::uint8_t replica) {
-  if (plan_.forward && !is_busy(replica)) {
+  if (plan_.forward && !is_busy(replica) && !world_.storage(replica).frozen()) {
     serving_.insert(replica);
     const bool served = databases_[replica]->serve();
     serving_.erase(replica);
-    if (!is_up(replica) || world_.storage(replica).frozen()) {
-      world_.power_off(replica);
-      return bury(replica);
-    }
+    if (!is_up(replica)) return bury(replica);
     if (served) return;
   }
   databases_[replica]->turn(0);

@@ -44,6 +44,7 @@ constexpr std::array usual_incidents{
     Usual{IncidentKind::snapshot_rot, 4, 800},   Usual{IncidentKind::projection_rot, 4, 800},
     Usual{IncidentKind::lost_disk, 1, 2000},     Usual{IncidentKind::io_errors, 4, 1500},
     Usual{IncidentKind::full_disk, 3, 3000},     Usual{IncidentKind::read_beside, 30, 0},
+    Usual{IncidentKind::power_in_call, 12, 800},
 };
 constexpr std::array network_incidents{IncidentKind::loss, IncidentKind::doubles,
                                        IncidentKind::delay, IncidentKind::replay,

@@ -52,7 +52,12 @@ void Trouble::begin_step(std::uint32_t number) {
 void Trouble::look() {
   if (report_.finding) return;
   ++step_events_;
-  for (std::uint8_t i = 0; i < group_.size(); ++i) observe(i);
+  for (std::uint8_t i = 0; i < group_.size(); ++i) {
+    // What a machine without power still does nobody sees.
+    const bool died = group_.is_up(i) ? group_.world().storage(i).frozen() : !seen_[i].off;
+    if (died) kill(i, seen_[i].off_for_ns);
+    observe(i);
+  }
   while (!ends_.empty() && ends_.begin()->first <= now()) {
     const auto end = std::move(ends_.begin()->second);
     ends_.erase(ends_.begin());
@@ -153,7 +158,8 @@ void Trouble::strike(const Incident& incident) {
     replica.reset();
   } else if (incident.kind <= IncidentKind::power_cut || incident.kind == IncidentKind::pause ||
              incident.kind == IncidentKind::clock_step ||
-             incident.kind == IncidentKind::clock_drift) {
+             incident.kind == IncidentKind::clock_drift ||
+             incident.kind == IncidentKind::power_in_call) {
     done = strike_machine(incident, one);
   } else if (incident.kind <= IncidentKind::clog) {
     done = strike_link(incident, one);
@@ -251,6 +257,15 @@ std::optional<std::string> Trouble::strike_machine(const Incident& incident, std
         if (group_.is_up(i)) kill(i, 1 + choices.below(incident.for_ns));
       }
       return fmt::format("all replicas lose their power");
+    case IncidentKind::power_in_call: {
+      // A turn is a few calls long, a checkpoint tens, an open hundreds.
+      const std::uint64_t calls = 1 + choices.below(2ULL << choices.below(6));
+      seen_[one].off_for_ns = incident.for_ns;
+      if (choices.coin()) seen_[one].open_crashes_at = 1 + choices.below(2ULL << choices.below(9));
+      if (!group_.is_up(one)) return std::nullopt;
+      world.storage(one).crash_after(calls);
+      return fmt::format("replica {} loses its power at the {}. call from now", one, calls);
+    }
     case IncidentKind::pause:
       world.pause(one, now() + incident.for_ns);
       return fmt::format("replica {} stands still for {} ms", one, incident.for_ns / ms);
@@ -354,6 +369,7 @@ void Trouble::kill(std::uint8_t machine, std::uint64_t for_ns) {
   group_.kill(machine);
   static_cast<void>(atlas_.has_lost(machine));
   Seen& seen = seen_[machine];
+  seen.off = true;
   seen.committed = {};
   seen.view = 0;
   seen.back_at_ns = now() + for_ns;
@@ -379,14 +395,17 @@ void Trouble::start_due() {
 void Trouble::start(std::uint8_t machine) {
   Seen& seen = seen_[machine];
   seen.back_at_ns.reset();
-  Status started;
-  if (std::exchange(seen.lost_disk, false)) {
-    group_.world().disk(machine) = {};
-    started = group_.recover(machine);
-  }
-  if (started) started = group_.start(machine);
+  const std::uint64_t crash_at = peace_ ? 0 : std::exchange(seen.open_crashes_at, 0);
+  const Status started = open(machine, crash_at);
   if (started) {
+    seen.off = false;
     note(fmt::format("replica {} is back", machine), machine);
+    return;
+  }
+  if (crash_at > 0 && group_.world().storage(machine).calls() >= crash_at) {
+    note(fmt::format("replica {} loses its power while it opens", machine), machine);
+    group_.kill(machine);
+    seen.back_at_ns = now() + seen.off_for_ns;
     return;
   }
   const std::string why = to_string(started.error());
@@ -397,6 +416,15 @@ void Trouble::start(std::uint8_t machine) {
   }
   // Its disk may be better later.
   if (++seen.failures < opens_max && !peace_) seen.back_at_ns = now() + 500 * ms;
+}
+
+Status Trouble::open(std::uint8_t machine, std::uint64_t crash_at) {
+  if (std::exchange(seen_[machine].lost_disk, false)) {
+    group_.world().disk(machine) = {};
+    KIMBERLITE_CHECK(group_.recover(machine));
+  }
+  if (crash_at > 0) group_.world().power_on(machine, {.crash_at = crash_at});
+  return group_.start(machine);
 }
 
 void Trouble::calm() {
@@ -417,6 +445,7 @@ void Trouble::make_peace() {
   for (std::uint8_t i = 0; i < group_.size() && !report_.finding; ++i) {
     group_.world().drift_clock(i, 0);
     group_.world().step_clock(i, -group_.world().clock_off_us(i));
+    if (group_.is_up(i)) group_.world().storage(i).set_faults({});
     const auto glance = group_.glance(i);
     if (glance && glance->state == "failed") kill(i, 0);
     if (!group_.is_up(i)) start(i);

@@ -53,6 +53,7 @@ class Trouble {
   void later(std::uint64_t for_ns, std::function<void()> what);
   void start_due();
   void start(std::uint8_t machine);
+  [[nodiscard]] Status open(std::uint8_t machine, std::uint64_t crash_at);
   void observe(std::uint8_t machine);
   void observe_checkpoint(std::uint8_t machine);
   [[nodiscard]] std::uint8_t whom(std::uint64_t choice) const;
@@ -77,8 +78,11 @@ class Trouble {
     std::string state;
     bool primary = false;
     bool bad_disk = false;
-    bool lost_disk = false;      // and it is still off
-    std::uint64_t failures = 0;  // opens that did not succeed
+    bool off = false;                   // as far as has been noted
+    bool lost_disk = false;             // and it is still off
+    std::uint64_t off_for_ns = 0;       // when its power fails in a call
+    std::uint64_t open_crashes_at = 0;  // the call of its next open
+    std::uint64_t failures = 0;         // opens that did not succeed
   };
   std::vector<Seen> seen_;
   std::set<std::uint64_t> views_;

@@ -269,7 +269,7 @@ TEST(Scenario, FailsWhereNoPeaceIsPossible) {
 // What was acknowledged and is not there: three disks are put back to before it.
 TEST(Scenario, FailsWhereAnAcknowledgedWriteIsGone) {
   const auto scenario = parse(
-      "write a = 1\nconverge\nmark before\nwrite a = 2\ncrash 0\ncrash 1\ncrash 2\n"
+      "write a = 1\nconverge\nmark before\nwrite a = 2\nconverge\ncrash 0\ncrash 1\ncrash 2\n"
       "restore disk of 0 as of before\nrestore disk of 1 as of before\n"
       "restore disk of 2 as of before\n");
   ASSERT_TRUE(scenario);

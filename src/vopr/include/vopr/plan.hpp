@@ -82,16 +82,17 @@ enum class IncidentKind : std::uint8_t {
   io_errors,       // a disk refuses calls for a while
   full_disk,       // a disk has no room for a while
   read_beside,     // another client reads from another replica, meanwhile
+  power_in_call,   // a machine loses its power in the middle of a turn, or while it opens
 };
-inline constexpr std::array<std::string_view, 25> incident_names{
+inline constexpr std::array<std::string_view, 26> incident_names{
     "loss",           "doubles",        "delay",       "replay",
     "spoilt frames",  "kill",           "power cut",   "cut",
     "isolation",      "clog",           "pause",       "slow disk",
     "clock step",     "clock drift",    "journal rot", "unreadable sector",
     "lost write",     "superblock rot", "mark rot",    "snapshot rot",
     "projection rot", "lost disk",      "io errors",   "full disk",
-    "read beside"};
-static_assert(incident_names.size() == static_cast<std::size_t>(IncidentKind::read_beside) + 1);
+    "read beside",    "power in a call"};
+static_assert(incident_names.size() == static_cast<std::size_t>(IncidentKind::power_in_call) + 1);
 [[nodiscard]] constexpr std::string_view name(IncidentKind kind) {
   return incident_names[static_cast<std::size_t>(kind)];
 }

@@ -127,6 +127,8 @@ class SimStorage final : public env::Storage {
   // When the first device operation in flight completes.
   [[nodiscard]] std::optional<std::uint64_t> next_done_ns() const;
 
+  // The power goes at the call so many from now.
+  void crash_after(std::uint64_t calls) { faults_.crash_at = this->calls() + calls; }
   // Replaces what goes wrong from the next call on; `crash_at` and injections count as before.
   void set_faults(Faults faults) { faults_ = std::move(faults); }
   // Reads of the 4 KiB sector at `offset` fail until it is written again.

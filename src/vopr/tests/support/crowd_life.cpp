@@ -59,13 +59,16 @@ class CrowdLife {
       if (!done) return wrong(to_string(done.error()));
     }
     if (!group_->converge(10 * second)) return wrong("no agreement at first");
-    for (auto& of_one : sessions_) {
-      for (std::uint8_t replica = 0; replica < group_->size(); ++replica) {
-        auto session = group_->database(replica).session(tenant);
-        if (!session) return wrong(to_string(session.error()));
-        of_one.push_back(*std::move(session));
-      }
+    for (std::uint8_t replica = 0; replica < group_->size(); ++replica) {
+      if (const Status open = open_sessions(replica); !open) return wrong(to_string(open.error()));
     }
+  }
+  // A client opens none itself: that holds a lock while it waits.
+  Status open_sessions(std::uint8_t replica) {
+    for (auto& of_one : sessions_) {
+      KIMBERLITE_TRY(of_one[replica], group_->database(replica).session(tenant));
+    }
+    return {};
   }
 
   void write_at_once() {
@@ -80,12 +83,15 @@ class CrowdLife {
         std::cerr << "a client is never answered\n" << group_->picture();
         KIMBERLITE_ASSERT(false);
       }
-      now() < began + trouble_ns ? trouble() : heal();
+      const bool peace = now() >= began + trouble_ns;
+      peace ? heal() : trouble();
+      for (std::uint8_t i = 0; i < group_->size(); ++i) bring_back(i, peace);
       crowd.turn(choices_.below(clients));
       group_->world().step(5 * ms);
     }
     heal();
-    for (auto& of_one : sessions_) of_one.clear();
+    for (std::uint8_t i = 0; i < group_->size(); ++i) bring_back(i, true);
+    for (auto& of_one : sessions_) of_one = {};
   }
 
   void wrong(const std::string& what) {
@@ -102,8 +108,11 @@ class CrowdLife {
       const std::string stream = shared ? "all" : fmt::format("of{}", client);
       Result<Outcome> done = Error{Code::unavailable_quorum, "nobody was asked"};
       for (std::uint64_t turn = choices_.below(3);; ++turn) {
-        Session& session = *sessions_[client][turn % group_->size()];
-        done = appends ? append(session, stream, request) : update(session, request);
+        const std::size_t replica = turn % group_->size();
+        done = ask(replica, [&] {
+          Session& session = *sessions_[client][replica];
+          return appends ? append(session, stream, request) : update(session, request);
+        });
         if (done || class_of(done.error().code()) != ErrorClass::unavailable) break;
         if (!report_.wrong.empty()) return;
         if (done.error().code() == Code::unavailable_outcome_unknown) ++report_.unknown;
@@ -117,6 +126,21 @@ class CrowdLife {
       ++(appends ? events_[stream] : updates_);
     }
   }
+  // What a machine says whose power is gone nobody hears.
+  template <class Call>
+  Result<Outcome> ask(std::size_t replica, Call call) {
+    Server& server = servers_[replica];
+    if (!server.open) {
+      crowd_->sleep(5 * ms);
+      return Error{Code::unavailable_io, "it is off"};
+    }
+    ++server.busy;
+    Result<Outcome> said = call();
+    --server.busy;
+    if (has_power(static_cast<std::uint8_t>(replica))) return said;
+    server.open = false;
+    return Error{Code::unavailable_outcome_unknown, "the replica died"};
+  }
   Result<Outcome> append(Session& session, std::string_view stream, std::uint64_t request) {
     const engine::Event event{.kind = "note", .payload = bytes_of("what happened")};
     return session.append(stream, {}, {&event, 1}, {.request_id = request_id(request)});
@@ -127,11 +151,45 @@ class CrowdLife {
     return session.execute(std::span{&statement, 1}, {.request_id = request_id(request)});
   }
 
+  [[nodiscard]] bool has_power(std::uint8_t replica) const {
+    return group_->is_up(replica) && !group_->world().storage(replica).frozen();
+  }
+  // One that died is started again when nobody is in its calls any more; they end as they do of a
+  // replica that nobody hears.
+  void bring_back(std::uint8_t replica, bool at_once) {
+    Server& server = servers_[replica];
+    if (at_once && has_power(replica)) group_->world().storage(replica).set_faults({});
+    if (server.open && !has_power(replica)) {
+      server.open = false;
+      server.off = true;
+      server.back_ns = now() + choices_.below(second);
+    }
+    if (server.open || server.busy > 0 || (now() < server.back_ns && (!at_once || !server.off)))
+      return;
+    if (std::exchange(server.off, false)) {
+      for (auto& of_one : sessions_) of_one[replica].reset();
+      group_->kill(replica);
+      if (const Status back = group_->start(replica); !back) return wrong(to_string(back.error()));
+      ++report_.deaths;
+    }
+    server.open = open_sessions(replica).has_value();  // which takes a quorum
+    server.back_ns = now() + 50 * ms;
+  }
+
   void trouble() {
     if (choices_.below(200) != 0) return;
     SimGroup& world = group_->world();
     const auto one = static_cast<std::uint8_t>(choices_.below(group_->size()));
-    switch (choices_.below(6)) {
+    switch (choices_.below(8)) {
+      case 6:
+        if (servers_[one].open) world.storage(one).crash_after(1 + choices_.below(40));
+        return;
+      case 7:
+        // Together they may have more than a quorum can do without, but for a while only.
+        for (std::uint8_t i = 0; i < group_->size(); ++i) {
+          if (servers_[i].open && choices_.coin()) static_cast<void>(world.storage(i).crash());
+        }
+        return;
       case 0:
       case 1:
         return frames_->add({.action = FrameAction::drop, .kind = "prepare_ok"});
@@ -180,7 +238,14 @@ class CrowdLife {
   Prng choices_;
   std::unique_ptr<Group> group_;
   std::optional<FrameScript> frames_;
-  std::array<std::vector<std::unique_ptr<Session>>, clients> sessions_;
+  struct Server {
+    bool open = true;  // to clients
+    bool off = false;
+    int busy = 0;               // calls of clients
+    std::uint64_t back_ns = 0;  // when it is tried next to open it
+  };
+  std::array<Server, 3> servers_;
+  std::array<std::array<std::unique_ptr<Session>, 3>, clients> sessions_;
   SimCrowd* crowd_ = nullptr;  // of `write_at_once`
   std::set<Position> positions_;
   std::map<std::string, std::size_t> events_;

@@ -10,6 +10,7 @@ namespace kimberlite::vopr {
 struct CrowdReport {
   std::string wrong;          // the first thing; empty is good
   std::uint64_t unknown = 0;  // outcomes that a client had to ask for again
+  std::uint64_t deaths = 0;   // of replicas, with calls of clients under way or not
 };
 
 [[nodiscard]] CrowdReport live_in_a_crowd(std::uint64_t seed);

@@ -3,7 +3,8 @@
 // Each has a thread, of which only one runs: a client that waits for the database hands the world
 // back, and goes on when it is given a turn. Which one is, is the caller's to say, so a run follows
 // from its seed as it does with one client. A call of a client must not hold a lock of the database
-// while it waits: sessions are opened by the caller, before. No machine's power may go meanwhile.
+// while it waits: sessions are opened by the caller, before. A machine whose power went is
+// started again when no client is in a call of it.
 #pragma once
 
 #include <cstdint>

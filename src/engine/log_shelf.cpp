@@ -66,6 +66,14 @@ Status LogShelf::append(TenantId tenant, kernel::Lane lane, const record::Head& 
   return shelved.log->append(op, index, entry, body, after);
 }
 
+std::optional<record::Head> LogShelf::head(TenantId tenant, kernel::Lane which) {
+  Shelved* shelved = find({tenant, which});
+  if (shelved == nullptr) return std::nullopt;
+  const std::scoped_lock lock{shelved->mutex};
+  if (shelved->log == nullptr) return std::nullopt;
+  return shelved->log->head();
+}
+
 Status LogShelf::flush() {
   for (Shelved* shelved : dirty_) {
     const std::scoped_lock lock{shelved->mutex};

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -24,6 +25,8 @@ class LogShelf {
   [[nodiscard]] Status append(TenantId tenant, kernel::Lane lane, const record::Head& before,
                               OpNumber op, std::uint32_t index, const record::Entry& entry,
                               Bytes body, const record::Head& after);
+  // The newest record's, if the log is open: what was taken from a peer is beyond the state's.
+  [[nodiscard]] std::optional<record::Head> head(TenantId tenant, kernel::Lane which);
   // Hands everything appended to the operating system.
   [[nodiscard]] Status flush();
   // The same once it is much: until a checkpoint the journal has it too, and readers here see what

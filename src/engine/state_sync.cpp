@@ -214,9 +214,23 @@ void StateSync::next() {
     if (Status opened = open_files(); !opened) return give_up(to_string(opened.error()));
     taking_->tenant = 0;
     taking_->lane = 0;
-    taking_->head = core_.log_head(TenantId{0}, lanes[0]);
+    begin_log();
   }
   next_log();
+}
+
+// Behind what is here, which may be more than the state says: what was taken before the last peer
+// went away, or made another checkpoint, was held against the record before it.
+void StateSync::begin_log() {
+  const TenantId tenant{taking_->tenant};
+  const kernel::Lane lane = lanes[taking_->lane];
+  taking_->head = core_.log_head(tenant, lane);
+  const std::optional<record::Head> here = core_.logs().head(tenant, lane);
+  const Position last = taking_->state->tenant(tenant)->lane(lane).head.position;
+  if (here && here->position > taking_->head.position && here->position <= last) {
+    probe<"engine.sync.goes_on">();
+    taking_->head = *here;
+  }
 }
 
 void StateSync::next_log() {
@@ -236,9 +250,7 @@ void StateSync::next_log() {
       taking_->lane = 0;
       ++taking_->tenant;
     }
-    if (taking_->tenant < taking_->state->tenant_count()) {
-      taking_->head = core_.log_head(TenantId{taking_->tenant}, lanes[taking_->lane]);
-    }
+    if (taking_->tenant < taking_->state->tenant_count()) begin_log();
   }
   SyncProgress done = *std::move(taking_);
   taking_.reset();
@@ -250,7 +262,10 @@ void StateSync::next_log() {
 
 std::optional<Writer> StateSync::answer(std::uint8_t kind, OpNumber op, Reader& body) {
   const consensus::Checkpoint& checkpoint = core_.newest_checkpoint();
-  if (checkpoint.op != op) return std::nullopt;
+  // Of an earlier checkpoint the files are gone, and the records are what they were: whoever has
+  // the files gets all of them, however many checkpoints are made meanwhile.
+  const bool has_it = kind == ask_records ? op <= checkpoint.op : op == checkpoint.op;
+  if (!has_it) return std::nullopt;
   const std::array<std::string, 2> paths{files::keystore(op), files::snapshot(op)};
   Writer answer;
   if (kind == ask_what) {

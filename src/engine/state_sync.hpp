@@ -76,6 +76,7 @@ class StateSync {
   void ask(std::uint8_t kind, const Writer& body);
   void next();
   void next_log();
+  void begin_log();
   void give_up(const std::string& why);
   [[nodiscard]] Status take(std::uint8_t kind, Reader& body);
   [[nodiscard]] Status take_manifest(Reader& body);

@@ -5,6 +5,12 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "base/le.hpp"
 #include "life_model.hpp"
 
 namespace kimberlite::vopr {
@@ -284,6 +290,142 @@ TEST(Group, GoesOnWhenThePrimaryDies) {
   const auto count = group.ask_at(*primary, "clinic", "SELECT count(*) FROM t");
   ASSERT_TRUE(count) << to_string(count.error());
   EXPECT_EQ(std::get<std::int64_t>(*count), static_cast<std::int64_t>(next - 1));
+}
+
+// What a replica asks its peers of their state (state_sync.cpp); a test may keep it from them.
+class StateQuestions {
+ public:
+  enum class Kind : std::uint8_t { what = 1, file = 3, records = 5 };
+  struct Question {
+    Kind kind = Kind::what;
+    TenantId tenant;
+    Position first;
+    std::uint8_t to = 0;
+    Buffer frame;
+  };
+
+  StateQuestions(SimGroup& world, std::uint8_t of) : world_(world), of_(of) {
+    world_.filter([this](std::uint8_t from, std::uint8_t to, Bytes frame) {
+      const std::optional<Question> asked = from == of_ ? read(to, frame) : std::nullopt;
+      if (!asked) return false;
+      const bool again = !all_.empty() && std::ranges::equal(all_.back().frame, frame);
+      if (!again) all_.push_back(*asked);
+      return keeps_ && keeps_(*asked);
+    });
+  }
+  ~StateQuestions() { world_.filter(nullptr); }
+  StateQuestions(const StateQuestions&) = delete;
+  StateQuestions& operator=(const StateQuestions&) = delete;
+
+  void keep(std::function<bool(const Question&)> keeps) { keeps_ = std::move(keeps); }
+  [[nodiscard]] const std::vector<Question>& all() const { return all_; }
+  [[nodiscard]] std::ptrdiff_t count(Kind kind) const {
+    return std::ranges::count(all_, kind, &Question::kind);
+  }
+
+ private:
+  static std::optional<Question> read(std::uint8_t to, Bytes frame) {
+    constexpr std::size_t magic_at = 32;
+    constexpr std::size_t kind_at = 36;
+    constexpr std::size_t body_at = 72;
+    constexpr std::uint32_t magic = 0x3154424B;
+    if (frame.size() < body_at || load_le<std::uint32_t>(&frame[magic_at]) != magic) return {};
+    Question asked{.kind = static_cast<Kind>(frame[kind_at]),
+                   .tenant = {},
+                   .first = {},
+                   .to = to,
+                   .frame = {frame.begin(), frame.end()}};
+    if (asked.kind == Kind::records) {
+      asked.tenant = TenantId{load_le<std::uint64_t>(&frame[body_at])};
+      asked.first = Position{load_le<std::uint64_t>(&frame[body_at + 10])};
+    }
+    return asked;
+  }
+
+  SimGroup& world_;
+  std::uint8_t of_;
+  std::function<bool(const Question&)> keeps_;
+  std::vector<Question> all_;
+};
+
+// One of three, off since the table was made, and what the others wrote meanwhile.
+class TakenState : public ::testing::Test {
+ protected:
+  using Kind = StateQuestions::Kind;
+
+  void SetUp() override {
+    ASSERT_TRUE(group_.wait_for_primary(5 * second));
+    ASSERT_TRUE(group_.create_tenant("clinic", 10 * second));
+    ASSERT_TRUE(group_.execute("clinic", "CREATE TABLE t (id BIGINT PRIMARY KEY, v TEXT)",
+                               request_id(1), 10 * second));
+    ASSERT_TRUE(group_.converge(10 * second)) << group_.picture();
+    away_ = static_cast<std::uint8_t>((*group_.primary() + 1) % 3);
+    group_.kill(away_);
+  }
+  void write(std::uint64_t count, std::size_t size) {
+    for (std::uint64_t i = 0; i < count; ++i, ++rows_) {
+      const auto done = group_.execute(
+          "clinic", fmt::format("INSERT INTO t VALUES ({}, '{}')", rows_, std::string(size, 'x')),
+          request_id(100 + rows_), 10 * second);
+      ASSERT_TRUE(done) << to_string(done.error()) << group_.picture();
+    }
+  }
+  template <class Holds>
+  bool soon(Holds holds) {
+    for (int i = 0; i < 10'000 && !holds(); ++i) group_.world().run_for(ms);
+    return holds();
+  }
+  void agree() {
+    ASSERT_TRUE(group_.converge(20 * second)) << group_.picture();
+    EXPECT_EQ(group_.differences("clinic"), "");
+  }
+
+  std::unique_ptr<Group> owned_ = make(5, {.checkpoint_commands = 10});
+  Group& group_ = *owned_;
+  std::uint8_t away_ = 0;
+  std::uint64_t rows_ = 0;
+};
+
+// It asks for one log after the other, and the group makes checkpoint after checkpoint meanwhile:
+// what it asks for next is still to be had.
+TEST_F(TakenState, IsHadHoweverManyCheckpointsAreMade) {
+  write(60, 1);
+  StateQuestions asked{group_.world(), away_};
+  asked.keep([](const auto& one) { return one.kind == Kind::records; });
+  ASSERT_TRUE(group_.start(away_));
+  ASSERT_TRUE(soon([&] { return asked.count(Kind::records) > 0; }));
+  const OpNumber before = group_.glance(away_)->checkpoint;
+  write(25, 1);
+  asked.keep(nullptr);
+  ASSERT_TRUE(soon([&] { return group_.glance(away_)->checkpoint > before; }));
+  EXPECT_EQ(asked.count(Kind::what), 1) << "it begins once";
+  agree();
+}
+
+// The peer goes silent between two pieces of a log: the next one is asked for what comes behind.
+TEST_F(TakenState, GoesOnWithWhatIsHere) {
+  write(80, 8000);
+  StateQuestions asked{group_.world(), away_};
+  ASSERT_TRUE(group_.start(away_));
+  Position kept;
+  asked.keep([&](const auto& one) {
+    if (one.kind != Kind::records || one.tenant != TenantId{1} || one.first < Position{20}) {
+      return kept > Position{};
+    }
+    if (kept == Position{}) kept = one.first;
+    return true;
+  });
+  ASSERT_TRUE(soon([&] { return kept > Position{}; }));
+  ASSERT_TRUE(soon([&] { return asked.count(Kind::what) == 2; }));
+  asked.keep(nullptr);
+  const std::size_t before = asked.all().size();
+  agree();
+  for (std::size_t i = before; i < asked.all().size(); ++i) {
+    const auto& one = asked.all()[i];
+    if (one.kind != Kind::records || one.tenant != TenantId{1}) continue;
+    EXPECT_GE(one.first, kept);
+  }
+  EXPECT_GT(asked.all().size(), before);
 }
 
 TEST(Group, AReplicaThatWasAwayTakesTheStateOfAPeer) {

@@ -197,6 +197,7 @@ void Replica::on(Now now, const SuperblockWritten& event, std::vector<Action>& o
   }
   const bool was_open = gate_open();
   writing_.in_flight = false;
+  superblock_took_ns_ = now.monotonic_ns - superblock_since_ns_;
   opened_ = true;
   durable_sequence_ = event.sequence;
   order_ = healthy_order;
@@ -354,8 +355,9 @@ void Replica::gate_opened(Now now, std::vector<Action>& out) {
   } else if (catching_up_from_) {
     request_missing(now, out);
   } else if (is_voter()) {
-    // However long the superblock took: the view's primary has had no time yet.
-    timeout_at_ = std::max(timeout_at_, now.monotonic_ns + options_.primary_timeout_ns);
+    // The view's primary has had no time yet, and writes one more than this, as slowly perhaps.
+    timeout_at_ =
+        std::max(timeout_at_, now.monotonic_ns + options_.primary_timeout_ns + superblock_took_ns_);
     send_do_view_change(out);
     decide_log(now, out);
   }

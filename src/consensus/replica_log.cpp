@@ -14,6 +14,7 @@ namespace kimberlite::consensus {
 namespace {
 
 constexpr std::size_t reads_max = 64;
+constexpr std::uint64_t commands_max = std::uint64_t{1} << 32U;  // of a prepare, and more
 
 Error unreadable(OpNumber op, const Error& cause) {
   return Error{Code::integrity_journal_lost, "operation {} was durable and cannot be read: {}",
@@ -112,7 +113,6 @@ void Replica::append(const PrepareHeader& prepare, std::uint64_t ring_offset, Bu
                      .size = static_cast<std::uint32_t>(frame_size(prepare)),
                      .commands = prepare.commands,
                      .configures = prepare.configures});
-  if (durable_ == op_) durable_since_ns_ = now_.monotonic_ns;
   op_ = prepare.op;
   if (prepare.configures) configures_at_ = op_;
   head_ = point_at(op_);
@@ -214,7 +214,7 @@ void Replica::prepare(std::uint64_t ticket, const MutableBuffer& frame, std::uin
 
 bool Replica::may_propose() const {
   return phase_ == Phase::normal && is_primary() && !closing_ && gate_open() && !syncing_ &&
-         clock_.may_stamp() &&
+         clock_.may_stamp() && head_.next_timestamp.value() < timestamp_max - commands_max &&
          commit_.value() >= inherited_.value() + (is_planted(Canary::wait_for_more) ? 1 : 0) &&
          op_.value() - commit_.value() < pipeline_max && stale_writes_ == 0 &&
          room_for(options_.journal.prepare_size_max);
@@ -261,7 +261,6 @@ void Replica::advance_durable() {
     const OpNumber next{durable_.value() + 1};
     if (slot(next).op != next || !slot(next).written) return;
     durable_ = next;
-    durable_since_ns_ = now_.monotonic_ns;
   }
 }
 

@@ -83,11 +83,22 @@ bool Replica::is_deaf() const {
   return heard < core::replication_quorum(voters());
 }
 
-// A write has been under way for so long that nobody can say whether it will end.
+void Replica::note_progress() {
+  const Progress now{.durable = durable_,
+                     .commit = commit_,
+                     .superblock = durable_sequence_,
+                     .stale_writes = stale_writes_};
+  const bool waits_for_disk =
+      durable_ < op_ || commit_ < commit_max_ || writing_.in_flight || stale_writes_ > 0;
+  if (waits_for_disk && now == progress_) return;
+  progress_ = now;
+  progress_ns_ = now_.monotonic_ns;
+}
+
+// Nothing on its disk has ended for so long that nobody can say whether it will: what others have
+// committed waits for that alone.
 bool Replica::is_stuck() const {
-  const std::uint64_t patience_ns = stuck_timeouts * options_.primary_timeout_ns;
-  const bool journal = durable_ < op_ && now_.monotonic_ns >= durable_since_ns_ + patience_ns;
-  return journal || (writing_.in_flight && now_.monotonic_ns >= superblock_since_ns_ + patience_ns);
+  return now_.monotonic_ns >= progress_ns_ + stuck_timeouts * options_.primary_timeout_ns;
 }
 
 // A primary that hears nobody, or whose disk hangs, can commit nothing, and one whose clock a
@@ -95,6 +106,7 @@ bool Replica::is_stuck() const {
 void Replica::send_heartbeats(std::vector<Action>& out) {
   heartbeat_at_ = now_.monotonic_ns + options_.heartbeat_ns;
   peer_rounds_[index()] = ++round_;
+  note_progress();
   if (is_deaf() || is_stuck() || clock_.status() == ClockStatus::outvoted) return;
   broadcast(
       Heartbeat{.round = round_, .op = op_, .released = group_checkpoint_, .lives = durable_lives_},
@@ -308,8 +320,7 @@ void Replica::receive(Now, const Message& message, const HeartbeatOk& ok,
 
 // At most as much as there are slots for; asked for again until it came.
 void Replica::request_missing(Now now, std::vector<Action>& out) {
-  if (phase_ == Phase::failed || closing_ || syncing_ || !gate_open()) return;
-  if (now.monotonic_ns < repair_at_ || !has_peers()) return;
+  if (phase_ == Phase::failed || closing_ || syncing_ || !gate_open() || !has_peers()) return;
   const auto next_member = [&] {
     do {
       asked_ = static_cast<std::uint8_t>((asked_ + 1) % members_max);
@@ -318,29 +329,38 @@ void Replica::request_missing(Now now, std::vector<Action>& out) {
   };
   OpNumber last = canonical_;
   OpNumber until = canonical_;
+  if (catching_up_from_) {
+    until = catch_up_until_;
+  } else if (adopted() && !is_primary() && phase_ != Phase::recovering_head) {
+    last = op_;
+    until = phase_ == Phase::normal ? std::max(wanted_, known_) : known_;
+  }
+  if (until <= last && rotted_.empty()) return;
+  // If all that was asked for came, what is next is asked for at once: a group under load is caught
+  // up with by nothing else.
+  const bool came = until > last && asked_to_ > OpNumber{} && last >= asked_to_;
+  if (now.monotonic_ns < repair_at_ && !came) return;
+  asked_to_ = {};
+  repair_at_ = now.monotonic_ns + options_.repair_ns;
   std::uint8_t whom = primary();
   ViewNumber in = view();
   if (catching_up_from_) {
     probe<"consensus.repair.catching_up">();
-    until = catch_up_until_;
     whom = *catching_up_from_;
     in = catch_up_view_;
-  } else if (adopted() && !is_primary() && phase_ != Phase::recovering_head) {
-    last = op_;
-    until = phase_ == Phase::normal ? std::max(wanted_, known_) : known_;
-    if (primary() == index()) whom = next_member();
+  } else if (primary() == index() && !is_primary()) {
+    whom = next_member();
   }
   // What the one asked first has may not be whole there.
   if (until > last && std::exchange(ask_another_, false)) whom = next_member();
   const std::uint64_t uncommitted = op_.value() - commit_.value();
   const std::uint64_t room = slots_max - std::min<std::uint64_t>(slots_max, uncommitted);
-  if (until <= last && rotted_.empty()) return;
-  repair_at_ = now.monotonic_ns + options_.repair_ns;
   if (until > last && stale_writes_ == 0 && (room > 0 || op_ > last)) {
     probe<"consensus.repair.requested">();
     // What is here already is compared only, and takes no slot.
     const std::uint64_t to = std::min(
         {until.value(), last.value() + request_max, std::max(op_.value(), last.value()) + room});
+    asked_to_ = OpNumber{to};
     send_in_view(whom, in, RequestPrepares{.from = OpNumber{last.value() + 1}, .to = OpNumber{to}},
                  out);
   }

@@ -297,6 +297,7 @@ void Replica::start_as_primary(Now now, std::vector<Action>& out) {
     if (is_peer(member)) send_start_view(member, {}, out);
   }
   heartbeat_at_ = now.monotonic_ns + options_.heartbeat_ns;
+  progress_ns_ = now.monotonic_ns;
   heard_at_ns_.fill(now.monotonic_ns);
   advance_commit(out);
 }
@@ -386,7 +387,8 @@ void Replica::receive(Now now, const Message& message, const StartView& start,
 void Replica::catch_up(Now now, std::uint8_t from, ViewNumber view, OpNumber until,
                        std::vector<Action>& out) {
   const bool known = catching_up_from_ && catch_up_view_ == view;
-  if (!known && view > log_view()) {
+  // Of one whose head is lost what was found behind it may be of any log.
+  if (!known && (view > log_view() || phase_ == Phase::recovering_head)) {
     canonical_ = std::min(op_, std::max(commit_, std::min(commit_max_, canonical_)));
   }
   catching_up_from_ = from;

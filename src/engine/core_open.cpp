@@ -88,7 +88,12 @@ Status Core::recover() {
   is_group_ = !recovered.superblock.superblock.configuration.is_alone();
   is_primary_ = !is_group_;
   opened_head_ = std::max(replica_->head(), recovered.superblock.superblock.sync_to);
-  if (recovered.journal.lost) notes_.push_back(to_string(*recovered.journal.lost));
+  if (recovered.journal.lost) {
+    notes_.push_back(to_string(*recovered.journal.lost));
+  } else if (recovered.superblock.superblock.standing == consensus::Standing::headless) {
+    notes_.emplace_back(
+        "journal: an earlier life found the end of this log lost; it waits for its group's");
+  }
   if (is_group_) {
     listening_ = true;
     env_.network.listen([this](std::uint8_t from, Bytes frame) { received(from, frame); });

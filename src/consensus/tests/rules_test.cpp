@@ -673,10 +673,101 @@ TEST(Replica, ASlowDiskGivesTheNextPrimaryItsTime) {
   replica.forget();
   replica.end_writes();
   EXPECT_FALSE(replica.said<DoViewChange>().empty());
-  replica.wait(400);
+  // Whose own disk may be as slow, and has the log of the view to write yet.
+  replica.wait(3400);
   EXPECT_TRUE(replica.said<StartViewChange>().empty());
   replica.wait(400);
   EXPECT_FALSE(replica.said<StartViewChange>().empty());
+}
+
+// Its log is on disk, as far as it knows, and not in memory any more: to commit it has to read it.
+TEST(Replica, APrimaryThatCannotReadItsLogIsSilent) {
+  Solo replica(1);
+  const auto log = write_log(replica, 3);
+  replica.crash();
+  replica.open();
+  replica.end_writes();
+  replica.ask_for_view(1, 0, 2);
+  replica.end_writes();
+  replica.hear(
+      0, 1, DoViewChange{.log_view = {}, .present = 7, .nacked = 0, .suffix = replica.log_of(log)});
+  replica.end_writes();
+  ASSERT_TRUE(replica.replica().is_primary());
+  replica.hear(
+      2, 1, PrepareOk{.op = OpNumber{3}, .checkpoint = {}, .checksum = log.back().header.checksum});
+  ASSERT_EQ(replica.replica().commit(), OpNumber{0});
+  const auto wait = [&](int tenths) {
+    for (int i = 0; i < tenths; ++i) {
+      replica.wait(100);
+      replica.hear(2, 1, HeartbeatOk{.round = 1, .checkpoint = {}});
+    }
+  };
+  wait(10);
+  EXPECT_FALSE(replica.said<Heartbeat>().empty());
+  wait(15);
+  replica.forget();
+  wait(5);
+  EXPECT_TRUE(replica.said<Heartbeat>().empty());
+  replica.end_reads();
+  EXPECT_EQ(replica.replica().commit(), OpNumber{3});
+  wait(2);
+  EXPECT_FALSE(replica.said<Heartbeat>().empty());
+}
+
+// By one request each 20 ms a group that writes faster than that was never caught up with.
+TEST(Replica, AsksForMoreWhenAllItAskedForCame) {
+  Solo replica(2);
+  std::vector<Solo::Made> log;
+  for (int op = 1; op <= 40; ++op) {
+    log.push_back(replica.next(log.empty() ? replica.root() : log.back().header, 0));
+  }
+  replica.hear(0, 0, Heartbeat{.round = 1, .op = OpNumber{40}, .released = {}}, 40);
+  replica.end_writes();
+  std::size_t came = 0;
+  for (int round = 0; round < 3; ++round) {
+    const auto asked = replica.said<RequestPrepares>();
+    ASSERT_FALSE(asked.empty()) << "round " << round;
+    ASSERT_EQ(asked.back().from.value(), came + 1);
+    replica.forget();
+    while (came < std::min<std::size_t>(asked.back().to.value(), log.size())) {
+      replica.hear(0, 0, log[came], 40);
+      ++came;
+    }
+    replica.end_writes();
+  }
+}
+
+// Frames of an older view stand behind the head it lost, and the headers of the log of its view
+// begin far behind them: they may be of that log, and are not.
+TEST(Replica, ALostHeadTrustsNothingBehindItsCommit) {
+  Solo replica(2);
+  std::vector<Solo::Made> log = write_log(replica, 10);
+  log.resize(8);
+  replica.hear(1, 1, StartView{.nonce = {}, .suffix = replica.log_of(log)}, 8);
+  replica.end_writes();
+  ASSERT_EQ(replica.replica().head(), OpNumber{8});
+  while (log.size() < 30) log.push_back(replica.next(log.back().header, 1, 99));
+  replica.crash();
+  replica.rot_marks();
+  for (int life = 0; life < 2; ++life) {
+    replica.open();
+    replica.end_writes();
+    replica.end_reads();
+    ASSERT_EQ(replica.replica().status(), ReplicaStatus::recovering_head);
+    replica.wait(150);
+    Suffix suffix{.base = OpNumber{20}, .base_checksum = log[19].header.checksum, .headers = {}};
+    for (std::size_t i = 20; i < log.size(); ++i) suffix.headers.push_back(log[i].header);
+    const Id128 nonce = replica.said<RequestStartView>().back().nonce;
+    for (int i = 0; i < 2; ++i) {
+      replica.hear(1, 1, StartView{.nonce = nonce, .suffix = suffix}, 30);
+      replica.end_writes();
+      replica.wait(30);
+    }
+    const auto asked = replica.said<RequestPrepares>();
+    ASSERT_FALSE(asked.empty());
+    EXPECT_LE(asked.back().from, OpNumber{9}) << "life " << life;
+    replica.crash();
+  }
 }
 
 // From the last view there is no way on.

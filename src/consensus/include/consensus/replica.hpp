@@ -431,6 +431,7 @@ class Replica {
   void send_pings(Now now, std::vector<Action>& out);
   void send_heartbeats(std::vector<Action>& out);
   [[nodiscard]] bool is_deaf() const;
+  void note_progress();
   [[nodiscard]] bool is_stuck() const;
   void request_missing(Now now, std::vector<Action>& out);
   void finish_reads(std::vector<Action>& out);
@@ -541,6 +542,7 @@ class Replica {
   std::uint64_t durable_sequence_ = 0;     // of the superblock
   std::uint64_t adopted_in_ = 0;           // the first superblock with the log adopted last
   std::uint64_t superblock_since_ns_ = 0;  // when the one in flight was begun
+  std::uint64_t superblock_took_ns_ = 0;   // the last one
   ViewNumber durable_view_;
   ViewNumber durable_log_view_;
   Lives durable_lives_{};  // seen
@@ -554,7 +556,6 @@ class Replica {
   std::deque<LiveFrame> frames_;         // of ops released_.op + 1 to op_
   OpNumber op_;                          // the newest prepare written or being written
   OpNumber durable_;                     // every op up to it is on this disk
-  std::uint64_t durable_since_ns_ = 0;   // the one behind it is being written since then
   OpNumber known_;                       // the newest header of the log of log_view
   OpNumber canonical_;                   // up to it this log is that of `view` too
   OpNumber commit_max_;                  // known to be committed in the group; may be beyond op_
@@ -591,6 +592,16 @@ class Replica {
   OpNumber group_checkpoint_;  // a quorum has a checkpoint there or later
   OpNumber inherited_;         // primary: the head its view began with
   std::uint64_t round_ = 0;
+  // Primary: where its disk stands, and since when with something to be done.
+  struct Progress {
+    OpNumber durable;
+    OpNumber commit;
+    std::uint64_t superblock = 0;
+    std::size_t stale_writes = 0;
+    friend bool operator==(const Progress&, const Progress&) = default;
+  };
+  Progress progress_;
+  std::uint64_t progress_ns_ = 0;
   std::vector<PendingRead> pending_reads_;
   OpNumber wanted_;         // backup: the primary has ops up to it
   OpNumber primary_wants_;  // in a view change: what its primary asked for last
@@ -614,6 +625,7 @@ class Replica {
   OpNumber catch_up_until_;
   std::uint8_t asked_ = 0;    // whom prepares were asked from last
   bool ask_another_ = false;  // and the next one, not the primary: its state could not be had
+  OpNumber asked_to_;         // the last of those asked for
   bool syncing_ = false;
   bool sync_installed_ = false;
   std::optional<StartSync> sync_due_;  // once the superblock says so

@@ -626,10 +626,18 @@ void Core::fail(Error error, std::optional<std::uint64_t> ticket) {
 Result<consensus::CheckpointDone> Core::write_checkpoint(OpNumber op) {
   last_written_ = op;
   KIMBERLITE_CHECK(logs_.flush());
-  // By now everything that was ever committed here has been again.
+  // By now everything that was ever committed here has been again; or, in a group, it will be, if
+  // the end of the journal was lost: the segments may hold more of it than was left there.
   if (!settled_ && op >= opened_head_) {
-    KIMBERLITE_CHECK(logs_.settle());
-    settled_ = true;
+    const Status settled = logs_.settle();
+    const bool comes_again =
+        !settled && is_group_ && settled.error().code() == Code::integrity_journal_lost;
+    if (comes_again) {
+      probe<"engine.logs.settled_later">();
+    } else {
+      KIMBERLITE_CHECK(settled);
+    }
+    settled_ = !comes_again;
   }
   if (!is_planted(Canary::skip_segment_sync)) KIMBERLITE_CHECK(env_.storage.sync_all());
   Buffer keys;

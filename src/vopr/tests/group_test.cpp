@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/le.hpp"
+#include "disk_script.hpp"
 #include "life_model.hpp"
 
 namespace kimberlite::vopr {
@@ -426,6 +427,42 @@ TEST_F(TakenState, GoesOnWithWhatIsHere) {
     EXPECT_GE(one.first, kept);
   }
   EXPECT_GT(asked.all().size(), before);
+}
+
+// Of records beyond what is left of the journal the segments hold some already, complete: they are
+// committed again, and are no reason to stop at a checkpoint before that.
+TEST(Group, AReplicaWhoseJournalLostItsEndMakesCheckpointsMeanwhile) {
+  // Of this seed's power failure the operating system had written what it had.
+  const std::unique_ptr<Group> owned = make(10, {.ring_size = 8U << 20U});
+  Group& group = *owned;
+  ASSERT_TRUE(group.wait_for_primary(5 * second));
+  ASSERT_TRUE(group.create_tenant("clinic", 10 * second));
+  ASSERT_TRUE(group.execute("clinic", "CREATE TABLE t (id BIGINT PRIMARY KEY, v TEXT)",
+                            request_id(1), 10 * second));
+  constexpr std::uint64_t rows = 300;
+  for (std::uint64_t i = 0; i < rows; ++i) {
+    const auto done = group.execute(
+        "clinic", fmt::format("INSERT INTO t VALUES ({}, '{}')", i, std::string(8000, 'x')),
+        request_id(100 + i), 10 * second);
+    ASSERT_TRUE(done) << to_string(done.error()) << group.picture();
+  }
+  ASSERT_TRUE(group.converge(10 * second)) << group.picture();
+  const auto away = static_cast<std::uint8_t>((*group.primary() + 1) % 3);
+  ASSERT_EQ(group.glance(away)->checkpoint, OpNumber{0});
+  group.kill(away);
+  ASSERT_TRUE(rot_op(group.world().disk(away), "20"));
+  ASSERT_TRUE(group.start(away));
+  EXPECT_EQ(group.glance(away)->state, "recovering_head");
+  for (int i = 0; i < 100'000 && group.glance(away)->committed < OpNumber{40}; ++i) {
+    group.world().run_for(ms / 20);
+  }
+  ASSERT_LT(group.glance(away)->committed, OpNumber{rows - 50}) << "too late";
+  const Status closed = group.close(away);
+  EXPECT_TRUE(closed) << to_string(closed.error());
+  group.kill(away);
+  ASSERT_TRUE(group.start(away));
+  ASSERT_TRUE(group.converge(20 * second)) << group.picture();
+  EXPECT_EQ(group.differences("clinic"), "");
 }
 
 TEST(Group, AReplicaThatWasAwayTakesTheStateOfAPeer) {

@@ -258,11 +258,9 @@ void Core::after(std::uint64_t delay_ns, std::move_only_function<void(Core&)> ta
                            life_.task([this, task = std::move(task)]() mutable { task(*this); }));
 }
 
-Result<crypto::Key256> Core::page_key(TenantId tenant, bool fresh, bool& is_new) {
+Result<crypto::Key256> Core::page_key(TenantId tenant, bool& is_new) {
   const std::scoped_lock lock{keys_mutex_};
-  if (!fresh) {
-    if (auto key = keystore_->page_key(tenant)) return *std::move(key);
-  }
+  if (auto key = keystore_->page_key(tenant)) return *std::move(key);
   is_new = true;
   return keystore_->new_page_key(tenant, env_.random);
 }
@@ -363,6 +361,19 @@ void Core::stop_in_group(const Error& error) {
   if (!is_group_ || class_of(error.code()) != ErrorClass::unavailable) return;
   run_on_strand([error](Core& core) {
     probe<"engine.core.stopped_by_tenant">();
+    core.fail(error);
+    core.show();
+  });
+}
+
+void Core::projection_damaged(TenantId tenant, const Error& error) {
+  run_on_strand([tenant, error](Core& core) {
+    probe<"engine.projection.damaged">();
+    core.notes_.push_back(
+        fmt::format("tenant {}: {}; its rows are derived from its log again when the directory is "
+                    "opened next",
+                    tenant.value(), to_string(error)));
+    if (!core.is_group_) return;
     core.fail(error);
     core.show();
   });

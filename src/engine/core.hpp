@@ -129,7 +129,7 @@ class Core {
   [[nodiscard]] Result<Buffer> propose_data_key(TenantId tenant, KeyId key);
   void abandon_keys(TenantId tenant);
   // The key of the tenant's projection file; `is_new`: made now, because there was none or `fresh`.
-  [[nodiscard]] Result<crypto::Key256> page_key(TenantId tenant, bool fresh, bool& is_new);
+  [[nodiscard]] Result<crypto::Key256> page_key(TenantId tenant, bool& is_new);
   // Commands applied that no batch here waited for: a tenant that remembers another number has to
   // look at its log.
   [[nodiscard]] std::uint64_t foreign_commits() const {
@@ -159,6 +159,9 @@ class Core {
   // A tenant of this replica can do no more for want of its disk: in a group all of the replica
   // stops, so that another becomes primary, and is to be opened again.
   void stop_in_group(const Error& error);
+  // Some of a tenant's derived rows cannot be read, as `error` says; the next open derives them
+  // again. In a group all of the replica stops, as above.
+  void projection_damaged(TenantId tenant, const Error& error);
   // Runs `task` on the strand, later; or at the earliest after so long.
   void run_on_strand(std::move_only_function<void(Core&)> task);
   void after(std::uint64_t delay_ns, std::move_only_function<void(Core&)> task);

@@ -48,7 +48,9 @@ Status Tenant::attach(bool fresh) {
   const std::string path = projection_path(id_);
   if (fresh) KIMBERLITE_CHECK(projection::Vfs::remove_files(core_.env().storage, path));
   bool key_is_new = false;
-  KIMBERLITE_TRY(crypto::Key256 key, core_.page_key(id_, fresh, key_is_new));
+  // Made anew it stays under its key: one that no checkpoint has yet would be gone at the next
+  // open, and all that was derived with it.
+  KIMBERLITE_TRY(crypto::Key256 key, core_.page_key(id_, key_is_new));
   // Pages under a key nobody has are of no use.
   if (key_is_new) KIMBERLITE_CHECK(projection::Vfs::remove_files(core_.env().storage, path));
   KIMBERLITE_TRY(vfs_,

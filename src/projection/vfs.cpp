@@ -59,6 +59,7 @@ class OpenFile {
 
 int OpenFile::fail(int code, Error error) {
   state_.remember(std::move(error));
+  if (code == SQLITE_IOERR_DATA) state_.condemn();
   return code;
 }
 
@@ -539,6 +540,8 @@ Vfs::~Vfs() {
 const std::string& Vfs::name() const { return state_->name; }
 const std::string& Vfs::path() const { return state_->path; }
 std::optional<Error> Vfs::take_error() { return state_->take_error(); }
+
+bool Vfs::is_damaged() const { return state_->condemned(); }
 
 Status Vfs::remove_files(env::Storage& storage, const std::string& path) {
   KIMBERLITE_CHECK(remove_if_there(storage, path));

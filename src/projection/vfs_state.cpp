@@ -180,6 +180,12 @@ void VfsState::remember(Error error) {
   if (!error_) error_ = std::move(error);
 }
 
+void VfsState::condemn() {
+  if (condemned_.exchange(true)) return;
+  // If it cannot be removed, the page is found damaged again.
+  static_cast<void>(env.storage.remove(wal));
+}
+
 std::optional<Error> VfsState::take_error() {
   const std::lock_guard guard{error_mutex_};
   return std::exchange(error_, std::nullopt);

@@ -110,6 +110,10 @@ class VfsState {
 
   void remember(Error error);
   [[nodiscard]] std::optional<Error> take_error();
+  // Some of it is not what was sealed: whoever opens it next finds it without its WAL, and so
+  // derives it again, whether this process ends well or not.
+  void condemn();
+  [[nodiscard]] bool condemned() const { return condemned_.load(std::memory_order_acquire); }
 
   sqlite3_vfs vfs{};
 
@@ -118,6 +122,7 @@ class VfsState {
   std::uint32_t connections_ = 0;
   std::optional<Error> error_;
   std::mutex error_mutex_;
+  std::atomic<bool> condemned_{false};
 };
 
 }  // namespace kimberlite::projection

@@ -352,6 +352,43 @@ TEST_F(EngineTest, ATimeThatIsReadIsOver) {
   for (const auto& [time, count] : seen) EXPECT_EQ(rows("SELECT count(*) FROM t", time), count);
 }
 
+// It is said where, and only once: the rows are derived, and the next open derives them anew.
+TEST_F(EngineTest, ADamagedPageIsDerivedAgain) {
+  write("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)");
+  for (std::int64_t i = 0; i < 50; ++i) {
+    write("INSERT INTO t VALUES ($1, $2)", {i, std::string(1000, 'x')});
+  }
+  const std::string all = rows("SELECT sum(length(v)), count(*) FROM t");
+  close();
+  const Statement sum{"SELECT sum(length(v)), count(*) FROM t", {}};
+  const auto read = [&]() -> std::optional<Error> {
+    auto cursor = session_->query(sum, {}, {});
+    if (!cursor) return cursor.error();
+    const auto more = (*cursor)->next();
+    return more ? std::nullopt : std::optional{more.error()};
+  };
+  // Of some pages the open itself takes note.
+  std::optional<Error> broken;
+  for (std::uint64_t page = 2; !broken && page < 60; ++page) {
+    auto file = *world_.storage().open("tenants/1/projection.db", env::Open::write);
+    ASSERT_TRUE(file->write_at((page - 1) * 4096 + 100, Buffer(16)));
+    file.reset();
+    open();
+    broken = read();
+    if (!broken) close();
+  }
+  ASSERT_TRUE(broken);
+  EXPECT_EQ(broken->code(), Code::integrity_projection);
+  EXPECT_NE(broken->where().find("projection.db, byte"), std::string::npos) << to_string(*broken);
+  const auto status = *database_->status();
+  ASSERT_EQ(status.notes.size(), 1U);
+  EXPECT_NE(status.notes[0].find("derived from its log again"), std::string::npos);
+  close();
+  open();
+  EXPECT_EQ(rows("SELECT sum(length(v)), count(*) FROM t"), all);
+  EXPECT_TRUE(database_->status()->notes.empty());
+}
+
 TEST_F(EngineTest, ALostProjectionOrSnapshotIsMadeAgain) {
   write("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)");
   write("INSERT INTO t VALUES (1, 'a')");

@@ -363,12 +363,12 @@ TEST(VfsDamage, MissingCutSwappedAndForeignFilesAreFound) {
 }
 
 TEST(VfsDamage, APageThatGoesBadWhileOpenIsNeverHandedOver) {
-  SimEnv world{1};
-  const auto vfs = test_vfs(world.env());
-  SealedConnection writer{vfs.get()};
-  ASSERT_EQ(writer.run("CREATE TABLE t(k INTEGER PRIMARY KEY, v)"), SQLITE_OK);
-  ASSERT_EQ(writer.run("INSERT INTO t VALUES(1, 'one')"), SQLITE_OK);
   for (const std::string_view file : {test_path, wal_name}) {
+    SimEnv world{1};
+    const auto vfs = test_vfs(world.env());
+    SealedConnection writer{vfs.get()};
+    ASSERT_EQ(writer.run("CREATE TABLE t(k INTEGER PRIMARY KEY, v)"), SQLITE_OK);
+    ASSERT_EQ(writer.run("INSERT INTO t VALUES(1, 'one')"), SQLITE_OK);
     if (file == test_path) {
       ASSERT_EQ(writer.run("PRAGMA wal_checkpoint(TRUNCATE)"), SQLITE_OK);
     }
@@ -384,6 +384,9 @@ TEST(VfsDamage, APageThatGoesBadWhileOpenIsNeverHandedOver) {
     ASSERT_TRUE(error);
     EXPECT_EQ(error->code(), Code::integrity_projection);
     EXPECT_NE(error->where().find(file), std::string::npos);
+    // Nobody takes it for whole again.
+    EXPECT_TRUE(vfs->is_damaged());
+    EXPECT_FALSE(world.storage().contains(wal_name));
     byte[0] ^= std::byte{4};
     ASSERT_TRUE((*on_disk)->write_at(at, byte));
     ASSERT_EQ(writer.run("UPDATE t SET v = 'two'"), SQLITE_OK);

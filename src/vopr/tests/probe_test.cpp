@@ -28,6 +28,8 @@ constexpr std::array rare{
          "a megabyte returned tenfold: the engine's tests (Crowd)"},
     Rare{"engine.forward.full", "nobody serves: the engine's tests (Crowd)"},
     Rare{"engine.forward.too_old", "nobody serves: the engine's tests (Crowd)"},
+    Rare{"engine.projection.damaged",
+         "a page goes bad while its replica runs: the engine's tests (ADamagedPage)"},
     Rare{"consensus.life.raised",
          "a member is made anew by a clock behind one it had before; consensus tests do it"},
     Rare{"consensus.view.nacked", "a new primary cuts what too few had; lives of consensus do it"},

@@ -32,11 +32,7 @@ class ReaderCursor final : public Cursor {
     tenant_.give_reader(std::move(reader_));
   }
   const std::vector<ColumnInfo>& columns() const override { return columns_; }
-  Result<bool> next() override {
-    Result<bool> more = cursor_->next();
-    if (!more) tenant_.report_damage(more.error());
-    return more;
-  }
+  Result<bool> next() override { return cursor_->next(); }
   std::span<const ValueView> row() const override { return cursor_->row(); }
   Position position() const override { return at_.position; }
   TimestampUs timestamp() const override { return at_.now; }

@@ -591,7 +591,6 @@ Result<std::unique_ptr<Cursor>> LocalSession::read_at(const ParsedPtr& parsed,
     const Error error = cursor ? at.error() : cursor.error();
     if (cursor) cursor->reset();
     tenant_.give_reader(std::move(reader));
-    tenant_.report_damage(error);
     return error;
   }
   if ((*cursor)->reads_time() && !settled) {

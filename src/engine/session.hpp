@@ -83,6 +83,7 @@ class LocalSession final : public Session {
   [[nodiscard]] Result<ParsedPtr> parse(std::string_view text);
   // All that is stamped up to then is in the projection, and nothing else will be.
   [[nodiscard]] Result<TimestampUs> settle_time();
+  [[nodiscard]] Status see(Position shown);
   [[nodiscard]] Status check_present() const;
   // A write that is all here, to the primary.
   [[nodiscard]] Result<Outcome> forward(ForwardedWrite&& write, const Why& why);

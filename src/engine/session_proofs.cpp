@@ -5,11 +5,21 @@
 
 namespace kimberlite::engine {
 
+// What is shown to be there is there for whoever reads next.
+Status LocalSession::see(Position shown) {
+  KIMBERLITE_TRY(auto reader, tenant_.take_reader());
+  const Result<projection::At> at = reader->head();
+  tenant_.give_reader(std::move(reader));
+  if (!at) return at.error();
+  return at->position < shown ? tenant_.settle() : Status{};
+}
+
 Result<log::StoredHead> LocalSession::signed_head(Position at_least) {
-  // What is shown to be there is there for whoever reads next.
   KIMBERLITE_CHECK(core_.confirm_read());
-  KIMBERLITE_CHECK(tenant_.settle());
-  return core_.prover().head(tenant_.id(), kernel::Lane::data, at_least);
+  KIMBERLITE_TRY(log::StoredHead head,
+                 core_.prover().head(tenant_.id(), kernel::Lane::data, at_least));
+  KIMBERLITE_CHECK(see(Position{head.tree.size}));
+  return head;
 }
 
 Result<std::vector<log::StoredHead>> LocalSession::signed_heads(std::size_t limit) {
@@ -23,21 +33,25 @@ Result<log::StoredHead> LocalSession::signed_head_of_size(std::uint64_t size) {
 Result<record::Receipt> LocalSession::receipt(Position position,
                                               std::optional<std::uint32_t> item) {
   KIMBERLITE_CHECK(core_.confirm_read());
-  KIMBERLITE_CHECK(tenant_.settle());
-  return core_.prover().receipt(tenant_.id(), kernel::Lane::data, position, item);
+  KIMBERLITE_TRY(record::Receipt receipt,
+                 core_.prover().receipt(tenant_.id(), kernel::Lane::data, position, item));
+  KIMBERLITE_CHECK(see(position));
+  return receipt;
 }
 
 Result<record::CoseReceipt> LocalSession::cose_receipt(Position position,
                                                        std::optional<std::uint32_t> item) {
   KIMBERLITE_CHECK(core_.confirm_read());
-  KIMBERLITE_CHECK(tenant_.settle());
-  return core_.prover().cose_receipt(tenant_.id(), kernel::Lane::data, position, item);
+  KIMBERLITE_TRY(record::CoseReceipt receipt,
+                 core_.prover().cose_receipt(tenant_.id(), kernel::Lane::data, position, item));
+  KIMBERLITE_CHECK(see(position));
+  return receipt;
 }
 
 Result<RecordChanges> LocalSession::changes(Position position) {
   KIMBERLITE_CHECK(core_.confirm_read());
-  KIMBERLITE_CHECK(tenant_.settle());
   KIMBERLITE_TRY(const projection::OpenedRecord record, tenant_.records().read(position));
+  KIMBERLITE_CHECK(see(position));
   RecordChanges found{.catalog_version = record.entry.catalog_version, .changes = {}};
   for (std::uint32_t item = 0; item < record.items.size(); ++item) {
     for (const record::RowChange& change : record.items[item].plaintext.changes) {

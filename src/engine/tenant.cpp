@@ -147,7 +147,6 @@ void Tenant::enqueue(Request& request) {
 }
 
 void Tenant::fail(const Error& error) {
-  report_damage(error);
   failed_ = error;
   is_stale_.store(true, std::memory_order_release);
   core_.stop_in_group(error);
@@ -246,16 +245,7 @@ void Tenant::drain() {
   }
 }
 
-void Tenant::report_damage(const Error& error) {
-  if (class_of(error.code()) != ErrorClass::integrity || vfs_ == nullptr || !vfs_->is_damaged() ||
-      damage_reported_.exchange(true)) {
-    return;
-  }
-  core_.projection_damaged(id_, error);
-}
-
 void Tenant::answer(Request& request, Result<Outcome> result) {
-  if (!result) report_damage(result.error());
   request.result.emplace(std::move(result));
   if (!request.answered) return core_.driver().set(request.done);
   auto answered = std::move(request.answered);

@@ -64,9 +64,6 @@ class Tenant {
   // A reader that sees every acknowledged write.
   [[nodiscard]] Result<std::unique_ptr<projection::Reader>> take_reader();
   void give_reader(std::unique_ptr<projection::Reader> reader);
-  // What a call ended with: if a page of the projection is damaged, the operator is told, and in a
-  // group this replica makes way for one whose rows are whole. From any thread.
-  void report_damage(const Error& error);
   [[nodiscard]] RecordSource& records() { return records_; }
   [[nodiscard]] Result<std::string> dump(Position position);
   [[nodiscard]] Result<std::vector<ProjectionSum>> sums();
@@ -199,7 +196,6 @@ class Tenant {
   const std::string name_;
   RecordSource records_;
   std::unique_ptr<projection::Vfs> vfs_;
-  std::atomic<bool> damage_reported_ = false;
   std::unique_ptr<projection::Projection> projection_;
   TenantView view_;
   Position head_;

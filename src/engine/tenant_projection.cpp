@@ -22,7 +22,10 @@ Status Tenant::open() {
   head_ = view_.head;
   opened = open_projection();
   // A projection that is damaged, ahead of the log, or contradicts it is derived again.
-  if (!opened && class_of(opened.error().code()) == ErrorClass::integrity) return rebuild();
+  if (!opened && class_of(opened.error().code()) == ErrorClass::integrity) opened = rebuild();
+  // What goes bad from now on.
+  vfs_->on_damage(
+      [&core = core_, id = id_](const Error& error) { core.projection_damaged(id, error); });
   return opened;
 }
 

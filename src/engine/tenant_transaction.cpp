@@ -44,6 +44,13 @@ void Tenant::begin_transaction(Request& request) {
   transaction_.emplace(
       Transaction{.principal = request.principal, .begun_ns = now, .used_ns = now});
   lost_lease_.erase(request.principal);
+  // It has begun behind all there was (T2): who waits for no more than that need not wait for it.
+  std::erase_if(queue_, [this](Request* waiting) {
+    const bool holds = waiting->kind == RequestKind::settle && waiting->principal == nullptr &&
+                       waiting->task == nullptr;
+    if (holds) answer(*waiting, Outcome{});
+    return holds;
+  });
   // Whoever was asked to wait before it began waits for it now.
   check_lease_after(queue_.empty() ? idle_ns : lease_ns);
   answer(request, Outcome{});

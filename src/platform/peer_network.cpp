@@ -46,7 +46,7 @@ using Instant = std::chrono::steady_clock::time_point;
 constexpr milliseconds wait_min{50};
 constexpr milliseconds wait_max{2000};
 constexpr milliseconds handshake_max{5000};  // of who calls
-constexpr milliseconds dial_max{5000};       // until it is known who answers, from the name on
+constexpr milliseconds dial_max{5000};       // until it is known who answers
 constexpr int unanswered_max_ms = 5000;      // of what was sent and nobody acknowledged
 constexpr std::size_t length_size = 4;
 constexpr std::size_t replicas_max = 32;   // more than a group can have
@@ -217,6 +217,7 @@ class PeerNetwork::State {
     std::string host;
     std::uint16_t port = 0;
     bool known = false;
+    std::size_t dials = 0;
     milliseconds wait = wait_min;
     CallPtr call;
     bool writing = false;
@@ -340,10 +341,7 @@ class PeerNetwork::State {
     Outbound& peer = peers_[replica];
     peer.call = std::make_shared<Call>(context_, *tls_);
     ++dials_;
-    peer.call->timer.expires_after(dial_max);
-    peer.call->timer.async_wait([this, replica, call = peer.call](const error_code& error) {
-      if (!error && call->answered == Instant{}) lost(replica, call);
-    });
+    ++peer.dials;
     // A name may take long to find, and waits for those asked before: an address is not looked up.
     error_code no_address;
     const auto address = asio::ip::make_address(peer.host, no_address);
@@ -354,12 +352,17 @@ class PeerNetwork::State {
           if (error || found.empty()) return lost(replica, call);
           // Another one each time: the first may be one that never answers.
           reach(replica, call,
-                *std::next(found.begin(), static_cast<std::ptrdiff_t>(dials_ % found.size())));
+                *std::next(found.begin(),
+                           static_cast<std::ptrdiff_t>(peers_[replica].dials % found.size())));
         });
   }
 
   void reach(std::uint8_t replica, const CallPtr& call, const Tcp::endpoint& endpoint) {
     if (!is_current(replica, call)) return;
+    call->timer.expires_after(dial_max);
+    call->timer.async_wait([this, replica, call](const error_code& error) {
+      if (!error && call->answered == Instant{}) lost(replica, call);
+    });
     call->stream.next_layer().async_connect(endpoint,
                                             [this, replica, call](const error_code& error) {
                                               if (error) return lost(replica, call);

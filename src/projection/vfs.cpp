@@ -58,8 +58,8 @@ class OpenFile {
 };
 
 int OpenFile::fail(int code, Error error) {
+  if (code == SQLITE_IOERR_DATA) state_.condemn(error);
   state_.remember(std::move(error));
-  if (code == SQLITE_IOERR_DATA) state_.condemn();
   return code;
 }
 
@@ -541,7 +541,7 @@ const std::string& Vfs::name() const { return state_->name; }
 const std::string& Vfs::path() const { return state_->path; }
 std::optional<Error> Vfs::take_error() { return state_->take_error(); }
 
-bool Vfs::is_damaged() const { return state_->condemned(); }
+void Vfs::on_damage(std::function<void(const Error&)> hook) { state_->on_damage = std::move(hook); }
 
 Status Vfs::remove_files(env::Storage& storage, const std::string& path) {
   KIMBERLITE_CHECK(remove_if_there(storage, path));

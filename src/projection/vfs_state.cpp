@@ -167,7 +167,8 @@ Status VfsState::enter(bool create) {
 
 void VfsState::leave() {
   const std::lock_guard guard{mutex_};
-  --connections_;
+  // If it cannot be removed, or the process ends otherwise, the damage is met again.
+  if (--connections_ == 0 && condemned_) static_cast<void>(env.storage.remove(wal));
 }
 
 bool VfsState::in_use() {
@@ -180,10 +181,8 @@ void VfsState::remember(Error error) {
   if (!error_) error_ = std::move(error);
 }
 
-void VfsState::condemn() {
-  if (condemned_.exchange(true)) return;
-  // If it cannot be removed, the page is found damaged again.
-  static_cast<void>(env.storage.remove(wal));
+void VfsState::condemn(const Error& error) {
+  if (!condemned_.exchange(true) && on_damage) on_damage(error);
 }
 
 std::optional<Error> VfsState::take_error() {

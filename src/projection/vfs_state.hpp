@@ -9,6 +9,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -110,10 +111,10 @@ class VfsState {
 
   void remember(Error error);
   [[nodiscard]] std::optional<Error> take_error();
-  // Some of it is not what was sealed: whoever opens it next finds it without its WAL, and so
-  // derives it again, whether this process ends well or not.
-  void condemn();
-  [[nodiscard]] bool condemned() const { return condemned_.load(std::memory_order_acquire); }
+  // Some of it is not what was sealed, as `error` says. When the last connection has gone the WAL
+  // is removed, so that the next open does not take the database for whole.
+  void condemn(const Error& error);
+  std::function<void(const Error&)> on_damage;  // once; set before there are several threads
 
   sqlite3_vfs vfs{};
 

@@ -30,6 +30,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -63,9 +64,10 @@ class Vfs {
   // The first error since the last call, if one happened: what stands behind an SQLITE_IOERR_*,
   // SQLITE_FULL or SQLITE_CANTOPEN. `integrity.projection` if bytes were not what was sealed.
   [[nodiscard]] std::optional<Error> take_error();
-  // A page or frame was read that is not what was sealed. Its WAL is removed then, so that the next
-  // open cannot take the database for whole.
-  [[nodiscard]] bool is_damaged() const;
+  // Called once, on the thread that meets it, when a page or frame is not what was sealed; when all
+  // connections are closed the WAL is removed then, so that the next open does not take the
+  // database for whole. Set while one thread uses this object.
+  void on_damage(std::function<void(const Error&)> hook);
 
   // Removes the database and its WAL, where they are there. No connection may be open.
   [[nodiscard]] static Status remove_files(env::Storage& storage, const std::string& path);

@@ -138,7 +138,7 @@ void Solo::end_those_in_flight() {
 
 void Solo::end_write(std::size_t which) {
   const auto at = writes_.begin() + static_cast<std::ptrdiff_t>(which);
-  const Action write = *at;
+  const Action write = std::move(*at);
   writes_.erase(at);
   if (const auto* prepare = std::get_if<WritePrepare>(&write)) {
     std::ranges::copy(

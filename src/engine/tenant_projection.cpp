@@ -23,10 +23,11 @@ Status Tenant::open() {
   opened = open_projection();
   // A projection that is damaged, ahead of the log, or contradicts it is derived again.
   if (!opened && class_of(opened.error().code()) == ErrorClass::integrity) opened = rebuild();
+  if (!opened) return opened;  // before there is a file layer, perhaps
   // What goes bad from now on.
   vfs_->on_damage(
       [&core = core_, id = id_](const Error& error) { core.projection_damaged(id, error); });
-  return opened;
+  return {};
 }
 
 void Tenant::know_actors(const std::map<Id128, kernel::Actor>& actors) {

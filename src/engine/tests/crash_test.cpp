@@ -582,5 +582,27 @@ TEST(Crash, TheSameSeedLeavesTheSameBytes) {
   EXPECT_NE(closed[0], crashed[0]);
 }
 
+// Before there is a file layer for it, even: what is left of a projection whose key nobody has is
+// to be removed first.
+TEST(Open, ADiskThatRefusesToRemoveAProjectionIsAnError) {
+  vopr::SimEnv before{1};
+  ASSERT_TRUE(Database::create(before.env(), master_key(), create_options()));
+  // It dies before a checkpoint has the key.
+  const auto first = Database::open(before.env(), master_key(), open_options());
+  ASSERT_TRUE(first && (*first)->create_tenant("clinic", {}));
+  const vopr::DiskImage image = before.storage().image();
+  ASSERT_TRUE(before.storage().contains("tenants/2/projection.db"));
+  vopr::SimEnv world{2, image};
+  world.storage().on_call([](vopr::CallKind kind, std::string_view path) {
+    const bool refused = kind == vopr::CallKind::remove && path.contains("projection.db");
+    return vopr::Strike{.failure = refused ? std::optional{vopr::Failure::io} : std::nullopt};
+  });
+  const auto opened = Database::open(world.env(), master_key(), open_options());
+  ASSERT_TRUE(opened) << to_string(opened.error());
+  const auto session = (*opened)->session("clinic");
+  ASSERT_FALSE(session);
+  EXPECT_EQ(session.error().code(), Code::unavailable_io) << to_string(session.error());
+}
+
 }  // namespace
 }  // namespace kimberlite::engine::test

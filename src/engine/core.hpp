@@ -128,7 +128,7 @@ class Core {
   // The sidecar for a new data key of the tenant, usable for sealing at once.
   [[nodiscard]] Result<Buffer> propose_data_key(TenantId tenant, KeyId key);
   void abandon_keys(TenantId tenant);
-  // The key of the tenant's projection file; `is_new`: made now, because there was none or `fresh`.
+  // The key of the tenant's projection file; `is_new`: made now, because there was none.
   [[nodiscard]] Result<crypto::Key256> page_key(TenantId tenant, bool& is_new);
   // Commands applied that no batch here waited for: a tenant that remembers another number has to
   // look at its log.

@@ -56,28 +56,6 @@ Error not_in_transaction_only(std::string_view what) {
       "COMMIT or ROLLBACK first");
 }
 
-// AS OF a time stands in it, in whatever form. What is meant by a view in it is seen only later
-// (`projection::Cursor::reads_time`).
-bool says_when(const sql::Statement& statement) {
-  const std::vector<sql::Token>& tokens = statement.tokens;
-  const auto is_time = [](const sql::Token& token) {
-    return !token.is(sql::Keyword::position) && !token.is(sql::Keyword::latest) &&
-           !token.is(sql::TokenKind::end);
-  };
-  // Of these what stands before is no part of the tokens any more.
-  if (statement.kind == sql::StatementKind::set_as_of ||
-      statement.kind == sql::StatementKind::verify_table) {
-    return !tokens.empty() && is_time(tokens.front());
-  }
-  for (std::size_t i = 2; i < tokens.size(); ++i) {
-    if (tokens[i - 2].is(sql::Keyword::as) && tokens[i - 1].is(sql::Keyword::of) &&
-        is_time(tokens[i])) {
-      return true;
-    }
-  }
-  return false;
-}
-
 // It holds rows against records, and the transaction's own are in none yet.
 bool verifies(const sql::Statement& statement) {
   return statement.verify || statement.kind == sql::StatementKind::verify_table;
@@ -112,7 +90,7 @@ Result<LocalSession::ParsedPtr> LocalSession::parse_text(std::string_view text) 
   if (sql::is_write(parsed->statement.kind)) {
     KIMBERLITE_TRY(parsed->plain, sql::without_literals(parsed->text));
   }
-  parsed->reads_time = says_when(parsed->statement);
+  parsed->reads_time = sql::says_when(parsed->statement);
   if (text.size() > parsed_text_max) return ParsedPtr{parsed};
   recent_.emplace_front(parsed->text, parsed);
   parsed_.emplace(parsed->text, recent_.begin());
@@ -315,8 +293,7 @@ Result<Outcome> LocalSession::write(std::span<const ParsedPtr> parsed,
     add_to_digest(digest, statements[i]);
   }
   // The write itself is held against whatever else comes to stand in the log.
-  if (std::ranges::any_of(parsed, &Parsed::reads_time,
-                          [](const ParsedPtr& one) -> const Parsed& { return *one; })) {
+  if (std::ranges::any_of(parsed, [](const ParsedPtr& one) { return one->reads_time; })) {
     KIMBERLITE_CHECK(core_.settle_time());
   }
   const std::array<Bytes, 1> parts{digest.buffer()};

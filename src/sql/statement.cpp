@@ -521,4 +521,21 @@ Result<std::string> without_literals(std::string_view text) {
   return out;
 }
 
+bool says_when(const Statement& statement) {
+  const std::vector<Token>& tokens = statement.tokens;
+  const auto is_time = [](const Token& token) {
+    return !token.is(Keyword::position) && !token.is(Keyword::latest) && !token.is(TokenKind::end);
+  };
+  // Of these what stands before is no part of the tokens any more.
+  if (statement.kind == StatementKind::set_as_of || statement.kind == StatementKind::verify_table) {
+    return !tokens.empty() && is_time(tokens.front());
+  }
+  for (std::size_t i = 2; i < tokens.size(); ++i) {
+    if (tokens[i - 2].is(Keyword::as) && tokens[i - 1].is(Keyword::of) && is_time(tokens[i])) {
+      return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace kimberlite::sql

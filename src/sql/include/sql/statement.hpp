@@ -103,4 +103,8 @@ struct Statement {
 // values. Fails as `tokenize` does.
 [[nodiscard]] Result<std::string> without_literals(std::string_view text);
 
+// AS OF a time stands in it, in whatever form. A view in it may say one too, which is seen only
+// when it is rewritten (`Rewritten::reads_time`).
+[[nodiscard]] bool says_when(const Statement& statement);
+
 }  // namespace kimberlite::sql

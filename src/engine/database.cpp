@@ -217,28 +217,38 @@ Result<TenantInfo> LocalDatabase::create_tenant(std::string_view name, const Why
   KIMBERLITE_TRY(Tenant * cluster, tenant(TenantId{0}, ""));
   // What an earlier primary left, and this one has yet to commit, may be a tenant.
   if (core_->is_group()) KIMBERLITE_CHECK(core_->confirm_read());
+  std::optional<TenantId> there;
+  TimestampUs created;
   kernel::CreateTenant create{.tenant = {}, .name = std::string{name}};
   for (Id128& log_id : create.log_ids) core_->env().random.fill(log_id);
   Buffer sidecar;
-  bool taken = false;
   core_->run([&](Core& core) {
-    taken = core.state().find_tenant(name).has_value();
+    there = core.state().find_tenant(name);
     create.tenant = core.state().next_tenant();
-    if (!taken) sidecar = core.propose_tenant(create.tenant);
+    if (there) {
+      created = core.state().tenant(*there)->created;
+    } else {
+      sidecar = core.propose_tenant(create.tenant);
+    }
   });
-  if (taken) {
-    return Error{Code::constraint_exists, "there is a tenant {} already", name}.next(
-        "choose another name");
+  if (there) {
+    // The ids of its logs are drawn anew each time: what was asked is told by what came of it.
+    std::optional<Outcome> earlier;
+    if (why.request_id) {
+      KIMBERLITE_TRY(earlier, cluster->outcome_under(*why.request_id));
+    }
+    if (!earlier || earlier->timestamp != created) {
+      return Error{Code::constraint_exists, "there is a tenant {} already", name}.next(
+          "choose another name");
+    }
+  } else {
+    there = create.tenant;
+    KIMBERLITE_CHECK(control(*cluster, std::move(create), std::move(sidecar), why));
   }
-  const TenantId id = create.tenant;
-  KIMBERLITE_TRY(const Outcome outcome,
-                 control(*cluster, std::move(create), std::move(sidecar), why));
-  static_cast<void>(outcome);
-  KIMBERLITE_TRY(Tenant * made, tenant(id, name));
-  static_cast<void>(made);
+  KIMBERLITE_CHECK(tenant(*there, name));
   StatusReport report;
   core_->run([&](Core& core) { core.status(report); });
-  return std::move(report.tenants[id.value()]);
+  return std::move(report.tenants[there->value()]);
 }
 
 Result<Outcome> LocalDatabase::rotate_data_key(std::string_view name, const Why& why) {

@@ -256,6 +256,22 @@ TEST_F(EngineTest, TenantsDoNotSeeEachOther) {
   EXPECT_EQ(database_->create_tenant("second", {}).error().code(), Code::constraint_exists);
 }
 
+TEST_F(EngineTest, ATenantAskedForAgainIsTheOneThatWasMade) {
+  Id128 asked{};
+  asked[0] = std::byte{1};
+  const auto made = database_->create_tenant("second", {.request_id = asked});
+  ASSERT_TRUE(made) << to_string(made.error());
+  const auto again = database_->create_tenant("second", {.request_id = asked});
+  ASSERT_TRUE(again) << to_string(again.error());
+  EXPECT_EQ(again->id, made->id);
+  // Neither another tenant under that id, nor that tenant under another.
+  EXPECT_EQ(database_->create_tenant("third", {.request_id = asked}).error().code(),
+            Code::conflict_idempotency);
+  asked[0] = std::byte{2};
+  EXPECT_EQ(database_->create_tenant("second", {.request_id = asked}).error().code(),
+            Code::constraint_exists);
+}
+
 TEST_F(EngineTest, SessionsReadThePastAndMayNotWriteThere) {
   write("CREATE TABLE t (id INTEGER PRIMARY KEY)");
   write("INSERT INTO t VALUES (1)");

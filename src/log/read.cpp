@@ -68,9 +68,23 @@ Result<RecordView> TenantLog::State::read(Position position, Buffer& scratch) {
   if (found || fresh || class_of(found.error().code()) != ErrorClass::integrity) return found;
 
   // The offset may be what is wrong; it is derived, so the segments say.
+  if (rotten_ || is_behind_the_one_before(offset, position)) return found;
   KIMBERLITE_CHECK(rebuild_derived());
   KIMBERLITE_TRY(offset, derived_.offset(position));
   return read_at(offset, position, scratch);
+}
+
+// True if a whole record says that `position` begins at `offset`, so that the offset is right.
+bool TenantLog::State::is_behind_the_one_before(std::uint64_t offset, Position position) {
+  const auto segment = segment_of(position);
+  if (!segment) return false;
+  if (position == (*segment)->header.first) return offset == (*segment)->header.bytes_before;
+  const Position before{position.value() - 1};
+  const auto begin = derived_.offset(before);
+  if (!begin) return false;
+  Buffer scratch;
+  const auto record = read_at(*begin, before, scratch);
+  return record && *begin + record::frame_size(record->entry.body_size) == offset;
 }
 
 Result<RecordView> TenantLog::State::read_buffered(Position position, Buffer& scratch) {
@@ -139,9 +153,20 @@ Result<TenantLog::State::Reading*> TenantLog::State::segment_of(Position positio
   return &readings_.front();
 }
 
-// Makes offsets and tiles again, from the first byte of the first segment.
+// Makes offsets and tiles again, from the first byte of the first segment. What cannot be made,
+// since a record has rotted, leaves them as they were: they are right about all the others.
+// Tried once: it reads the whole log.
 Status TenantLog::State::rebuild_derived() {
+  if (rotten_) return *rotten_;
   KIMBERLITE_CHECK(flush());
+  Status made = fill_derived();
+  if (made) return made;
+  if (class_of(made.error().code()) == ErrorClass::integrity) rotten_ = made.error();
+  KIMBERLITE_CHECK(derived_.open(head_.position.value()));
+  return made;
+}
+
+Status TenantLog::State::fill_derived() {
   KIMBERLITE_CHECK(derived_.reset());
   if (head_.position == Position{0}) {
     derived_.rebuilt();

@@ -208,7 +208,8 @@ Status TenantLog::State::seal_current() {
 }
 
 // From the hash kept while appending, or, where another run wrote the segment's beginning, from the
-// file.
+// file. It is one of frame headers: a record that has rotted is for `verify` to name, and does not
+// keep the log from growing.
 Result<Hash> TenantLog::State::seal_hash() {
   crypto::Blake3 hash;
   if (current_->seal) {
@@ -220,16 +221,50 @@ Result<Hash> TenantLog::State::seal_hash() {
   KIMBERLITE_TRY(const Bytes header, reader.peek(segment_header_size));
   hash.update(header);
   reader.skip(segment_header_size);
-  while (true) {
-    const auto frame = reader.peek_frame();
-    if (!frame) {
-      return at_place(frame.error(), path(current_->header.first), reader.at(), Position{0});
-    }
-    if (!*frame) return hash.finish();
+  Position position = current_->header.first;
+  for (; reader.left() > 0; position = Position{position.value() + 1}) {
     KIMBERLITE_TRY(const Bytes frame_header, reader.peek(record::frame_header_size));
     hash.update(frame_header);
-    reader.skip((*frame)->size);
+    const auto frame = reader.peek_frame();
+    if (frame) {
+      reader.skip((*frame)->size);
+      continue;
+    }
+    const auto behind = class_of(frame.error().code()) == ErrorClass::integrity
+                            ? behind_rotten(reader.at(), position)
+                            : Result<std::optional<std::uint64_t>>{frame.error()};
+    if (!behind) return behind.error();
+    if (!*behind) {
+      return at_place(frame.error(), path(current_->header.first), reader.at(), position);
+    }
+    reader = SegmentReader{*current_->file, **behind, end_of_file()};
   }
+  if (position.value() == head_.position.value() + 1) return hash.finish();
+  return Error{Code::integrity_segment, "a segment has fewer records than the log"}.where(
+      "{}, position {}", path(current_->header.first), position.value());
+}
+
+// Where the frame behind that of `position`, which is not whole, begins: where its size says, if
+// that is where a frame is, or where the offsets say.
+Result<std::optional<std::uint64_t>> TenantLog::State::behind_rotten(std::uint64_t at,
+                                                                     Position position) {
+  SegmentReader reader{*current_->file, at, end_of_file()};
+  KIMBERLITE_TRY(const Bytes header, reader.peek(record::frame_header_size));
+  if (header.size() == record::frame_header_size) {
+    const std::uint32_t size = record::decode_frame_header(header.data()).size;
+    if (record::frame_extent(reader.left(), size) == record::Extent::inside) {
+      KIMBERLITE_TRY(const bool is_frame, complete_frame_at(*current_->file, at + size));
+      if (is_frame || at + size == end_of_file()) return std::optional{at + size};
+    }
+  }
+  if (!derived_.complete()) return std::optional<std::uint64_t>{};
+  std::uint64_t behind = end_of_file();
+  if (position < head_.position) {
+    KIMBERLITE_TRY(const std::uint64_t offset, derived_.offset(Position{position.value() + 1}));
+    behind = segment_header_size + (offset - current_->header.bytes_before);
+  }
+  if (behind <= at || behind > end_of_file()) return std::optional<std::uint64_t>{};
+  return std::optional{behind};
 }
 
 Status TenantLog::State::start_segment(const Id128& log_id) {

@@ -79,13 +79,17 @@ class TenantLog::State final : private record::HashSource {
   [[nodiscard]] Status rotate(const Id128& log_id);
   [[nodiscard]] Status seal_current();
   [[nodiscard]] Result<Hash> seal_hash();
+  [[nodiscard]] Result<std::optional<std::uint64_t>> behind_rotten(std::uint64_t at,
+                                                                   Position position);
   [[nodiscard]] Status start_segment(const Id128& log_id);
 
   [[nodiscard]] Result<RecordView> read_buffered(Position position, Buffer& scratch);
   [[nodiscard]] Result<RecordView> read_at(std::uint64_t offset, Position position,
                                            Buffer& scratch);
   [[nodiscard]] Result<Reading*> segment_of(Position position);
+  [[nodiscard]] bool is_behind_the_one_before(std::uint64_t offset, Position position);
   [[nodiscard]] Status rebuild_derived();
+  [[nodiscard]] Status fill_derived();
   [[nodiscard]] Result<Hash> node(record::TreeNode node) override;
   [[nodiscard]] Result<std::vector<Hash>> tile_hashes_of(const record::TileName& name);
   [[nodiscard]] Result<bool> leads_to_root(record::TileName name, std::vector<Hash> hashes,
@@ -105,6 +109,7 @@ class TenantLog::State final : private record::HashSource {
   Buffer buffer_;
   std::vector<std::uint32_t> buffered_;  // where each record's frame begins in buffer_
   Derived derived_;
+  std::optional<Error> rotten_;  // the record that kept derived_ from being made again
 };
 
 // Decodes and checks what every reader of a frame checks.

@@ -203,6 +203,111 @@ TEST_P(Derived, FilesMayBeDamagedAndAreMadeAgain) {
 }
 INSTANTIATE_TEST_SUITE_P(AllDamages, Derived, testing::Range(0, 10));
 
+// One record of a segment rots, and the log goes on: every other record is read and proved, before
+// and after the log is opened again.
+class Rotten : public testing::TestWithParam<std::uint64_t> {
+ protected:
+  static constexpr std::uint64_t rotten = 300;
+  static constexpr std::string_view segment = "tenants/7/data/00000000000000000001.segment";
+
+  void SetUp() override {
+    vopr::SimEnv world{1};
+    const auto log = made::open(world.storage());
+    ASSERT_TRUE(made::extend(*log, heads_, 700).has_value());
+    ASSERT_TRUE(log->settle().has_value());
+    image_ = world.storage().image();
+    image_.flip(segment, segment_header_size + heads_[rotten - 1].bytes + GetParam());
+  }
+  // All but the rotten one.
+  void expect_the_others(TenantLog& log) {
+    Buffer scratch;
+    for (const std::uint64_t p : {rotten, 1UL, rotten - 1, rotten, rotten + 1, 700UL}) {
+      const auto record = log.read(Position{p}, scratch);
+      ASSERT_EQ(record.has_value(), p != rotten) << p;
+      if (record) expect_record(*record, heads_[p - 1], {});
+      if (p == rotten) {
+        EXPECT_EQ(class_of(record.error().code()), ErrorClass::integrity);
+      }
+    }
+    for (const std::uint64_t p : {100UL, rotten, 650UL}) {
+      const auto root = log.root_at(p);
+      ASSERT_TRUE(root.has_value()) << to_string(root.error());
+      EXPECT_EQ(*root, heads_[p].frontier.root());
+    }
+  }
+
+  Heads heads_{{}};
+  vopr::DiskImage image_;
+};
+
+TEST_P(Rotten, RecordIsTheOnlyOneThatIsNotRead) {
+  vopr::SimEnv world{2, image_};
+  {
+    const auto log = made::open(world.storage(), heads_.back());
+    expect_the_others(*log);
+    ASSERT_TRUE(made::extend(*log, heads_, 701).has_value());
+    expect_the_others(*log);
+    ASSERT_TRUE(log->settle().has_value());
+  }
+  const auto log = made::open(world.storage(), heads_.back());
+  expect_the_others(*log);
+}
+
+TEST_P(Rotten, RecordDoesNotKeepItsSegmentFromBeingSealed) {
+  const made::Shape shape{.epoch_records = 720};
+  vopr::SimEnv world{2, image_};
+  {
+    const auto log = made::open(world.storage(), heads_.back());
+    const Status grown = made::extend(*log, heads_, 800, 0, shape);
+    ASSERT_TRUE(grown.has_value()) << to_string(grown.error());
+    ASSERT_TRUE(log->settle().has_value());
+    expect_the_others(*log);
+  }
+  const auto log = made::open(world.storage(), heads_.back(), shape);
+  expect_the_others(*log);
+  // `verify` names it, and nothing else.
+  const VerifyReport report = made::verified(world.storage());
+  ASSERT_FALSE(report.findings.empty());
+  EXPECT_EQ(report.findings.front().code, Code::integrity_frame);
+}
+
+// A sector of zeros: several records beside each other.
+TEST(TenantLog, GoesOnWithoutAWholeSector) {
+  Heads heads{{}};
+  vopr::SimEnv before{1};
+  {
+    const auto log = made::open(before.storage());
+    ASSERT_TRUE(made::extend(*log, heads, 700).has_value());
+    ASSERT_TRUE(log->settle().has_value());
+  }
+  const std::string segment = "tenants/7/data/00000000000000000001.segment";
+  vopr::DiskImage image = before.storage().image();
+  Buffer bytes = image.read(segment);
+  constexpr std::uint64_t begin = 25UL * 4096;
+  constexpr std::uint64_t end = begin + 4096;
+  std::ranges::fill(MutBytes{bytes}.subspan(begin, end - begin), std::byte{0});
+  image.write(segment, bytes);
+
+  vopr::SimEnv world{2, image};
+  const auto log = made::open(world.storage(), heads.back());
+  const made::Shape shape{.epoch_records = 720};
+  const Status grown = made::extend(*log, heads, 800, 0, shape);
+  ASSERT_TRUE(grown.has_value()) << to_string(grown.error());
+  Buffer scratch;
+  std::uint64_t lost = 0;
+  for (std::uint64_t p = 1; p <= 800; ++p) {
+    const bool is_hit = segment_header_size + heads[p].bytes > begin &&
+                        segment_header_size + heads[p - 1].bytes < end;
+    const auto record = log->read(Position{p}, scratch);
+    EXPECT_EQ(record.has_value(), !is_hit) << p;
+    lost += is_hit ? 1 : 0;
+  }
+  EXPECT_GT(lost, 2U);
+}
+
+// Of its frame: size, checksum, op, an entry's byte, one of its body.
+INSTANTIATE_TEST_SUITE_P(Bytes, Rotten, testing::Values(0, 5, 8, 40, 230));
+
 TEST(TenantLog, RefusesFilesThatAreNotItsOwn) {
   vopr::SimEnv world{1};
   Heads heads{{}};

@@ -107,7 +107,8 @@ void Replica::hear(const Message& message, const Hello& hello, std::vector<Actio
   LifeId& seen = superblock_.lives_seen[message.from];
   if (!has_lived(seen, message.life, hello.tokens)) {
     probe<"consensus.life.not_its_own">();
-    send_hello(message.from, out);
+    // Of a life that is not on disk yet it would be told something else, and answer.
+    if (durable_lives_[message.from] == seen) send_hello(message.from, out);
   } else if (is_later(message.life, seen)) {
     probe<"consensus.life.new">();
     seen = message.life;

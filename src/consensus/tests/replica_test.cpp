@@ -303,5 +303,26 @@ TEST(Replica, NoFormatIsWrittenThatAMemberDoesNotKnow) {
   EXPECT_EQ(says(1, 4), 3U) << "it does not know more itself";
 }
 
+// What it can say is what is on disk: until that is the later life, an old copy would answer that it
+// is in another one, at once, and be answered, for as long as the disk takes (seed 65071782).
+TEST(Replica, AnOldCopyIsToldOfALaterLifeOnceThatIsOnDisk) {
+  testing::Solo replica(2);
+  const LifeId later{.incarnation = 5, .token = 9};
+  replica.is_in_life(0, later);
+  replica.hear_hello(0);
+  ASSERT_GT(replica.writes_in_flight(), 0U);
+  replica.forget();
+  replica.is_in_life(0, {.incarnation = 4, .token = 8});
+  replica.hear_hello(0);
+  replica.hear_hello(0);
+  EXPECT_TRUE(replica.said<Hello>().empty());
+  replica.end_writes();
+  ASSERT_EQ(replica.said<Hello>().size(), 1U);
+  EXPECT_EQ(replica.said<Hello>().front().seen, later);
+  replica.hear_hello(0);
+  EXPECT_EQ(replica.said<Hello>().size(), 2U);
+  EXPECT_EQ(replica.wrong(), "");
+}
+
 }  // namespace
 }  // namespace kimberlite::consensus

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "base/limits.hpp"
 #include "consensus/journal.hpp"
@@ -47,6 +48,17 @@ std::uint64_t number_in(std::string_view path) {
   std::uint64_t number = 0;
   std::from_chars(path.data() + begin, path.data() + end + 1, number);
   return number;
+}
+
+// A machine may never have had it: a spare, a disk that was wiped.
+Status check_there(const DiskImage& image, std::string_view file, std::uint64_t size_min) {
+  if (image.contains(file) && image.size(file) >= size_min) return {};
+  return Error{Code::not_found_file, "there is no {} on the disk", file};
+}
+
+Status check_number(std::uint64_t number, std::uint64_t count, std::string_view what) {
+  if (number < count) return {};
+  return Error{Code::report_failed, "there are {} 0 to {}", what, count - 1};
 }
 
 }  // namespace
@@ -96,6 +108,8 @@ Strike DiskScript::strike(std::uint8_t machine, CallKind kind, std::string_view 
 }
 
 Result<FramePlace> find_op(const DiskImage& image, std::string_view op) {
+  KIMBERLITE_CHECK(check_there(image, "superblock", consensus::superblock_size));
+  KIMBERLITE_CHECK(check_there(image, "journal", consensus::file_offset(1)));
   const Buffer copies = image.read("superblock");
   KIMBERLITE_TRY(const consensus::SuperblockRead superblock,
                  consensus::read_superblock(std::span<const std::byte, consensus::superblock_size>{
@@ -120,7 +134,8 @@ Result<FramePlace> find_op(const DiskImage& image, std::string_view op) {
   if (from_head) op.remove_prefix(op.starts_with("head-") ? 5 : 4);
   std::uint64_t number = 0;
   std::from_chars(op.data(), op.data() + op.size(), number);
-  const std::uint64_t wanted = from_head ? live.back().op.value() - number : number;
+  const std::uint64_t head = live.back().op.value();
+  const std::uint64_t wanted = from_head ? head - std::min(head, number) : number;
   const auto found = std::ranges::find(live, OpNumber{wanted}, &FramePlace::op);
   if (found != live.end()) return *found;
   return Error{Code::not_found_object, "the journal has no op {}", wanted}.why(
@@ -153,28 +168,24 @@ Result<FramePlace> blank_op(DiskImage& image, std::string_view op, std::size_t k
   return place;
 }
 
-namespace {
-
-Status check_number(std::uint64_t number, std::uint64_t count, std::string_view what) {
-  if (number < count) return {};
-  return Error{Code::report_failed, "there are {} 0 to {}", what, count - 1};
-}
-
-}  // namespace
-
 Status rot_mark(DiskImage& image, std::uint64_t mark) {
+  KIMBERLITE_CHECK(check_there(image, "journal", consensus::marks_size));
   KIMBERLITE_CHECK(check_number(mark, consensus::marks_size / consensus::mark_size, "marks"));
   image.flip("journal", mark * consensus::mark_size + 40);
   return {};
 }
 
 Status rot_copy(DiskImage& image, std::uint64_t copy) {
+  KIMBERLITE_CHECK(check_there(image, "superblock", consensus::superblock_size));
   KIMBERLITE_CHECK(check_number(copy, consensus::superblock_copies, "copies"));
   image.flip("superblock", copy * sector_size + 120);
   return {};
 }
 
 Status put_copy_back(DiskImage& image, const DiskImage& old, std::uint64_t copy) {
+  for (const DiskImage* one : {&std::as_const(image), &old}) {
+    KIMBERLITE_CHECK(check_there(*one, "superblock", consensus::superblock_size));
+  }
   KIMBERLITE_CHECK(check_number(copy, consensus::superblock_copies, "copies"));
   Buffer bytes = image.read("superblock");
   const Buffer before = old.read("superblock");

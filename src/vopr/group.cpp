@@ -176,6 +176,9 @@ auto Group::call_at(std::uint8_t replica, Call call) -> decltype(call()) {
 }
 
 Result<StatusReport> Group::status(std::uint8_t replica) {
+  if (!is_up(replica) || databases_[replica] == nullptr) {
+    return Error{Code::unavailable_closed, "replica {} is off", replica};
+  }
   return call_at(replica, [&] { return databases_[replica]->status(); });
 }
 

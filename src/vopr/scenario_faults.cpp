@@ -259,6 +259,11 @@ Status ScenarioRunner::wipe(Args args) {
   return {};
 }
 
+Status ScenarioRunner::recover(Args args) {
+  KIMBERLITE_CHECK(image(args[0]));
+  return group_->recover(replica(args[0]));
+}
+
 Status ScenarioRunner::mark(Args args) {
   Mark mark{.disks = {}, .position = client_->newest()};
   for (std::uint8_t i = 0; i < group_->size(); ++i) {

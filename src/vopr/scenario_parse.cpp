@@ -155,12 +155,13 @@ class Slots {
       const auto number = number_of(text);
       return if_number(slot == "number" && number && *number < 0 ? std::nullopt : number);
     }
-    if (slot == "duration") return duration(tokens);
-    if (slot == "percent") {
+    if (slot == "duration" || slot == "shift") return duration(tokens, slot == "shift");
+    if (slot == "percent" || slot == "rate") {
       const auto number = text.ends_with('%') ? number_of(text.substr(0, text.size() - 1))
                                               : std::optional<std::int64_t>{};
-      return if_number(number && *number > -100 && *number < 100 ? std::optional{*number * 10'000}
-                                                                 : std::nullopt);
+      const std::int64_t least = slot == "rate" ? -99 : 0;
+      return if_number(number && *number >= least && *number < 100 ? std::optional{*number * 10'000}
+                                                                   : std::nullopt);
     }
     if (slot == "kind") return if_true(contains(frame_kinds(), text));
     if (slot == "call") return if_true(contains(call_words, text));
@@ -183,7 +184,9 @@ class Slots {
     if (slot == "number") return "a number that is not negative";
     if (slot == "value") return "a whole number";
     if (slot == "duration") return "a duration (500 ms; us, ms, s, min, h)";
+    if (slot == "shift") return "a duration, forward or back (500 ms, -500 ms)";
     if (slot == "percent") return "a percentage (5%)";
+    if (slot == "rate") return "a percentage, fast or slow (5%, -5%)";
     if (slot == "kind") return fmt::format("a kind of frame ({})", fmt::join(frame_kinds(), ", "));
     if (slot == "call") return fmt::format("a call ({})", fmt::join(call_words, ", "));
     if (slot == "file") return fmt::format("a file ({})", fmt::join(file_words, ", "));
@@ -203,7 +206,7 @@ class Slots {
   }
 
   // "500ms" or "500 ms".
-  static std::optional<Taken> duration(std::span<const Token> tokens) {
+  static std::optional<Taken> duration(std::span<const Token> tokens, bool may_be_back) {
     std::string text{tokens.front().text};
     std::size_t count = 1;
     if (number_of(text) && tokens.size() > 1) {
@@ -211,7 +214,7 @@ class Slots {
       count = 2;
     }
     const auto ns = duration_of(text);
-    if (!ns) return std::nullopt;
+    if (!ns || (*ns < 0 && !may_be_back)) return std::nullopt;
     return Taken{.tokens = count, .argument = {.text = text, .number = *ns}};
   }
 
@@ -343,7 +346,11 @@ class Parser {
         const auto replica = slots.take("replica", {&token, 1});
         if (!replica)
           return error(column + token.column - 1, "none, or " + slots.meaning("replica"));
-        scenario_.peace.push_back(static_cast<std::uint8_t>(replica->argument.number));
+        const auto member = static_cast<std::uint8_t>(replica->argument.number);
+        if (contains(scenario_.peace, member)) {
+          return error(column + token.column - 1, "each replica once");
+        }
+        scenario_.peace.push_back(member);
       }
     }
     return {};
@@ -354,9 +361,7 @@ class Parser {
     ScenarioStep made{.line = line_ + 1, .text = std::string{trimmed(lines_[line_])}};
     if (tokens.front().text == "in" && tokens.size() > 1) {
       const auto later = slots.take("duration", tokens.subspan(1));
-      if (!later || later->argument.number < 0) {
-        return error(tokens[1].column, slots.meaning("duration"));
-      }
+      if (!later) return error(tokens[1].column, slots.meaning("duration"));
       made.later_ns = static_cast<std::uint64_t>(later->argument.number);
       tokens = tokens.subspan(1 + later->tokens);
       if (tokens.empty()) return error(lines_[line_].size() + 1, "what happens then");

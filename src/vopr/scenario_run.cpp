@@ -25,7 +25,7 @@ ScenarioResult ScenarioRunner::run() {
   Status status = begin();
   for (std::size_t i = 0; status && i < scenario_.steps.size(); ++i) {
     const ScenarioStep& one = scenario_.steps[i];
-    status = step(one);
+    status = is_stopped() ? Error{Code::interrupted_signal, "it was stopped"} : step(one);
     if (!status) result_.wrong = fmt::format("line {}, `{}`: ", one.line, one.text);
   }
   if (status) {
@@ -189,7 +189,12 @@ Status ScenarioRunner::stream_has(Args args) {
 // ---- waiting and expecting ----------------------------------------------------------------------
 
 Status ScenarioRunner::run(Args args) {
-  world().run_for(unsigned_of(args[0]));
+  std::uint64_t left = unsigned_of(args[0]);
+  while (left > 0 && !is_stopped()) {
+    const std::uint64_t piece = std::min(left, second);
+    world().run_for(piece);
+    left -= piece;
+  }
   return {};
 }
 
@@ -323,7 +328,7 @@ Status ScenarioRunner::agree(Args) {
 // ---- the end ------------------------------------------------------------------------------------
 
 Status ScenarioRunner::end() {
-  later_.clear();
+  if (!later_.empty()) return wrong("`{}` has not happened yet", later_.front().step->text);
   disks_.clear();
   if (scenario_.peace.empty()) return {};
   note("peace");
@@ -482,6 +487,8 @@ Status ScenarioRunner::carry_out(const ScenarioStep& step) {
   return (this->*handlers[step.statement].handler)(step.arguments);
 }
 
-ScenarioResult run_scenario(const Scenario& scenario) { return ScenarioRunner{scenario}.run(); }
+ScenarioResult run_scenario(const Scenario& scenario, const std::function<bool()>& go_on) {
+  return ScenarioRunner{scenario, go_on}.run();
+}
 
 }  // namespace kimberlite::vopr

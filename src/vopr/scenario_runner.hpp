@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -50,8 +51,9 @@ inline bool is_code(const Error& error, std::string_view wanted) {
 
 class ScenarioRunner {
  public:
-  explicit ScenarioRunner(const Scenario& scenario)
-      : scenario_(scenario), disks_(scenario.machines()) {}
+  // Neither argument is owned; both outlive it.
+  ScenarioRunner(const Scenario& scenario, const std::function<bool()>& go_on)
+      : scenario_(scenario), go_on_(go_on), disks_(scenario.machines()) {}
 
   ScenarioResult run();
 
@@ -67,6 +69,7 @@ class ScenarioRunner {
   // ---- the frame of a story ---------------------------------------------------------------------
 
   SimGroup& world() { return group_->world(); }
+  [[nodiscard]] bool is_stopped() const { return go_on_ && !go_on_(); }
 
   void note(const std::string& what);
 
@@ -84,7 +87,7 @@ class ScenarioRunner {
   bool wait_for(Holds holds) {
     const std::uint64_t end = world().clock().now_ns() + story_patience_ns;
     while (!holds()) {
-      if (world().clock().now_ns() >= end) return false;
+      if (world().clock().now_ns() >= end || is_stopped()) return false;
       world().run_for(20'000'000);
     }
     return true;
@@ -160,7 +163,7 @@ class ScenarioRunner {
   Status rot_file(Args args);
   Status remove_file(Args args);
   Status wipe(Args args);
-  Status recover(Args args) { return group_->recover(replica(args[0])); }
+  Status recover(Args args);
   Status mark(Args args);
   Result<const Mark*> find_mark(const Argument& argument);
   Status restore_disk(Args args);
@@ -247,6 +250,7 @@ class ScenarioRunner {
   };
 
   const Scenario& scenario_;
+  const std::function<bool()>& go_on_;
   ScenarioResult result_;
   std::unique_ptr<Group> group_;
   DiskScript disks_;

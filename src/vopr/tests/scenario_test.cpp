@@ -171,6 +171,8 @@ TEST(Scenario, SaysWhatIsWrong) {
       {"partition 0 1 2\n", "8:11", "every replica on one side"},
       {"run 5 parsecs\n", "8:5", "a duration"},
       {"run 99999999 h\n", "8:5", "a duration"},
+      {"run -1 s\n", "8:5", "a duration"},
+      {"network loses -5% doubles 0% delays up to 1 ms\n", "8:15", "a percentage"},
       {"in 5 ms write a = 1\n", "8:9", "a fault"},
       {"in 5 ms\n", "8:8", "what happens then"},
       {"in soon heal\n", "8:4", "a duration"},
@@ -248,13 +250,41 @@ TEST(Scenario, FailsWhereItsExpectationIsWrong) {
                             "restore disk of 0 as of never\n",
                             "read a as of never expect 1\n",
                             "isolate 0\nwait for primary 0\n",
-                            "in 1 ms crash 0\nin 2 ms crash 0\nrun 5 ms\n"}) {
+                            "in 1 ms crash 0\nin 2 ms crash 0\nrun 5 ms\n",
+                            "crash 0\nexpect view of 0 = 1\n",
+                            "crash 0\nexpect note 0 torn\n",
+                            "crash 0\nwait for checkpoint on 0\n",
+                            "crash 0\nwait for state 0 normal\n",
+                            "recover 0\n",
+                            "in 5 ms recover 0\nrun 1 s\n",
+                            "crash 0\nrot op head-99 on 0\n",
+                            "crash 0\nwipe 0\nrot op first on 0\n",
+                            "crash 0\nwipe 0\nrot mark 0 on 0\n",
+                            "crash 0\nwipe 0\nrot superblock copy 0 on 0\n",
+                            "mark m\ncrash 0\nwipe 0\nput back superblock copy 0 of 0 as of m\n"}) {
     const auto scenario = parse(steps);
     ASSERT_TRUE(scenario) << steps << to_string(scenario.error());
     const ScenarioResult result = run_scenario(*scenario);
     EXPECT_FALSE(result.passed) << steps;
     EXPECT_TRUE(result.wrong.starts_with("line ")) << steps << result.wrong;
   }
+}
+
+TEST(Scenario, FailsWhereSomethingNeverCame) {
+  const auto scenario = parse("in 1 h crash 0\nrun 1 s\n");
+  ASSERT_TRUE(scenario);
+  const ScenarioResult result = run_scenario(*scenario);
+  EXPECT_FALSE(result.passed);
+  EXPECT_NE(result.wrong.find("has not happened yet"), std::string::npos) << result.wrong;
+}
+
+TEST(Scenario, EndsWhenItIsTold) {
+  const auto scenario = parse("run 1000000 h\nwait for primary 0\n");
+  ASSERT_TRUE(scenario);
+  std::uint64_t asked = 0;
+  const ScenarioResult result = run_scenario(*scenario, [&asked] { return ++asked < 100; });
+  EXPECT_FALSE(result.passed);
+  EXPECT_LT(asked, 200U);
 }
 
 TEST(Scenario, FailsWhereNoPeaceIsPossible) {

@@ -24,6 +24,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -86,6 +87,8 @@ struct ScenarioResult {
   std::uint64_t digest = 0;         // of everything: equal for equal scenarios
 };
 
-[[nodiscard]] ScenarioResult run_scenario(const Scenario& scenario);
+// `go_on` is asked now and then; false ends the story early, as one that does not hold.
+[[nodiscard]] ScenarioResult run_scenario(const Scenario& scenario,
+                                          const std::function<bool()>& go_on = {});
 
 }  // namespace kimberlite::vopr

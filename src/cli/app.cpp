@@ -259,11 +259,13 @@ std::string age_text(App& app, TimestampUs time) {
   return "0 seconds";
 }
 
-Status write_facts(App& app, const std::vector<Column>& columns, const std::vector<Row>& rows) {
+Status write_facts(App& app, const std::vector<Column>& columns, const std::vector<Row>& rows,
+                   const std::optional<Error>& error) {
   WriterOptions options = app.writer_options();
   options.quiet = true;  // there is no statement to sum up
   const auto writer = make_result_writer(options, app.out(), app.messages());
   KIMBERLITE_CHECK(write_rows(*writer, columns, rows, {.rows = rows.size()}));
+  if (error) KIMBERLITE_CHECK(writer->fail(*error, ""));
   return writer->finish();
 }
 

@@ -137,8 +137,10 @@ class App {
 [[nodiscard]] Status write_rows(ResultWriter& writer, const std::vector<Column>& columns,
                                 const std::vector<Row>& rows, const Summary& summary);
 // All that a command which only shows facts writes: they are no statement's, so none is summed up.
+// With `error` they are those of a command that fails.
 [[nodiscard]] Status write_facts(App& app, const std::vector<Column>& columns,
-                                 const std::vector<Row>& rows);
+                                 const std::vector<Row>& rows,
+                                 const std::optional<Error>& error = {});
 
 // How long ago it was, for people: "3 hours", "2 days".
 [[nodiscard]] std::string age_text(App& app, TimestampUs time);
@@ -199,5 +201,8 @@ class App {
 [[nodiscard]] Result<int> run_version(App& app, const VersionOptions& options);
 [[nodiscard]] Result<int> run_bench(App& app, const BenchOptions& options);
 [[nodiscard]] Result<int> run_vopr(App& app, const VoprOptions& options);
+// Its parts that tell stories, or list them.
+[[nodiscard]] Result<int> tell_stories(App& app, const VoprOptions& options);
+[[nodiscard]] Result<int> list_stories(App& app, const VoprOptions& options);
 
 }  // namespace kimberlite::cli

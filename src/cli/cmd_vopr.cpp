@@ -5,12 +5,14 @@
 
 #include "app.hpp"
 #include "base/probe.hpp"
+#include "cli/abort.hpp"
+#include "cli/error_text.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/json.hpp"
 #include "cli/progress.hpp"
 #include "vopr/life.hpp"
 #include "vopr/minimise.hpp"
-#include "vopr/scenario.hpp"
+#include "vopr/probes.hpp"
 #include "whole_text.hpp"
 
 namespace kimberlite::cli {
@@ -113,7 +115,10 @@ void append_probes(std::string& to) {
 std::vector<std::string> probes_never_hit() {
   std::vector<std::string> names;
   for (const base::ProbeCount& probe : base::probe_counts()) {
-    if (probe.hits == 0) names.emplace_back(probe.name);
+    const bool is_elsewhere =
+        std::ranges::find(vopr::taken_elsewhere, probe.name, &vopr::TakenElsewhere::probe) !=
+        vopr::taken_elsewhere.end();
+    if (probe.hits == 0 && !is_elsewhere) names.emplace_back(probe.name);
   }
   return names;
 }
@@ -124,18 +129,28 @@ class Vopr {
       : app_(app), options_(options), begun_ns_(app.clock().monotonic_ns()) {}
 
   Result<int> run() {
-    if (!options_.scenarios.empty()) return tell_stories();
     KIMBERLITE_TRY(std::optional<vopr::LifeReport> bad, many(true));
-    if (interrupted()) return exit_interrupted;
-    const std::vector<std::string> missed =
-        options_.require_probes ? probes_never_hit() : std::vector<std::string>{};
-    KIMBERLITE_CHECK(write_total(!bad && missed.empty(), missed));
+    std::optional<Error> error;
+    std::vector<std::string> missed;
+    if (bad) {
+      error = error_of(*bad);
+    } else if (interrupted()) {
+      error = Error{Code::interrupted_signal, "stopped after {} of {} seeds", total_.seeds,
+                    options_.count};
+    } else if (options_.require_probes && !(missed = probes_never_hit()).empty()) {
+      error = Error{Code::integrity_state, "{} of the code were never taken",
+                    plural(missed.size(), "rare branch")};
+    }
+    KIMBERLITE_CHECK(write_total(error, missed));
     if (bad) {
       KIMBERLITE_CHECK(tell_finding(*bad));
       return exit_finding;
     }
-    for (const std::string& name : missed) app_.say(fmt::format("never taken: {}", name));
-    return missed.empty() ? 0 : exit_finding;
+    for (const std::string& name : missed) {
+      KIMBERLITE_CHECK(tell(fmt::format("never taken: {}\n", name)));
+    }
+    if (interrupted()) app_.say(std::string{error->what()});
+    return interrupted() ? exit_interrupted : error ? exit_finding : 0;
   }
 
   Result<int> stats() {
@@ -154,68 +169,48 @@ class Vopr {
     return exit_finding;
   }
 
-  Result<int> scenarios() {
-    KIMBERLITE_TRY(const std::vector<std::string> names, app_.files().list(options_.directory));
-    std::vector<Row> rows;
-    for (const std::string& name : names) {
-      if (!name.ends_with(".scn")) continue;
-      KIMBERLITE_TRY(const vopr::Scenario scenario,
-                     read_scenario(fmt::format("{}/{}", options_.directory, name)));
-      rows.push_back({scenario.name, std::int64_t{scenario.replicas},
-                      fmt::format("{}", fmt::join(scenario.about, ", ")), scenario.story});
-    }
-    KIMBERLITE_CHECK(write_facts(app_,
-                                 {{"scenario", catalog::Type{catalog::TypeKind::text}},
-                                  {"replicas", catalog::Type{catalog::TypeKind::bigint}},
-                                  {"about", catalog::Type{catalog::TypeKind::text}},
-                                  {"story", catalog::Type{catalog::TypeKind::text}}},
-                                 rows));
-    return 0;
-  }
-
   Result<int> repro() {
     KIMBERLITE_TRY(const vopr::Plan plan, chosen_plan());
-    const vopr::LifeReport life = vopr::live(plan, [] { return !interrupted(); });
+    const vopr::LifeReport life = lived(plan);
     if (interrupted()) return exit_interrupted;
-    if (options_.svg) {
-      KIMBERLITE_CHECK(write_text(app_.files(), *options_.svg, vopr::timeline_svg(life)));
-    }
     total_.add(life);
     if (is_json()) {
       std::string data;
       append_life(data, life, vopr::repro_command(plan));
-      KIMBERLITE_CHECK(write_document(!life.finding, data));
+      KIMBERLITE_CHECK(
+          write_document(life.finding ? std::optional{error_of(life)} : std::nullopt, data));
     } else {
       KIMBERLITE_CHECK(app_.out().write(vopr::last_of_story(life, life.story.size())));
       KIMBERLITE_CHECK(app_.out().write(summary() + "\n"));
     }
-    if (!life.finding) return 0;
-    KIMBERLITE_CHECK(
-        tell(fmt::format("{}: {}\n", vopr::name(life.finding->invariant), life.finding->text)));
-    return exit_finding;
+    if (life.finding) {
+      KIMBERLITE_CHECK(tell(fmt::format("finding {}: {}\n", vopr::name(life.finding->invariant),
+                                        life.finding->text)));
+    }
+    KIMBERLITE_CHECK(draw(life));
+    return life.finding ? exit_finding : 0;
   }
 
   Result<int> minimise() {
     const vopr::Plan plan = plan_of(options_.seed);
-    vopr::LifeReport whole = vopr::live(plan, [] { return !interrupted(); });
+    vopr::LifeReport whole = lived(plan);
     if (interrupted()) return exit_interrupted;
     if (!vopr::has_an_end(whole)) {
       app_.say(fmt::format("the life of seed {} has no finding: there is nothing to look for",
                            options_.seed));
+      if (is_json()) KIMBERLITE_CHECK(write_document(std::nullopt, R"({"end":null})"));
       return 0;
     }
-    const vopr::Minimised smallest =
-        vopr::minimise(plan, std::move(whole), options_.lives, [&](const vopr::Minimised& so_far) {
-          progress(fmt::format("{} lives   {} steps and {} incidents left", so_far.lives,
+    const vopr::Minimised smallest = vopr::minimise(
+        plan, std::move(whole), options_.lives, [](const vopr::Plan& part) { return lived(part); },
+        [&](const vopr::Minimised& so_far) {
+          progress(fmt::format("{} tried   {} steps and {} incidents left", so_far.lives,
                                so_far.plan.steps.size(), so_far.plan.incidents.size()));
           return !interrupted();
         });
     end_progress();
-    if (options_.svg) {
-      KIMBERLITE_CHECK(
-          write_text(app_.files(), *options_.svg, vopr::timeline_svg(smallest.report)));
-    }
     KIMBERLITE_CHECK(write_smallest(plan, smallest));
+    KIMBERLITE_CHECK(draw(smallest.report));
     if (interrupted()) return exit_interrupted;
     return smallest.report.finding ? exit_finding : 0;
   }
@@ -230,6 +225,18 @@ class Vopr {
     return vopr::make_plan(seed, how);
   }
 
+  // The numbers of a whole plan go from 0 on.
+  [[nodiscard]] Status check_numbers(std::string_view option,
+                                     const std::vector<std::uint32_t>& asked,
+                                     std::size_t count) const {
+    const auto beyond =
+        std::ranges::find_if(asked, [&](std::uint32_t number) { return number >= count; });
+    if (beyond == asked.end()) return {};
+    return Error{Code::usage_option, "{}: the life of seed {} has none numbered {}", option,
+                 options_.seed, *beyond}
+        .next("it has {}; kimberlite vopr repro --seed {} tells it", count, options_.seed);
+  }
+
   Result<vopr::Plan> chosen_plan() const {
     vopr::Plan plan = plan_of(options_.seed);
     if (!options_.steps && !options_.incidents) return plan;
@@ -241,43 +248,26 @@ class Vopr {
     if (options_.incidents) {
       KIMBERLITE_TRY(incidents, vopr::parse_ranges(*options_.incidents));
     }
+    KIMBERLITE_CHECK(check_numbers("--steps", steps, plan.step_numbers.size()));
+    KIMBERLITE_CHECK(check_numbers("--incidents", incidents, plan.incident_numbers.size()));
     return vopr::part_of(plan, steps, incidents);
   }
 
-  Result<vopr::Scenario> read_scenario(const std::string& file) {
-    KIMBERLITE_TRY(const std::string text, read_text(app_.files(), file));
-    return vopr::parse_scenario(text, file);
-  }
-
-  Result<int> tell_stories() {
-    std::vector<Row> rows;
-    std::string findings;
-    for (const std::string& file : options_.scenarios) {
-      KIMBERLITE_TRY(const vopr::Scenario scenario, read_scenario(file));
-      const vopr::ScenarioResult result = vopr::run_scenario(scenario);
-      rows.push_back({scenario.name, std::int64_t{scenario.replicas}, result.passed,
-                      static_cast<std::int64_t>(result.events.size()), hex(result.digest)});
-      if (result.passed) continue;
-      for (const std::string& event : result.events) findings += event + "\n";
-      findings += fmt::format("{}: {}\n", scenario.name, result.wrong);
-    }
-    KIMBERLITE_CHECK(write_facts(app_,
-                                 {{"scenario", catalog::Type{catalog::TypeKind::text}},
-                                  {"replicas", catalog::Type{catalog::TypeKind::bigint}},
-                                  {"holds", catalog::Type{catalog::TypeKind::boolean}},
-                                  {"events", catalog::Type{catalog::TypeKind::bigint}},
-                                  {"digest", catalog::Type{catalog::TypeKind::text}}},
-                                 rows));
-    if (findings.empty()) return 0;
-    KIMBERLITE_CHECK(tell(findings));
-    return exit_finding;
+  // An assertion that fails in it ends the process, saying how to see it again.
+  static vopr::LifeReport lived(const vopr::Plan& plan) {
+    say_at_abort(fmt::format("finding: an assertion of the product failed\n  again:    {}\n",
+                             vopr::repro_command(plan)),
+                 exit_finding);
+    vopr::LifeReport life = vopr::live(plan, [] { return !interrupted(); });
+    say_nothing_at_abort();
+    return life;
   }
 
   // The lives of all seeds; the first one with a finding ends it.
   Result<std::optional<vopr::LifeReport>> many(bool show) {
     for (std::uint64_t i = 0; i < options_.count && !interrupted(); ++i) {
       const vopr::Plan plan = plan_of(options_.seed + i);
-      vopr::LifeReport life = vopr::live(plan, [] { return !interrupted(); });
+      vopr::LifeReport life = lived(plan);
       if (interrupted()) break;
       total_.add(life);
       if (show) KIMBERLITE_CHECK(write_life(plan, life));
@@ -324,24 +314,41 @@ class Vopr {
                        grouped(total_.events), grouped(total_.faults), hex(total_.digest));
   }
 
-  Status write_document(bool ok, const std::string& data) {
+  [[nodiscard]] Error error_of(const vopr::LifeReport& life) const {
+    return Error{Code::integrity_state, "the life of seed {} has a finding: {}", life.seed,
+                 vopr::name(life.finding->invariant)}
+        .why("{}", life.finding->text)
+        .next("{}", vopr::repro_command(plan_with(life)));
+  }
+
+  Status write_document(const std::optional<Error>& error, const std::string& data) {
     if (app_.format() == Format::jsonl) return app_.out().write(data + "\n");
     std::string text = "{\"version\":1,\"command\":";
     append_json_string(text, app_.invocation().command);
-    text += fmt::format(",\"ok\":{},\"data\":{},\"error\":null}}\n", ok, data);
-    return app_.out().write(text);
+    text += fmt::format(",\"ok\":{},\"data\":{},\"error\":", !error, data);
+    if (error) {
+      append_error_json(text, *error, "");
+    } else {
+      text += "null";
+    }
+    return app_.out().write(text + "}\n");
   }
 
-  Status write_total(bool ok, const std::vector<std::string>& missed) {
+  Status write_total(const std::optional<Error>& error, const std::vector<std::string>& missed) {
     const double seconds =
         static_cast<double>(app_.clock().monotonic_ns() - begun_ns_) / 1'000'000'000;
     app_.say(
-        fmt::format("{} simulated, {} views, {} writes acknowledged, {} answers compared, {:.0f} "
+        fmt::format("{} simulated, {} views, {} writes acknowledged, {} answers compared, {}{:.0f} "
                     "events a second",
                     duration_text(total_.simulated_ns / 1'000'000'000), grouped(total_.views),
                     grouped(total_.acknowledged), grouped(total_.compared),
+                    options_.beyond ? fmt::format("{} refused, ", plural(total_.refused, "group"))
+                                    : std::string{},
                     static_cast<double>(total_.events) / std::max(seconds, 0.001)));
-    if (app_.format() == Format::csv) return {};
+    if (app_.format() == Format::csv) {
+      app_.say(summary());  // no row of that table
+      return {};
+    }
     if (!is_json()) return app_.out().write(summary() + "\n");
     std::string data;
     {
@@ -363,7 +370,7 @@ class Vopr {
         data += "[" + lives_ + "]";
       }
     }
-    return app_.format() == Format::json ? write_document(ok, data)
+    return app_.format() == Format::json ? write_document(error, data)
                                          : app_.out().write("{\"summary\":" + data + "}\n");
   }
 
@@ -383,7 +390,9 @@ class Vopr {
         object.number("incidents", smallest.plan.incidents.size());
         object.text("repro", command);
       }
-      return write_document(!smallest.report.finding, data);
+      std::optional<Error> error;
+      if (smallest.report.finding) error = error_of(smallest.report).next("{}", command);
+      return write_document(error, data);
     }
     std::string text = fmt::format(
         "ends with {}: {} of {} steps and {} of {} incidents are needed{}\n", end,
@@ -403,13 +412,21 @@ class Vopr {
   // What it was, what went before, and how to see it again.
   Status tell_finding(const vopr::LifeReport& life) {
     const std::string picture = options_.svg.value_or(fmt::format("vopr-seed-{}.svg", life.seed));
-    KIMBERLITE_CHECK(write_text(app_.files(), picture, vopr::timeline_svg(life)));
+    // A finding is told wherever pictures may not be written.
+    const Status drawn = write_text(app_.files(), picture, vopr::timeline_svg(life));
     return tell(fmt::format(
         "{}finding {}: {}\n  timeline: {}\n  again:    {}\n  smaller:  kimberlite vopr minimise "
         "--seed {} --replicas {}{}\n",
         vopr::last_of_story(life, last_events), vopr::name(life.finding->invariant),
-        life.finding->text, picture, vopr::repro_command(plan_with(life)), life.seed, life.replicas,
+        life.finding->text, drawn ? picture : "not written: " + to_string(drawn.error()),
+        vopr::repro_command(plan_with(life)), life.seed, life.replicas,
         options_.beyond ? " --beyond" : ""));
+  }
+
+  // The picture that was asked for, behind all that is told.
+  Status draw(const vopr::LifeReport& life) {
+    if (!options_.svg) return {};
+    return write_text(app_.files(), *options_.svg, vopr::timeline_svg(life));
   }
 
   [[nodiscard]] vopr::Plan plan_with(const vopr::LifeReport& life) const {
@@ -420,7 +437,8 @@ class Vopr {
 
   void progress(const std::string& line) {
     const std::uint64_t now = app_.clock().monotonic_ns();
-    if (app_.terminal().width == 0 || now < told_ns_ + told_every_ns) return;
+    const bool is_due = now >= told_ns_ + told_every_ns;
+    if (app_.terminal().width == 0 || app_.invocation().quiet || !is_due) return;
     told_ns_ = now;
     static_cast<void>(tell(std::string{back_and_erase} + line).has_value());
   }
@@ -443,13 +461,13 @@ Result<int> run_vopr(App& app, const VoprOptions& options) {
   Vopr command{app, options};
   switch (options.action) {
     case VoprAction::run:
-      return command.run();
+      return options.scenarios.empty() ? command.run() : tell_stories(app, options);
     case VoprAction::repro:
       return command.repro();
     case VoprAction::minimise:
       return command.minimise();
     case VoprAction::scenarios:
-      return command.scenarios();
+      return list_stories(app, options);
     case VoprAction::stats:
       return command.stats();
   }

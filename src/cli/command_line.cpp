@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <functional>
 #include <limits>
 
@@ -18,6 +19,17 @@ const std::map<std::string, OnError> import_on_error{{"stop", OnError::stop},
 
 std::string name_value(const std::string& text) {
   return text.find('=') > 0 && text.find('=') != std::string::npos ? "" : "name=value is wanted";
+}
+
+// A whole number from `least` on: CLI11 alone takes -1, and as the largest what is larger.
+std::function<std::string(const std::string&)> whole_number(std::uint64_t least) {
+  return [least](const std::string& text) {
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    const bool is_one = error == std::errc{} && end == text.data() + text.size();
+    if (is_one && number >= least) return std::string{};
+    return fmt::format("{} is no whole number from {} to 2^64 - 1", text, least);
+  };
 }
 
 // "head show", without the program's name.
@@ -39,10 +51,15 @@ class HelpFormatter final : public CLI::Formatter {
 
   // NOLINTNEXTLINE(readability-identifier-naming): CLI11's name.
   std::string make_usage(const CLI::App* app, std::string /*name*/) const override {
-    const std::string path = path_of(app);
-    const std::string_view words = usage_(app);
-    return fmt::format("Usage: kimberlite {}{}{}{}\n", path, path.empty() ? "" : " ",
-                       words.empty() ? "COMMAND" : words, words.empty() ? "" : " [options]");
+    std::string text = "Usage: kimberlite";
+    const auto add = [&text](std::string_view part) {
+      if (!part.empty()) text += fmt::format(" {}", part);
+    };
+    const bool is_group = app->get_require_subcommand_min() > 0;
+    add(path_of(app));
+    add(is_group ? "COMMAND" : usage_(app));
+    add(is_group ? "" : "[options]");
+    return text + "\n";
   }
   std::string make_positionals(const CLI::App* /*app*/) const override { return {}; }
 
@@ -418,7 +435,9 @@ void CommandLine::add_vopr() {
                               VoprAction action) -> VoprOptions& {
     auto& options = add<VoprOptions>(*vopr, name, summary, {0, 0, "", ""});
     options.action = action;
-    last().add_option("--seed", options.seed, "what all of a life follows from (default: 1)");
+    last()
+        .add_option("--seed", options.seed, "what all of a life follows from (default: 1)")
+        ->check(whole_number(0));
     last()
         .add_option("--replicas", options.replicas, "3 or 5 (default: the seed chooses)")
         ->check(CLI::IsMember({3, 5}));
@@ -428,12 +447,16 @@ void CommandLine::add_vopr() {
   };
   auto& run =
       add_action("run", "lives of many seeds, each with faults of its own", VoprAction::run);
-  last().add_option("--count", run.count, "so many seeds (default: 20)");
-  last().add_option("--scenario", run.scenarios,
-                    "a story from this file instead; may be given several times");
+  last().add_option("--count", run.count, "so many seeds (default: 20)")->check(whole_number(1));
+  CLI::Option* scenario = last().add_option(
+      "--scenario", run.scenarios, "a story from this file instead; may be given several times");
   last().add_option("--svg", run.svg, "where the timeline of a life with a finding goes");
   last().add_flag("--require-probes", run.require_probes,
                   "also fail if a rare branch of the code was never taken");
+  for (const char* of_lives :
+       {"--seed", "--replicas", "--beyond", "--count", "--svg", "--require-probes"}) {
+    scenario->excludes(last().get_option(of_lives));
+  }
   examples(
       "Needs no database. Exits 3 when an invariant does not hold, and says how to see it again.\n"
       "The same seeds give the same digest on every machine.\n\n"
@@ -448,7 +471,9 @@ void CommandLine::add_vopr() {
   auto& minimise = add_action("minimise", "the smallest part of a life that ends the same way",
                               VoprAction::minimise);
   last().add_option("--svg", minimise.svg, "a picture of what is left");
-  last().add_option("--lives", minimise.lives, "try at most so many (default: 2000)");
+  last()
+      .add_option("--lives", minimise.lives, "try at most so many (default: 2000)")
+      ->check(whole_number(1));
   examples("  kimberlite vopr minimise --seed 7 --replicas 3");
   auto& scenarios = add<VoprOptions>(
       *vopr, "scenarios", "the stories of a directory, and what each shows", {0, 0, "", ""});
@@ -460,7 +485,9 @@ void CommandLine::add_vopr() {
       "  kimberlite vopr run --scenario tests/scenarios/the-primary-dies.scn");
   auto& stats =
       add_action("stats", "how often each rare branch of the code was taken", VoprAction::stats);
-  last().add_option("--count", stats.count, "in the lives of so many seeds (default: 20)");
+  last()
+      .add_option("--count", stats.count, "in the lives of so many seeds (default: 20)")
+      ->check(whole_number(1));
   examples("  kimberlite vopr stats --count 100 --format csv");
 }
 

@@ -15,7 +15,7 @@ namespace kimberlite::cli {
 struct Shape {
   std::size_t words_min = 0;
   std::size_t words_max = 0;
-  std::string_view usage;       // how help shows target and words
+  std::string_view usage;       // how help shows target and words; empty: it takes none
   std::string_view words_name;  // what is missing if there are too few
 };
 

@@ -195,7 +195,9 @@ Result<std::variant<Invocation, Help>> parse_options(
   }
   Parsed& parsed = line.take();
   const Shape shape = line.shape();
-  take_target(parsed, shape.words_min, shape.words_max, is_directory);
+  if (!shape.usage.empty()) {
+    take_target(parsed, shape.words_min, shape.words_max, is_directory);
+  }
   if (parsed.words.size() < shape.words_min) {
     return usage(parsed.invocation.command, fmt::format("{} is missing", shape.words_name));
   }

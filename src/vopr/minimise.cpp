@@ -10,8 +10,9 @@ using Numbers = std::vector<std::uint32_t>;
 class Shrinking {
  public:
   Shrinking(const Plan& plan, LifeReport whole, std::uint64_t lives_max,
+            const std::function<LifeReport(const Plan&)>& lived,
             const std::function<bool(const Minimised&)>& tell)
-      : plan_(plan), lives_max_(lives_max), tell_(tell) {
+      : plan_(plan), lives_max_(lives_max), lived_(lived), tell_(tell) {
     best_.plan = plan;
     best_.report = std::move(whole);
   }
@@ -39,7 +40,7 @@ class Shrinking {
   bool works(const Numbers& steps, const Numbers& incidents) {
     if (stopped_) return false;
     Plan part = part_of(plan_, steps, incidents);
-    LifeReport report = live(part);
+    LifeReport report = lived_(part);
     ++best_.lives;
     const bool alike = ends_alike(report, best_.report);
     if (alike) {
@@ -75,6 +76,7 @@ class Shrinking {
 
   const Plan& plan_;
   std::uint64_t lives_max_;
+  const std::function<LifeReport(const Plan&)>& lived_;
   const std::function<bool(const Minimised&)>& tell_;
   Minimised best_;
   bool stopped_ = false;
@@ -91,8 +93,9 @@ bool ends_alike(const LifeReport& one, const LifeReport& other) {
 }
 
 Minimised minimise(const Plan& plan, LifeReport whole, std::uint64_t lives_max,
+                   const std::function<LifeReport(const Plan&)>& lived,
                    const std::function<bool(const Minimised& so_far)>& tell) {
-  return Shrinking(plan, std::move(whole), lives_max, tell).run();
+  return Shrinking(plan, std::move(whole), lives_max, lived, tell).run();
 }
 
 }  // namespace kimberlite::vopr

@@ -5,6 +5,8 @@ usage: vopr_test.py [--seeds N]
 """
 import argparse
 import json
+import signal
+import subprocess
 import sys
 import xml.etree.ElementTree
 
@@ -37,6 +39,17 @@ def summaries(test, seeds):
                [row[rows[0].index("digest")] for row in rows[1:]])
     other = json.loads(test.must("vopr", "run", "--seed", 2, "--count", 1, "--format", "json", "--quiet"))["data"]
     test.check(other["digest"] != data["digest"], "other seeds have another digest")
+
+
+def interrupted(test):
+    """Ctrl-C in the middle of many lives: what the lives before it came to."""
+    process = test.popen("vopr", "run", "--count", 100000, "--format", "jsonl", "--quiet", stdout=subprocess.PIPE)
+    first = json.loads(process.stdout.readline())
+    process.send_signal(signal.SIGINT)
+    lines = process.communicate(timeout=60)[0].splitlines()
+    test.equal("stopped: exit", 9, process.returncode)
+    test.equal("stopped: the lives before are summed up", len(lines), json.loads(lines[-1])["summary"]["seeds"])
+    test.equal("stopped: it began with seed 1", 1, first["seed"])
 
 
 def repro(test, life):
@@ -77,6 +90,11 @@ def stories(test):
     status, _, errors = test.run("vopr", "run", "--scenario", other)
     test.equal("a story that does not hold: exit", 3, status)
     test.check("expect view of 0 > 1000" in errors, "and its step is named", errors[-300:])
+    status, out, _ = test.run("vopr", "run", "--scenario", file, "--scenario", other, "--format", "json")
+    document = json.loads(out)
+    test.equal("of two, as json: exit, and ok", (3, False), (status, document["ok"]))
+    test.equal("of two, as json: both are told", 2, len(document["data"]["statements"][0]["rows"]))
+    test.check(str(other) in document["error"]["next"], "and how to tell it again", str(document["error"]))
     other.write_text(file.read_text() + "sing\n")
     status, _, errors = test.run("vopr", "run", "--scenario", other)
     test.check(status == 2 and "other.scn" in errors, "no story: exit, and where", f"{status} {errors}")
@@ -105,8 +123,13 @@ def beyond(test):
 
 
 def refusals(test):
-    for arguments in (["--replicas", "4"], ["--steps", "1-"], ["--incidents", "x"], ["--seed", "x"]):
-        status, out, errors = test.run("vopr", "repro", *arguments)
+    story = harness.ROOT / "tests/scenarios/votes-are-lost.scn"
+    for arguments in (["repro", "--replicas", "4"], ["repro", "--steps", "1-"], ["repro", "--incidents", "x"],
+                      ["repro", "--seed", "x"], ["repro", "--seed", "-1"], ["repro", "--seed", str(2**64)],
+                      ["repro", "--steps", "99999"], ["repro", "--incidents", "99999"], ["run", "--count", "0"],
+                      ["run", "--count", "-1"], ["run", "extra"], ["run", "--scenario", story, "--svg", "x.svg"],
+                      ["run", "--scenario", story, "--seed", "2"], ["stats", "--count", "0"], ["minimise", "--lives", "0"]):
+        status, out, errors = test.run("vopr", *arguments)
         test.check(status == 2 and "usage.option" in errors and not out, f"refused: {arguments}", errors)
 
 
@@ -116,6 +139,7 @@ def main():
     options = parser.parse_args()
     test = harness.Test("vopr")
     summaries(test, options.seeds)
+    interrupted(test)
     life = json.loads(test.must("vopr", "run", "--count", 1, "--format", "json", "--quiet"))["data"]["lives"][0]
     repro(test, life)
     stats(test)

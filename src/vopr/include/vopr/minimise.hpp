@@ -24,8 +24,10 @@ struct Minimised {
   bool finished = false;
 };
 
-// `whole` is the life of `plan`. `tell` is called after each life that was tried; false stops.
+// `whole` is the life of `plan`; `lived` lives others. `tell` is called after each life that was
+// tried; false stops.
 [[nodiscard]] Minimised minimise(const Plan& plan, LifeReport whole, std::uint64_t lives_max,
+                                 const std::function<LifeReport(const Plan&)>& lived,
                                  const std::function<bool(const Minimised& so_far)>& tell);
 
 }  // namespace kimberlite::vopr

@@ -10,13 +10,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <map>
 
 #include "base/canary.hpp"
+#include "manual.hpp"
 #include "support/crowd_life.hpp"
 #include "support/stale_keystore.hpp"
 #include "vopr/life.hpp"
@@ -36,32 +36,15 @@ struct Row {
   std::uint64_t seed = 0;
 };
 
-std::vector<std::string> cells_of(std::string_view line) {
-  std::vector<std::string> cells;
-  for (std::size_t at = line.find('|'); at != std::string_view::npos;) {
-    const std::size_t end = line.find('|', at + 1);
-    if (end == std::string_view::npos) break;
-    std::string cell{line.substr(at + 1, end - at - 1)};
-    cell.erase(0, cell.find_first_not_of(" `"));
-    cell.erase(cell.find_last_not_of(" `") + 1);
-    cells.push_back(std::move(cell));
-    at = end;
-  }
-  return cells;
-}
-
 std::vector<Row> rows_of_the_manual() {
-  std::ifstream page{std::string{KIMBERLITE_SOURCE_DIR} + "/docs/internals-simulator.md"};
   std::vector<Row> rows;
-  for (std::string line; std::getline(page, line);) {
-    const std::vector<std::string> cells = cells_of(line);
-    if (cells.size() != 4) continue;
+  for (const std::vector<std::string>& cells : test::rows_of("internals-simulator.md", 4)) {
     const auto canary = std::ranges::find(canary_names, cells[1]);
-    Row row{.invariant = cells[0]};
-    std::from_chars(cells[3].data(), cells[3].data() + cells[3].size(), row.seed);
-    if (canary == canary_names.end() || row.seed == 0) continue;
-    row.canary = static_cast<Canary>(canary - canary_names.begin());
-    rows.push_back(std::move(row));
+    const std::uint64_t seed = test::seed_in(cells[3]);
+    if (canary == canary_names.end() || seed == 0) continue;
+    rows.push_back({.invariant = cells[0],
+                    .canary = static_cast<Canary>(canary - canary_names.begin()),
+                    .seed = seed});
   }
   return rows;
 }
@@ -204,8 +187,9 @@ TEST(Minimise, LeavesOutWhatIsNotNeeded) {
   const Plan plan = make_plan(row->seed, {});
   const LifeReport life = live(plan);
   ASSERT_TRUE(life.finding);
-  const Minimised smallest =
-      minimise(plan, life, 40, [](const Minimised& /*so_far*/) { return true; });
+  const Minimised smallest = minimise(
+      plan, life, 40, [](const Plan& part) { return live(part); },
+      [](const Minimised& /*so_far*/) { return true; });
   EXPECT_TRUE(ends_alike(smallest.report, life));
   EXPECT_LT(smallest.plan.steps.size() + smallest.plan.incidents.size(),
             plan.steps.size() + plan.incidents.size());

@@ -17,6 +17,9 @@
 namespace kimberlite::projection {
 namespace {
 
+// A checkpoint holds each page for microseconds.
+constexpr int torn_tries = 8;
+
 // ---- an open file ------------------------------------------------------------------------------
 
 // What stands behind a `sqlite3_file` of this VFS; the connection's own, used by one thread.
@@ -91,22 +94,28 @@ int OpenFile::write(Bytes from, std::uint64_t offset) {
   return frame > appended_ ? SQLITE_OK : flush();
 }
 
-// SQLite reads whole pages, but of page 1 also its first 100 bytes, and 16 at 24.
+// SQLite reads whole pages, but of page 1 also its first 100 bytes, and 16 at 24. Those it reads
+// without a lock, when a checkpoint may be writing the page: half of one and half of the other is
+// no damage.
 int OpenFile::read_page(MutBytes to, std::uint64_t offset) {
   const auto number = static_cast<std::uint32_t>(offset / page_size + 1);
   const auto skip = static_cast<std::size_t>(offset % page_size);
   KIMBERLITE_ASSERT(skip + to.size() <= page_size);
   const bool whole = to.size() == page_size;
   const Page page = whole ? Page{to} : Page{MutBytes{frame_}.first(page_size)};
-  const auto got = file_->read_at(offset - skip, page);
-  if (!got) return fail(SQLITE_IOERR_READ, got.error());
-  if (*got < page_size) {
-    // Behind the end, where SQLite looks when it undoes an allocation. `recover` saw to it that no
-    // page that counts is missing.
-    std::ranges::fill(to, std::byte{0});
-    return SQLITE_IOERR_SHORT_READ;
+  bool is_good = false;
+  for (int i = 0; i < (whole ? 1 : torn_tries) && !is_good; ++i) {
+    const auto got = file_->read_at(offset - skip, page);
+    if (!got) return fail(SQLITE_IOERR_READ, got.error());
+    if (*got < page_size) {
+      // Behind the end, where SQLite looks when it undoes an allocation. `recover` saw to it that
+      // no page that counts is missing.
+      std::ranges::fill(to, std::byte{0});
+      return SQLITE_IOERR_SHORT_READ;
+    }
+    is_good = state_.sealer.open_page(number, page);
   }
-  if (!state_.sealer.open_page(number, page)) {
+  if (!is_good) {
     return fail(SQLITE_IOERR_DATA, damage(state_.path, offset - skip,
                                           fmt::format("page {} of a projection is damaged", number),
                                           "it does not authenticate under the file's key")

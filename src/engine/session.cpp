@@ -450,6 +450,7 @@ Result<Reply> LocalSession::within(const ParsedPtr& parsed, const Statement& sta
 
 projection::Budget LocalSession::budget(const ReadLimits& limits) {
   projection::Budget budget;
+  budget.bytes_max = statement_memory_max;
   budget.interrupt = limits.cancelled;
   if (limits.deadline_ns != 0)
     budget.deadline_ns = core_.env().clock.monotonic_ns() + limits.deadline_ns;

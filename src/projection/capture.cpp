@@ -6,10 +6,14 @@
 #include <unordered_map>
 
 #include "base/assert.hpp"
+#include "base/limits.hpp"
 #include "sql/types.hpp"
 
 namespace kimberlite::projection {
 namespace {
+
+// Of one request, before what cancels out is left out: ten times what a command can hold.
+constexpr std::uint64_t gathered_max = std::uint64_t{64} << 20U;
 
 void truncate(Writer& writer, std::size_t size) {
   Buffer buffer = std::move(writer).take();
@@ -130,6 +134,13 @@ void Capture::on_event(int operation, const char* table) {
   } else {
     on_update(*layout);
   }
+  const std::uint64_t gathered = writer_.size() + events_.size() * sizeof(Event);
+  if (refused_ || gathered <= gathered_max) return;
+  refused_ = Error{Code::limit_command, "the changes of one request take more than {} MiB",
+                   gathered_max >> 20U}
+                 .why("a command holds {} MiB", command_size_max >> 20U)
+                 .next("split the request");
+  sqlite3_interrupt(db_);
 }
 
 sqlite3_value* Capture::value(Side side, int hook_index) {

@@ -61,6 +61,9 @@ class Capture {
   // Forgets all since `mark`, and what the statement left open.
   void cut(const Mark& mark);
 
+  // Why the statement under way cannot succeed, if that is known before its end: it was interrupted
+  // if it gathers more than any command can hold.
+  [[nodiscard]] const std::optional<Error>& refused() const { return refused_; }
   // A statement has succeeded: fails with `internal.bug` or `type.*` if it broke a rule above; then
   // it must be undone. Fills `respell` (events whose row is to be written canonically) and
   // `restore`.

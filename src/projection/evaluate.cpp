@@ -121,13 +121,14 @@ Status SqliteProjection::step_all(Compiled& compiled, const Budget& budget, Eval
     if (rc == SQLITE_DONE) break;
     if (rc != SQLITE_ROW) {
       done = take_error(context_, catalog_.get(), connection_.db(), rc);
+      if (capture_.refused()) done = *capture_.refused();
       break;
     }
     Row row;
     row.reserve(static_cast<std::size_t>(columns));
     for (int i = 0; i < columns; ++i) {
       const ValueView value = compiled.statement.column(i);
-      bytes += size_of(value);
+      bytes += sizeof(Value) + size_of(value);
       row.push_back(own(value));
     }
     result.rows.push_back(std::move(row));
@@ -136,7 +137,8 @@ Status SqliteProjection::step_all(Compiled& compiled, const Budget& budget, Eval
       const bool rows = budget.rows_max != 0 && result.rows.size() > budget.rows_max;
       done = Error{rows ? Code::limit_rows : Code::limit_memory,
                    "the statement gives back more than its limit of {} {}",
-                   rows ? budget.rows_max : budget.bytes_max, rows ? "rows" : "bytes"};
+                   rows ? budget.rows_max : budget.bytes_max, rows ? "rows" : "bytes"}
+                 .next("ask for less at once");
       break;
     }
   }

@@ -133,6 +133,19 @@ TEST_F(Capture, AFailedStatementLeavesNothingOfItself) {
   EXPECT_EQ(last_changes(world), "+1(1)=1,1");
 }
 
+// Far more than a command holds: it is stopped on its way, and what it gathered is given up.
+TEST_F(Capture, AStatementThatChangesTooMuchIsStoppedBeforeItsEnd) {
+  world.ddl("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)");
+  world.run("INSERT INTO t (id, n) VALUES (0, 0)");
+  const Error error = world.refuse(
+      "INSERT INTO t (id, n) WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) "
+      "SELECT n, n FROM c");  // it would never end
+  EXPECT_EQ(error.code(), Code::limit_command) << to_string(error);
+  EXPECT_EQ(world.query("SELECT * FROM t"), "0|0");
+  world.run("INSERT INTO t (id, n) VALUES (1, 1)");
+  EXPECT_EQ(last_changes(world), "+1(1)=1,1");
+}
+
 TEST_F(Capture, RollbackToCutsBack) {
   world.ddl("CREATE TABLE t (id INTEGER PRIMARY KEY)");
   world.run_all({"INSERT INTO t (id) VALUES (1)", "SAVEPOINT a", "INSERT INTO t (id) VALUES (2)",

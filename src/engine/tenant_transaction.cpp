@@ -189,8 +189,16 @@ void Tenant::check_lease() {
   check_lease_after(wanted ? std::min(until_idle, until_over) : until_idle);
 }
 
+// Leases come by the thousand a second, and their timers stay until they are due: one is enough.
 void Tenant::check_lease_after(std::uint64_t delay_ns) {
-  core_.env().executor.post_after(delay_ns, strand(), life_.task([this] { check_lease(); }));
+  const std::uint64_t due = core_.env().clock.monotonic_ns() + delay_ns;
+  if (lease_check_at_ns_ && *lease_check_at_ns_ <= due) return;
+  lease_check_at_ns_ = due;
+  core_.env().executor.post_after(delay_ns, strand(), life_.task([this, due] {
+    if (lease_check_at_ns_ != due) return;
+    lease_check_at_ns_.reset();
+    check_lease();
+  }));
 }
 
 }  // namespace kimberlite::engine

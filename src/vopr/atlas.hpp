@@ -55,6 +55,8 @@ class Atlas {
   // To be asked after each event and before a machine loses its power: true once for each write
   // that was lost.
   [[nodiscard]] bool has_lost(std::uint8_t machine);
+  // It is damaged, or the group has not told it yet what it lost.
+  [[nodiscard]] bool is_sick(std::uint8_t machine);
   // What the superblock on its disk names.
   [[nodiscard]] std::optional<consensus::Checkpoint> checkpoint(std::uint8_t machine) const;
 
@@ -73,7 +75,6 @@ class Atlas {
   [[nodiscard]] const FileBytes* journal(std::uint8_t machine) const;
   [[nodiscard]] std::optional<consensus::Superblock> superblock(std::uint8_t machine) const;
   [[nodiscard]] std::optional<Found> look(std::uint8_t machine) const;
-  [[nodiscard]] bool is_sick(std::uint8_t machine);
   [[nodiscard]] bool may_strike(std::uint8_t machine);
   // By the newest configuration on any disk.
   [[nodiscard]] consensus::Configuration configuration() const;

@@ -432,7 +432,7 @@ void Trouble::calm() {
   group_.world().join_all();
   for (std::uint8_t i = 0; i < group_.size(); ++i) {
     group_.world().pause(i, 0);
-    if (!group_.is_up(i)) seen_[i].back_at_ns = now();
+    if (!group_.is_up(i) && !absent_.contains(i)) seen_[i].back_at_ns = now();
   }
 }
 
@@ -448,7 +448,35 @@ void Trouble::make_peace() {
     if (group_.is_up(i)) group_.world().storage(i).set_faults({});
     const auto glance = group_.glance(i);
     if (glance && glance->state == "failed") kill(i, 0);
-    if (!group_.is_up(i)) start(i);
+  }
+  draw_absent();
+  for (std::uint8_t i = 0; i < group_.size() && !report_.finding; ++i) {
+    if (!group_.is_up(i) && !absent_.contains(i)) start(i);
+  }
+}
+
+// A majority has to go on without the others; not without one that may alone have whole what is
+// damaged elsewhere.
+void Trouble::draw_absent() {
+  if (plan_.beyond) return;
+  std::uint32_t spared = atlas_.minority();
+  for (std::uint8_t i = 0; i < group_.size(); ++i) {
+    if (spared > 0 && (atlas_.is_sick(i) || seen_[i].bad_disk)) --spared;
+  }
+  Prng choices{plan_.seed, 81};
+  for (std::uint8_t i = 0; i < group_.size(); ++i) {
+    if (spared == 0 || choices.below(2) == 0 || atlas_.is_sick(i) || seen_[i].bad_disk) continue;
+    if (group_.is_up(i)) kill(i, 0);
+    seen_[i].back_at_ns.reset();
+    absent_.insert(i);
+    --spared;
+    note(fmt::format("replica {} stays away", i), i);
+  }
+}
+
+void Trouble::end_absence() {
+  for (const std::uint8_t i : std::exchange(absent_, {})) {
+    if (!report_.finding) start(i);
   }
 }
 

@@ -31,8 +31,10 @@ class Trouble {
   void look();
   // What goes on ends; what is off comes back.
   void calm();
-  // No more incidents, on a good network; every machine is up, if it opens at all.
+  // No more incidents, on a good network; every machine is up, if it opens at all, but for some
+  // that a majority can do without until `end_absence`.
   void make_peace();
+  void end_absence();
 
   void note(std::string text, std::optional<std::uint8_t> replica = std::nullopt,
             std::optional<IncidentKind> incident = std::nullopt);
@@ -51,6 +53,7 @@ class Trouble {
                                                           std::uint8_t one);
   void kill(std::uint8_t machine, std::uint64_t for_ns);
   void later(std::uint64_t for_ns, std::function<void()> what);
+  void draw_absent();
   void start_due();
   void start(std::uint8_t machine);
   [[nodiscard]] Status open(std::uint8_t machine, std::uint64_t crash_at);
@@ -87,6 +90,7 @@ class Trouble {
   std::vector<Seen> seen_;
   std::set<std::uint64_t> views_;
   std::map<OpNumber, consensus::Checkpoint> checkpoints_;  // as the first replica has them
+  std::set<std::uint8_t> absent_;
   bool peace_ = false;
 };
 

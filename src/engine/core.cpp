@@ -357,24 +357,40 @@ TimestampUs Core::wall_time() {
                   TimestampUs{shown_.last_commit_us.load(std::memory_order_acquire)});
 }
 
-void Core::stop_in_group(const Error& error) {
-  if (!is_group_ || class_of(error.code()) != ErrorClass::unavailable) return;
-  run_on_strand([error](Core& core) {
+void Core::stop_in_group(TenantId tenant, const Error& error) {
+  const ErrorClass of = class_of(error.code());
+  const bool is_damaged = of == ErrorClass::integrity;
+  if (!is_group_ || (of != ErrorClass::unavailable && !is_damaged)) return;
+  run_on_strand([tenant, error, is_damaged](Core& core) {
+    if (is_damaged) core.note(fmt::format("tenant {}: {}", tenant.value(), to_string(error)));
+    // Only who leads needs all of it; the others count on the rest.
+    if (is_damaged && !core.replica_->is_primary()) return;
     probe<"engine.core.stopped_by_tenant">();
-    core.fail(error);
+    core.fail(core.whole_elsewhere(error));
     core.show();
   });
+}
+
+Error Core::whole_elsewhere(const Error& error) const {
+  if (!is_group_ || class_of(error.code()) != ErrorClass::integrity) return error;
+  return Error{Code::unavailable_io, "this replica cannot read all it has of a tenant"}
+      .why("{}", to_string(error))
+      .next("ask again: another replica takes over; what is damaged is in this one's notes");
+}
+
+void Core::note(const std::string& what) {
+  if (std::ranges::find(notes_, what) == notes_.end()) notes_.push_back(what);
 }
 
 void Core::projection_damaged(TenantId tenant, const Error& error) {
   run_on_strand([tenant, error](Core& core) {
     probe<"engine.projection.damaged">();
-    core.notes_.push_back(
+    core.note(
         fmt::format("tenant {}: {}; its rows are derived from its log again when the directory is "
                     "opened next",
                     tenant.value(), to_string(error)));
     if (!core.is_group_) return;
-    core.fail(error);
+    core.fail(core.whole_elsewhere(error));
     core.show();
   });
 }

@@ -156,9 +156,12 @@ class Core {
   // Now, by this machine's clock, and never before a record that is applied here: in a group it may
   // have been stamped by a clock that was ahead.
   [[nodiscard]] TimestampUs wall_time();
-  // A tenant of this replica can do no more for want of its disk: in a group all of the replica
-  // stops, so that another becomes primary, and is to be opened again.
-  void stop_in_group(const Error& error);
+  // A tenant of this replica can do no more, for want of its disk or since some of its log is
+  // damaged: in a group all of the replica stops, so that another becomes primary, and is to be
+  // opened again. For damage it does so only while it leads; it is noted in any case.
+  void stop_in_group(TenantId tenant, const Error& error);
+  // What a client is told of damage here: in a group it is to ask again.
+  [[nodiscard]] Error whole_elsewhere(const Error& error) const;
   // Some of a tenant's derived rows cannot be read, as `error` says; the next open derives them
   // again. In a group all of the replica stops, as above.
   void projection_damaged(TenantId tenant, const Error& error);
@@ -261,6 +264,7 @@ class Core {
   void completed();
   void received(std::uint8_t from, Bytes frame);
   void after_step();
+  void note(const std::string& what);  // once, whoever finds it again
   void show();
   void committed_at(TimestampUs time);
   void refuse_queue(const Error& error);

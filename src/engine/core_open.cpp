@@ -263,8 +263,7 @@ void Core::install_state(const consensus::Checkpoint& of_peer,
 // The replica asks for another one when it still has to.
 void Core::state_not_had(const std::string& why) {
   probe<"engine.sync.not_had">();
-  const std::string note = fmt::format("the state of a peer could not be taken: {}", why);
-  if (std::ranges::find(notes_, note) == notes_.end()) notes_.push_back(note);
+  note(fmt::format("the state of a peer could not be taken: {}", why));
   end_sync({.checkpoint = std::nullopt, .configuration = configuration()});
 }
 

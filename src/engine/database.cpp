@@ -49,14 +49,14 @@ class LocalDatabase final : public Database {
   bool serve() override;
   Status close() override;
   // Begins to make heads of the cluster, if they are asked for and nobody did.
-  [[nodiscard]] Status publish_heads();
+  void try_to_publish();
   [[nodiscard]] bool is_group() const { return core_->is_group(); }
 
  private:
   [[nodiscard]] Result<Tenant*> tenant(TenantId id, std::string_view name);
   [[nodiscard]] Result<Tenant*> find(std::string_view name);
   void publish_if_leading();
-  void try_to_publish();
+  [[nodiscard]] Status publish_heads();
   void open_unsettled();
   [[nodiscard]] Principal principal(Tenant& tenant);
   [[nodiscard]] Result<Outcome> perform(const ForwardedWrite& write);
@@ -91,7 +91,14 @@ Result<Tenant*> LocalDatabase::tenant(TenantId id, std::string_view name) {
     opened = std::make_unique<Tenant>(*core_, id, std::string{name});
     status = opened->open();
   }
-  if (!status) return status.error();
+  if (!status) {
+    const Error& error = status.error();
+    const bool is_damaged =
+        class_of(error.code()) == ErrorClass::integrity && error.code() != Code::integrity_rollback;
+    if (!is_damaged && error.code() != Code::unavailable_io) return error;
+    core_->stop_in_group(id, error);
+    return core_->whole_elsewhere(error);
+  }
   return tenants_.emplace(id, std::move(opened)).first->second.get();
 }
 
@@ -557,7 +564,8 @@ Result<std::unique_ptr<Database>> Database::open(env::Env env, keystore::MasterK
                                                  const Options& options) {
   KIMBERLITE_TRY(auto core, Core::open(env, master, options));
   auto database = std::make_unique<LocalDatabase>(std::move(core), options);
-  if (!database->is_group()) KIMBERLITE_CHECK(database->publish_heads());
+  // Damage in the cluster's own log keeps no tenant from being opened: it is a note of `status`.
+  if (!database->is_group()) database->try_to_publish();
   return std::unique_ptr<Database>{std::move(database)};
 }
 

@@ -124,7 +124,10 @@ Result<std::vector<ProjectionSum>> Tenant::sums() {
 // ---- the queue ----------------------------------------------------------------------------------
 
 void Tenant::enqueue(Request& request) {
-  if (failed_) return answer(request, *failed_);
+  if (failed_) {
+    core_.stop_in_group(id_, *failed_);  // it may lead by now
+    return answer(request, core_.whole_elsewhere(*failed_));
+  }
   switch (request.kind) {
     case RequestKind::within:
       return within_transaction(request);
@@ -149,7 +152,7 @@ void Tenant::enqueue(Request& request) {
 void Tenant::fail(const Error& error) {
   failed_ = error;
   is_stale_.store(true, std::memory_order_release);
-  core_.stop_in_group(error);
+  core_.stop_in_group(id_, error);
 }
 
 // Records came that this executor did not propose, or one of its own may stand there or not: the
@@ -210,7 +213,7 @@ void Tenant::drain() {
     Request& next = *queue_.front();
     if (failed_) {
       queue_.pop_front();
-      answer(next, *failed_);
+      answer(next, core_.whole_elsewhere(*failed_));
       continue;
     }
     if (next.kind == RequestKind::append && !must_add_actor(next)) {

@@ -199,6 +199,7 @@ class Tenant {
   std::unique_ptr<projection::Projection> projection_;
   TenantView view_;
   Position head_;
+  bool log_unread_ = false;    // the record last asked of it could not be read
   bool key_proposed_ = false;  // a new data key travels in a command in flight
   KeyId sealing_key_;
   std::deque<Request*> queue_;
@@ -211,7 +212,8 @@ class Tenant {
   std::atomic<std::uint64_t> seen_foreign_ = 0;
   std::size_t appends_in_flight_ = 0;
   std::optional<Transaction> transaction_;
-  std::set<const Principal*> lost_lease_;  // sessions that have not been told yet
+  std::optional<std::uint64_t> lease_check_at_ns_;  // the one timer that counts
+  std::set<const Principal*> lost_lease_;           // sessions that have not been told yet
   std::deque<Unapplied> unapplied_;
   std::map<std::string, StreamState, std::less<>> streams_;
   std::map<Id128, Request*> append_ids_in_flight_;

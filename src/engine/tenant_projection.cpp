@@ -21,8 +21,10 @@ Status Tenant::open() {
   });
   head_ = view_.head;
   opened = open_projection();
-  // A projection that is damaged, ahead of the log, or contradicts it is derived again.
-  if (!opened && class_of(opened.error().code()) == ErrorClass::integrity) opened = rebuild();
+  // A projection that is damaged, ahead of the log, or contradicts it is derived again; not one
+  // that is good, where the log cannot be read.
+  const bool is_damaged = !opened && class_of(opened.error().code()) == ErrorClass::integrity;
+  if (is_damaged && !log_unread_) opened = rebuild();
   if (!opened) return opened;  // before there is a file layer, perhaps
   // What goes bad from now on.
   vfs_->on_damage(
@@ -96,9 +98,11 @@ Status Tenant::catch_up() {
 }
 
 Status Tenant::apply_record(Position position) {
-  KIMBERLITE_TRY(const projection::OpenedRecord record, records_.read(position));
-  KIMBERLITE_TRY(const Replayed what, replayed(record, records_));
-  return projection_->apply(record.entry, what.opened());
+  const auto record = records_.read(position);
+  log_unread_ = !record;
+  if (!record) return record.error();
+  KIMBERLITE_TRY(const Replayed what, replayed(*record, records_));
+  return projection_->apply(record->entry, what.opened());
 }
 
 // Committed appends the projection does not have yet: known here, so nothing need be opened.

@@ -6,6 +6,7 @@
 
 #include "core.hpp"
 #include "engine/verify.hpp"
+#include "log/segment.hpp"
 #include "platform/env.hpp"
 #include "record/items.hpp"
 #include "vopr/sim_env.hpp"
@@ -222,6 +223,29 @@ TEST_F(ClusterHeads, ACrashLosesNoHeadAndMakesNoOtherTree) {
   }
   EXPECT_GT(crashes, 20U);
   EXPECT_GT(unsigned_records, 0U) << "a crash between the record and its head";
+}
+
+// A record of the cluster's own log has rotted: no head is made, which `status` says, and every
+// tenant is there.
+TEST_F(ClusterHeads, DamageInTheClustersLogKeepsNoTenantFromBeingOpened) {
+  ASSERT_TRUE(open());
+  ASSERT_TRUE(write("a") && pass(1500));
+  close();
+  vopr::DiskImage image = world_->storage().image();
+  const std::string segment = "tenants/0/data/00000000000000000001.segment";
+  ASSERT_TRUE(image.contains(segment));
+  for (std::uint64_t at = log::segment_header_size + 30; at < image.size(segment) / 2; at += 256) {
+    image.flip(segment, at);
+  }
+  world_ = std::make_unique<vopr::SimEnv>(4, image);
+  const Status opened = open();
+  ASSERT_TRUE(opened) << to_string(opened.error());
+  EXPECT_TRUE(write("a"));
+  const StatusReport report = database_->status().value();
+  EXPECT_TRUE(std::ranges::any_of(report.notes, [](const std::string& note) {
+    return note.contains("no heads of the cluster are made");
+  }));
+  close();
 }
 
 }  // namespace

@@ -240,8 +240,8 @@ class Cluster {
   std::vector<Node> nodes_;
   std::multimap<std::uint64_t, Packet> packets_;    // by arrival
   std::map<std::size_t, std::deque<Packet>> sent_;  // by kind, the last ones, to be replayed
-  std::uint64_t sent_in_ = 0;    // the millisecond of the last message
-  std::uint64_t sent_then_ = 0;  // messages in it
+  std::uint64_t sent_in_ = 0;                       // the millisecond of the last message
+  std::uint64_t sent_then_ = 0;                     // messages in it
   std::set<std::pair<std::uint8_t, std::uint8_t>> cuts_;
   std::uint64_t now_ns_ = 1'000'000'000;
   std::uint64_t next_ticket_ = 1;

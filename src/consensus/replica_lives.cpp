@@ -64,7 +64,8 @@ void Replica::begin_life(std::uint64_t incarnation) {
   // What was said to an earlier life does not count.
   store_le(nonce_.data(), incarnation);
   store_le(nonce_.data() + 8, options_.token);
-  ping_round_ = incarnation << 32U;
+  // Rounds begin somewhere else in each life, also in that of a copy: so an answer is to this one.
+  first_round_ = round_ = ping_round_ = options_.token >> 1U;
   answers_ = {};
   heard_by_ = 0;
 }
@@ -190,7 +191,8 @@ void Replica::receive(Now now, const Message& message, const Hello& hello,
   const std::uint32_t bit = 1U << message.from;
   const bool was_heard = (heard_by_ & bit) != 0;
   if (hello.seen == life()) heard_by_ |= bit;
-  if (hello.seen != life() || !hello.answered) send_hello(message.from, out);
+  const bool asks = !hello.answered && !is_lost();
+  if (hello.seen != life() || asks) send_hello(message.from, out);
   if (was_heard || (heard_by_ & bit) == 0) return;
   resend_at_ = std::min(resend_at_, now.monotonic_ns);
   if (votes_[index()].view > view()) timeout_at_ = std::min(timeout_at_, now.monotonic_ns);
@@ -207,11 +209,13 @@ void Replica::greet_new(const Lives& before, std::vector<Action>& out) {
   }
 }
 
-// Of no view: whatever this replica waits for.
+// Of no view: whatever this replica waits for. Whoever has lost its disk has forgotten what lives
+// it had seen, and confirms nobody's until it has learnt of them again.
 void Replica::send_hello(std::uint8_t to, std::vector<Action>& out) {
   if (!opened_ || phase_ == Phase::failed) return;
+  const bool has_forgotten = is_lost() && !is_planted(Canary::confirm_forgotten);
   send_in_view(to, {},
-               Hello{.seen = durable_lives_[to],
+               Hello{.seen = has_forgotten ? LifeId{} : durable_lives_[to],
                      .answered = ((heard_by_ >> to) & 1U) != 0,
                      .tokens = superblock_.tokens,
                      .format = options_.format,

@@ -308,8 +308,13 @@ void Replica::receive(Now, const Message& message, const HeartbeatOk& ok,
                       std::vector<Action>& out) {
   if (take_lives(ok.lives)) write_superblock(out);
   if (message.view != view() || !is_primary()) return;
+  const bool is_to_this_life = ok.round > first_round_ && ok.round <= round_;
+  if (is_to_this_life || is_planted(Canary::count_other_rounds)) {
+    peer_rounds_[message.from] = std::max(peer_rounds_[message.from], ok.round);
+  } else {
+    probe<"consensus.heartbeat.to_another_life">();
+  }
   peer_lives_[message.from] = ok.lives;
-  peer_rounds_[message.from] = std::max(peer_rounds_[message.from], ok.round);
   peer_epochs_[message.from] = std::max<std::uint64_t>(peer_epochs_[message.from], message.epoch);
   peer_checkpoints_[message.from] = std::max(peer_checkpoints_[message.from], ok.checkpoint);
   release(out);

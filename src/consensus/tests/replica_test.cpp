@@ -303,8 +303,8 @@ TEST(Replica, NoFormatIsWrittenThatAMemberDoesNotKnow) {
   EXPECT_EQ(says(1, 4), 3U) << "it does not know more itself";
 }
 
-// What it can say is what is on disk: until that is the later life, an old copy would answer that it
-// is in another one, at once, and be answered, for as long as the disk takes (seed 65071782).
+// What it can say is what is on disk: until that is the later life, an old copy would answer that
+// it is in another one, at once, and be answered, for as long as the disk takes (seed 65071782).
 TEST(Replica, AnOldCopyIsToldOfALaterLifeOnceThatIsOnDisk) {
   testing::Solo replica(2);
   const LifeId later{.incarnation = 5, .token = 9};

@@ -70,10 +70,12 @@ enum class Canary : std::uint8_t {
   keep_acknowledged,       // what was acknowledged for one configuration counts in the next
   propose_unseen,          // a write is proposed beside operations its evaluation did not see
   change_before_lives,     // a group is changed before who stays knows who was made anew
+  confirm_forgotten,       // a lost disk says of others' lives that it has seen no later ones
+  count_other_rounds,      // answers to heartbeats of an earlier life are counted
   forget_lost_head,        // that a head was lost is known in the life only that found it
 };
 
-inline constexpr std::array<std::string_view, 58> canary_names{"none",
+inline constexpr std::array<std::string_view, 60> canary_names{"none",
                                                                "skip_sync",
                                                                "wrong_quorum",
                                                                "forget_fault_bit",
@@ -130,6 +132,8 @@ inline constexpr std::array<std::string_view, 58> canary_names{"none",
                                                                "keep_acknowledged",
                                                                "propose_unseen",
                                                                "change_before_lives",
+                                                               "confirm_forgotten",
+                                                               "count_other_rounds",
                                                                "forget_lost_head"};
 static_assert(canary_names.size() == static_cast<std::size_t>(Canary::forget_lost_head) + 1);
 

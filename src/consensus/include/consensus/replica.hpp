@@ -589,8 +589,9 @@ class Replica {
   std::array<std::uint64_t, members_max> peer_epochs_{};        // primary: told in this view
   std::array<std::optional<Lives>, members_max> peer_lives_{};  // and by this configuration
   std::array<std::uint64_t, members_max> heard_at_ns_{};        // when each said anything last
-  OpNumber group_checkpoint_;  // a quorum has a checkpoint there or later
-  OpNumber inherited_;         // primary: the head its view began with
+  OpNumber group_checkpoint_;      // a quorum has a checkpoint there or later
+  OpNumber inherited_;             // primary: the head its view began with
+  std::uint64_t first_round_ = 0;  // the first of this life comes behind it
   std::uint64_t round_ = 0;
   // Primary: where its disk stands, and since when with something to be done.
   struct Progress {

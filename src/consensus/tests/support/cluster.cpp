@@ -15,7 +15,7 @@ constexpr std::uint64_t tick_ns = 1'000'000;
 constexpr std::uint64_t write_max_ns = 3'000'000;
 constexpr std::uint64_t read_max_ns = 2'000'000;
 constexpr std::size_t waiting_max = 64;
-constexpr std::size_t replayable_max = 32;  // of each kind
+constexpr std::size_t replayable_max = 32;   // of each kind
 constexpr std::uint64_t storm_min = 50'000;  // messages in a millisecond
 constexpr std::uint64_t epoch_us = 1'700'000'000'000'000;
 // A clock that is believed is within two tolerances and a round trip of one that is right.
@@ -446,8 +446,8 @@ void Cluster::check_sent(std::uint8_t from, const Message& message) {
   }
 }
 
-// Two that answer each other at once do so without an end, and no time passes where a network has no
-// delay.
+// Two that answer each other at once do so without an end, and no time passes where a network has
+// no delay.
 void Cluster::check_storm() {
   constexpr std::uint64_t window_ns = 1'000'000;
   if (now_ns_ / window_ns != std::exchange(sent_in_, now_ns_ / window_ns)) sent_then_ = 0;

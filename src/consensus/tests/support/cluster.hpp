@@ -184,6 +184,7 @@ class Cluster {
     bool is_lost = false;         // by its superblock: its disk is new, and nothing is there yet
     std::set<std::pair<std::uint64_t, Hash>> had;  // on the disks that were lost
     bool is_old = false;  // its disk was put back, and it has not noticed yet
+    LifeId forgotten;     // its last one before that
     OpNumber lost_until;  // damage cost it the end of its log, which it has not again yet
     std::map<std::uint64_t, bool> damaged;  // op: whether anything on disk says it was durable
   };
@@ -198,6 +199,7 @@ class Cluster {
   void send(std::uint8_t from, const Send& send);
   void check_sent(std::uint8_t from, const Message& message);
   void check_storm();
+  [[nodiscard]] std::optional<LifeId> life_seen(std::uint8_t by, std::uint8_t of) const;
   void check_stamp(std::uint8_t from, const PrepareHeader& header);
   void deliver(const Packet& packet);
   void spoil(Packet& packet);

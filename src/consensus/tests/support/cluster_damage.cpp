@@ -81,19 +81,36 @@ void Cluster::copy_disk(std::uint8_t index) {
   node.copied_in = read->superblock.incarnation;
 }
 
+// What stands on the disk of `by`.
+std::optional<LifeId> Cluster::life_seen(std::uint8_t by, std::uint8_t of) const {
+  const auto read =
+      read_superblock(std::span<const std::byte, superblock_size>(nodes_[by].disk->superblock));
+  if (!read) return std::nullopt;
+  return read->superblock.lives_seen[of];
+}
+
 bool Cluster::put_back_disk(std::uint8_t index) {
   Node& node = nodes_[index];
   if (node.copy == nullptr || node.is_old || !is_voter(index)) return false;
   if (damaged_besides(index) >= damaged_max()) return false;
   const auto knows = [&](std::uint8_t i) {
-    const auto read =
-        read_superblock(std::span<const std::byte, superblock_size>(nodes_[i].disk->superblock));
-    if (i == index || !read) return false;
-    const std::uint64_t seen = read->superblock.lives_seen[index].incarnation;
-    return seen > node.copied_in && seen == node.incarnation;
+    const auto seen = life_seen(i, index);
+    return i != index && seen && seen->incarnation > node.copied_in &&
+           seen->incarnation == node.incarnation;
   };
   if (!holds_at(knows, std::nullopt)) return false;
+  // Nor may another old copy lose with it those who know better.
+  for (std::uint8_t old = 0; old < members(); ++old) {
+    if (!nodes_[old].is_old) continue;
+    const auto knows_that_one = [&](std::uint8_t i) {
+      return i != index && i != old && life_seen(i, old) == nodes_[old].forgotten;
+    };
+    if (!holds_at(knows_that_one, std::nullopt)) return false;
+  }
   crash(index);
+  for (std::uint8_t i = 0; i < members(); ++i) {
+    if (knows(i)) node.forgotten = *life_seen(i, index);
+  }
   ++counts_.old_disks;
   note(fmt::format("the disk of {} is put back as it was", index));
   *node.disk = *node.copy;

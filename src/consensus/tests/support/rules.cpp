@@ -545,6 +545,64 @@ std::string a_lost_head_is_lost_in_every_life() {
   return replica.wrong();
 }
 
+// It has forgotten whose lives it had seen, so that it cannot say that there was no later one.
+std::string a_lost_disk_confirms_nobody() {
+  Solo replica(2);
+  replica.lose_disk();
+  replica.open();
+  replica.end_writes();
+  replica.expect(replica.replica().status() == ReplicaStatus::recovering_disk, "it has lost all");
+  replica.hear_hello(0);
+  replica.end_writes();
+  replica.forget();
+  replica.hear(0, 0, Hello{.seen = replica.lives()[2], .answered = false, .tokens = {}});
+  replica.hear(0, 0, Hello{.seen = {}, .answered = false, .tokens = {}});
+  replica.expect(!replica.said<Hello>().empty(), "who does not know its life is told it");
+  for (const Hello& hello : replica.said<Hello>()) {
+    replica.expect(hello.seen == LifeId{}, "it confirms a life");
+  }
+  return replica.wrong();
+}
+
+// The earlier life led the same view, and its disk was put back as it was before.
+std::string an_answer_is_to_the_life_that_asked() {
+  Solo replica(1);
+  replica.ask_for_view(1, 0, 2);
+  replica.end_writes();
+  replica.crash();
+  replica.keep_disk();
+  const auto leads = [&] {
+    replica.open();
+    replica.end_writes();
+    const DoViewChange vote{.log_view = {}, .suffix = replica.log_of({})};
+    replica.hear(0, 1, vote);
+    replica.end_writes();
+    return replica.replica().is_primary();
+  };
+  const auto asks = [&] {
+    replica.forget();
+    replica.read_index();
+    replica.wait(100);
+    const auto said = replica.said<Heartbeat>();
+    replica.expect(!said.empty(), "it asks whether it still leads");
+    return said.empty() ? 0 : said.back().round;
+  };
+  replica.expect(leads(), "it leads");
+  const std::uint64_t before = asks();
+  replica.crash();
+  replica.put_back_disk();
+  replica.expect(leads(), "it leads again");
+  const std::uint64_t now = asks();
+  for (const std::uint64_t round : {before, before + 1, ~std::uint64_t{0}}) {
+    replica.hear(0, 1, HeartbeatOk{.round = round, .checkpoint = {}});
+    replica.hear(2, 1, HeartbeatOk{.round = round, .checkpoint = {}});
+  }
+  replica.expect(replica.reads_ready() == 0, "an answer to an earlier life confirmed a read");
+  replica.hear(0, 1, HeartbeatOk{.round = now, .checkpoint = {}});
+  replica.expect(replica.reads_ready() == 1, "one to this life does");
+  return replica.wrong();
+}
+
 constexpr std::array all{
     Rule{"R01_LogViewIsNotTheHeadsView", Canary::log_view_of_head, log_view_is_not_the_heads},
     Rule{"R02_LogViewGoesWithItsHeaders", Canary::adopt_without_headers,
@@ -577,7 +635,10 @@ constexpr std::array all{
     Rule{"D05_ALostDiskLearnsTheLivesOfOthers", Canary::forget_lives_of_others,
          a_lost_disk_learns_the_lives_of_others},
     Rule{"D06_ALostHeadIsLostInEveryLife", Canary::forget_lost_head,
-         a_lost_head_is_lost_in_every_life}};
+         a_lost_head_is_lost_in_every_life},
+    Rule{"D07_ALostDiskConfirmsNobody", Canary::confirm_forgotten, a_lost_disk_confirms_nobody},
+    Rule{"D08_AnAnswerIsToTheLifeThatAsked", Canary::count_other_rounds,
+         an_answer_is_to_the_life_that_asked}};
 
 }  // namespace
 

@@ -15,7 +15,7 @@ constexpr std::size_t body_size = 300;
 
 Solo::Solo(std::uint8_t index, std::uint8_t voters, std::uint64_t format)
     : options_{.journal = {.ring_size = 64 * sector_size, .prepare_size_max = 4 * sector_size},
-               .token = 7,
+               .token = 1,
                .format = format},
       disk_(options_.journal.ring_size) {
   genesis_ = genesis();
@@ -78,6 +78,7 @@ void Solo::open() {
 
 void Solo::crash() {
   replica_.reset();
+  options_.token = options_.token * 6'364'136'223'846'793'005U + 1'442'695'040'888'963'407U;
   writes_.clear();
   reads_.clear();
   commits_.clear();

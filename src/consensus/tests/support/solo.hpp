@@ -34,6 +34,9 @@ class Solo {
   void crash();
   // Its disk is lost; the next `open` is on a new one.
   void lose_disk();
+  // Of a replica that is off: its disk as it is, which is put back later.
+  void keep_disk() { kept_ = disk_; }
+  void put_back_disk() { disk_ = *kept_; }
   // What that member says from now on, it says in this life.
   void is_in_life(std::uint8_t member, LifeId life) { lives_.at(member) = life; }
   // Those lives, and the replica's own.
@@ -122,6 +125,7 @@ class Solo {
   std::array<Configuration, members_max> known_{};
   ReplicaOptions options_;
   Disk disk_;
+  std::optional<Disk> kept_;
   BlockPool pool_;
   std::unique_ptr<Replica> replica_;
   Now now_{.monotonic_ns = 1'000'000'000, .realtime = TimestampUs{1'700'000'000'000'000}};

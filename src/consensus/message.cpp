@@ -184,6 +184,9 @@ std::size_t size_of(const Payload& payload) {
   return std::visit(Size{}, payload);
 }
 
+constexpr std::uint64_t hello_answered = 1;
+constexpr std::uint64_t hello_lost = 2;
+
 struct Write {
   Writer& to;
   void operator()(const Prepare&) const {}
@@ -234,7 +237,7 @@ struct Write {
   }
   void operator()(const Hello& hello) const {
     to.put(hello.seen);
-    to.put(std::uint64_t{hello.answered});
+    to.put((hello.answered ? hello_answered : 0U) | (hello.lost ? hello_lost : 0U));
     for (const std::uint64_t token : hello.tokens) to.put(token);
     to.put(hello.format);
     to.put(hello.configuration);
@@ -294,7 +297,11 @@ Result<Payload> read_payload(Kind kind, Reader& from, const Id128& cluster) {
           RecoveryAnswer{.nonce = from.array<16>(), .lost = from.flag(), .lives = from.lives()}};
     }
     case Kind::hello: {
-      Hello hello{.seen = from.life(), .answered = from.flag(), .tokens = {}, .configuration = {}};
+      Hello hello{.seen = from.life(), .tokens = {}, .configuration = {}};
+      const auto flags = from.number<std::uint64_t>();
+      if ((flags & ~(hello_answered | hello_lost)) != 0) return wrong("flags nobody knows");
+      hello.answered = (flags & hello_answered) != 0;
+      hello.lost = (flags & hello_lost) != 0;
       for (std::uint64_t& token : hello.tokens) token = from.number<std::uint64_t>();
       hello.format = from.number<std::uint64_t>();
       const Bytes configuration = from.take(configuration_size);

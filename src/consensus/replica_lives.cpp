@@ -190,7 +190,7 @@ void Replica::receive(Now now, const Message& message, const Hello& hello,
   if (!is_member()) return;
   const std::uint32_t bit = 1U << message.from;
   const bool was_heard = (heard_by_ & bit) != 0;
-  if (hello.seen == life()) heard_by_ |= bit;
+  if (hello.seen == life() && !hello.lost) heard_by_ |= bit;
   const bool asks = !hello.answered && !is_lost();
   if (hello.seen != life() || asks) send_hello(message.from, out);
   if (was_heard || (heard_by_ & bit) == 0) return;
@@ -210,13 +210,14 @@ void Replica::greet_new(const Lives& before, std::vector<Action>& out) {
 }
 
 // Of no view: whatever this replica waits for. Whoever has lost its disk has forgotten what lives
-// it had seen, and confirms nobody's until it has learnt of them again.
+// it had seen: it confirms nobody's, and answers nobody who waits for that, until it knows them
+// again.
 void Replica::send_hello(std::uint8_t to, std::vector<Action>& out) {
   if (!opened_ || phase_ == Phase::failed) return;
-  const bool has_forgotten = is_lost() && !is_planted(Canary::confirm_forgotten);
   send_in_view(to, {},
-               Hello{.seen = has_forgotten ? LifeId{} : durable_lives_[to],
+               Hello{.seen = durable_lives_[to],
                      .answered = ((heard_by_ >> to) & 1U) != 0,
+                     .lost = is_lost() && !is_planted(Canary::confirm_forgotten),
                      .tokens = superblock_.tokens,
                      .format = options_.format,
                      .configuration = configuration()},

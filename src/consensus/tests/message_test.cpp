@@ -57,6 +57,7 @@ std::vector<Message> samples() {
       RecoveryAnswer{.nonce = cluster, .lost = true, .lives = {{{18, 19}, {}, {20, 21}}}},
       Hello{.seen = {.incarnation = 7, .token = 0x1234},
             .answered = true,
+            .lost = true,
             .tokens = {1, 2, 3},
             .format = 4,
             .configuration = group},

@@ -27,10 +27,11 @@
 //     request_prepares    from op u64 · to op u64
 //     gone                op asked for u64 · checkpoint u64
 //     recovery_answer     nonce 16 · disk lost too u64, 0 or 1 · lives, its own at its place
-//     hello               the receiver's life seen last: incarnation u64 · token u64 · answered
-//                         u64, 0 or 1 · tokens of the sender's newest incarnations u64, of n in n %
-//                         24; 0: not known · newest format of directory and messages it can write
-//                         u64 · configuration 232, of the head's epoch
+//     hello               the receiver's life seen last: incarnation u64 · token u64 · u64, bit 0:
+//                         answered, bit 1: the sender's disk is lost · tokens of the sender's
+//                         newest incarnations u64, of n in n % 24; 0: not known · newest format of
+//                         directory and messages it can write u64 · configuration 232, of the
+//                         head's epoch
 //     ping                round u64
 //     pong                round u64 · wall clock u64, µs
 //
@@ -146,7 +147,8 @@ struct RecoveryAnswer {
 // him. A later life is taken from this only, since it says what went before it.
 struct Hello {
   LifeId seen;
-  bool answered = false;  // the receiver has said that it knows the sender's life; else it is to
+  bool answered = false;  // the receiver has confirmed the sender's life; else it is to
+  bool lost = false;      // the sender lost its disk: what it has not seen confirms nobody's life
   std::array<std::uint64_t, lives_kept> tokens{};
   std::uint64_t format = format_version;
   Configuration configuration;

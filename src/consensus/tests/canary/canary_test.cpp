@@ -113,6 +113,8 @@ TEST_P(BrokenRules, IsNoticed) {
                            wrong.substr(0, wrong.find('\n')));
 }
 
+TEST(Canaries, AreInTheManual) { EXPECT_GE(rows_of_the_manual().size(), 17U); }
+
 TEST(Rules, AreInTheManual) {
   const std::vector<std::vector<std::string>> rows = test::rows_of("internals-consensus.md", 3);
   for (const Rule& rule : rules()) {

@@ -556,11 +556,27 @@ std::string a_lost_disk_confirms_nobody() {
   replica.end_writes();
   replica.forget();
   replica.hear(0, 0, Hello{.seen = replica.lives()[2], .answered = false, .tokens = {}});
+  replica.expect(replica.said<Hello>().empty(), "it answers who waits for what it cannot say");
   replica.hear(0, 0, Hello{.seen = {}, .answered = false, .tokens = {}});
   replica.expect(!replica.said<Hello>().empty(), "who does not know its life is told it");
   for (const Hello& hello : replica.said<Hello>()) {
-    replica.expect(hello.seen == LifeId{}, "it confirms a life");
+    replica.expect(hello.lost, "it confirms a life");
   }
+  // Nor is another confirmed by such a one: until then it gives no word.
+  Solo other(2);
+  const Made one = other.next(other.root(), 0);
+  other.crash();
+  other.is_greeted(false);
+  other.open();
+  other.end_writes();
+  const auto speaks = [&](bool lost) {
+    other.hear(0, 0, Hello{.seen = other.lives()[2], .answered = true, .lost = lost, .tokens = {}});
+    other.hear(0, 0, one);
+    other.end_writes();
+    return !other.said<PrepareOk>().empty();
+  };
+  replica.expect(!speaks(true), "it was confirmed by who has forgotten");
+  replica.expect(speaks(false), "it is confirmed by who knows");
   return replica.wrong();
 }
 

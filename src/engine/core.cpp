@@ -638,9 +638,11 @@ void Core::abandon(std::uint64_t ticket) {
   for (const Fence& fence : in_flight.fences) driver_.set(*fence.signal);
 }
 
-void Core::fail(Error error, std::optional<std::uint64_t> ticket) {
+void Core::fail(const Error& error, std::optional<std::uint64_t> ticket) {
   probe<"engine.core.failed">();
-  if (!failed_) failed_ = std::move(error);
+  const bool is_damaged = class_of(error.code()) == ErrorClass::integrity;
+  if (is_group_ && is_damaged) note(to_string(error));
+  if (!failed_) failed_ = whole_elsewhere(error);
   if (ticket) abandon(*ticket);
   while (!in_flight_.empty()) abandon(in_flight_.begin()->first);
   refuse_queue(*failed_);

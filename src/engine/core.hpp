@@ -278,7 +278,7 @@ class Core {
                                                               const MemberChange& change);
   void note_clock(consensus::Now now);
   [[nodiscard]] bool has_caught_up() const;
-  void fail(Error error, std::optional<std::uint64_t> ticket = std::nullopt);
+  void fail(const Error& error, std::optional<std::uint64_t> ticket = std::nullopt);
   void arm_tick();
   [[nodiscard]] static std::vector<KeyInfo> key_infos(const kernel::TenantState& tenant);
   [[nodiscard]] consensus::Now now();

@@ -49,7 +49,7 @@ class LocalDatabase final : public Database {
   bool serve() override;
   Status close() override;
   // Begins to make heads of the cluster, if they are asked for and nobody did.
-  void try_to_publish();
+  [[nodiscard]] Status publish_if_whole();
   [[nodiscard]] bool is_group() const { return core_->is_group(); }
 
  private:
@@ -57,6 +57,7 @@ class LocalDatabase final : public Database {
   [[nodiscard]] Result<Tenant*> find(std::string_view name);
   void publish_if_leading();
   [[nodiscard]] Status publish_heads();
+  void try_to_publish();
   void open_unsettled();
   [[nodiscard]] Principal principal(Tenant& tenant);
   [[nodiscard]] Result<Outcome> perform(const ForwardedWrite& write);
@@ -95,7 +96,7 @@ Result<Tenant*> LocalDatabase::tenant(TenantId id, std::string_view name) {
     const Error& error = status.error();
     const bool is_damaged =
         class_of(error.code()) == ErrorClass::integrity && error.code() != Code::integrity_rollback;
-    if (!is_damaged && error.code() != Code::unavailable_io) return error;
+    if (!is_damaged) return error;
     core_->stop_in_group(id, error);
     return core_->whole_elsewhere(error);
   }
@@ -155,6 +156,18 @@ void LocalDatabase::try_to_publish() {
   publish_at_ns_ = core_->env().clock.monotonic_ns() + core_->options().cluster_head_every_ns;
   publish_failed_.reset();
   if (Status begun = publish_heads(); !begun) publish_failed_ = begun.error();
+}
+
+// A record of the cluster's own log that cannot be read keeps no tenant from being opened: it is a
+// note of `status`. A log that is older than its heads, or another than they are of, does.
+Status LocalDatabase::publish_if_whole() {
+  const Status begun = publish_heads();
+  if (begun) return {};
+  const Code code = begun.error().code();
+  const bool is_other = code == Code::integrity_rollback || code == Code::integrity_consistency;
+  if (class_of(code) != ErrorClass::integrity || is_other) return begun;
+  publish_failed_ = begun.error();
+  return {};
 }
 
 bool LocalDatabase::serve() {
@@ -564,8 +577,7 @@ Result<std::unique_ptr<Database>> Database::open(env::Env env, keystore::MasterK
                                                  const Options& options) {
   KIMBERLITE_TRY(auto core, Core::open(env, master, options));
   auto database = std::make_unique<LocalDatabase>(std::move(core), options);
-  // Damage in the cluster's own log keeps no tenant from being opened: it is a note of `status`.
-  if (!database->is_group()) database->try_to_publish();
+  if (!database->is_group()) KIMBERLITE_CHECK(database->publish_if_whole());
   return std::unique_ptr<Database>{std::move(database)};
 }
 

@@ -284,6 +284,7 @@ Result<Outcome> LocalSession::write(std::span<const ParsedPtr> parsed,
                                                                            : RequestKind::sql;
   request.reason = why.reason;
   request.budget = budget(limits);
+  request.budget.bytes_max = statement_memory_max;
   Writer digest;
   for (std::size_t i = 0; i < parsed.size(); ++i) {
     KIMBERLITE_CHECK(check_values(statements[i].parameters));
@@ -419,6 +420,7 @@ Result<Reply> LocalSession::within(const ParsedPtr& parsed, const Statement& sta
   request.kind = RequestKind::within;
   request.principal = &principal_;
   request.budget = budget(limits);
+  request.budget.bytes_max = statement_memory_max;
   Request reason_only;
   reason_only.reason = transaction_->reason;
   KIMBERLITE_CHECK(take_reason(reason_only, *parsed, statement));
@@ -450,7 +452,6 @@ Result<Reply> LocalSession::within(const ParsedPtr& parsed, const Statement& sta
 
 projection::Budget LocalSession::budget(const ReadLimits& limits) {
   projection::Budget budget;
-  budget.bytes_max = statement_memory_max;
   budget.interrupt = limits.cancelled;
   if (limits.deadline_ns != 0)
     budget.deadline_ns = core_.env().clock.monotonic_ns() + limits.deadline_ns;

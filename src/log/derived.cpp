@@ -83,13 +83,15 @@ Derived::Derived(env::Storage& storage, const std::string& directory)
 }
 
 Status Derived::open(std::uint64_t records) {
-  KIMBERLITE_TRY(complete_, offsets_.open(records));
+  complete_ = false;  // whatever fails on the way
+  windows_ = {};
+  KIMBERLITE_TRY(bool complete, offsets_.open(records));
   for (std::uint32_t step = 0; step < height_count; ++step) {
     KIMBERLITE_TRY(const bool enough,
                    tree_[step].open(nodes_of_height(records, step * height_step)));
-    complete_ = complete_ && enough;
+    complete = complete && enough;
   }
-  windows_ = {};
+  complete_ = complete;
   return {};
 }
 

@@ -159,10 +159,11 @@ Result<TenantLog::State::Reading*> TenantLog::State::segment_of(Position positio
 Status TenantLog::State::rebuild_derived() {
   if (rotten_) return *rotten_;
   KIMBERLITE_CHECK(flush());
+  const bool were_complete = derived_.complete();
   Status made = fill_derived();
   if (made) return made;
   if (class_of(made.error().code()) == ErrorClass::integrity) rotten_ = made.error();
-  KIMBERLITE_CHECK(derived_.open(head_.position.value()));
+  if (were_complete) KIMBERLITE_CHECK(derived_.open(head_.position.value()));
   return made;
 }
 

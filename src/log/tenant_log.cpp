@@ -96,7 +96,10 @@ Status TenantLog::State::check_newest() {
   const std::uint64_t at = segment_header_size + (offset - current_->header.bytes_before);
   SegmentReader reader{*current_->file, at, end_of_file()};
   const auto frame = reader.peek_frame();
-  if (!frame || !record_of(**frame, head_.position, current_->header)) return derived_.reset();
+  if (!frame || !record_of(**frame, head_.position, current_->header)) {
+    // It has rotted; or it is the offset that is wrong.
+    return is_behind_the_one_before(offset, head_.position) ? Status{} : derived_.reset();
+  }
   if (record::leaf_hash((*frame)->entry_bytes.first<record::entry_size>()) != head_.leaf) {
     return Error{Code::integrity_chain, "the newest record is not the one the head names"}.where(
         "{}, byte {}, position {}", path(current_->header.first), at, head_.position.value());

@@ -461,12 +461,12 @@ void Trouble::draw_absent() {
   if (plan_.beyond) return;
   std::uint32_t spared = atlas_.minority();
   for (std::uint8_t i = 0; i < group_.size(); ++i) {
-    if (spared > 0 && (atlas_.is_sick(i) || seen_[i].bad_disk)) --spared;
+    if (spared > 0 && atlas_.is_sick(i)) --spared;
   }
   Prng choices{plan_.seed, 81};
   for (std::uint8_t i = 0; i < group_.size(); ++i) {
-    if (spared == 0 || choices.below(2) == 0 || atlas_.is_sick(i) || seen_[i].bad_disk) continue;
-    if (group_.is_up(i)) kill(i, 0);
+    if (spared == 0 || choices.below(2) == 0 || atlas_.is_sick(i)) continue;
+    kill(i, 0);  // it may be off already, and nobody has noted it
     seen_[i].back_at_ns.reset();
     absent_.insert(i);
     --spared;
@@ -476,7 +476,7 @@ void Trouble::draw_absent() {
 
 void Trouble::end_absence() {
   for (const std::uint8_t i : std::exchange(absent_, {})) {
-    if (!report_.finding) start(i);
+    if (!report_.finding && !group_.is_up(i)) start(i);
   }
 }
 

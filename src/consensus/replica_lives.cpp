@@ -48,6 +48,11 @@ bool has_lived(const LifeId& seen, const LifeId& life, const Tokens& tokens) {
 
 bool is_later(const LifeId& one, const LifeId& than) { return one.incarnation > than.incarnation; }
 
+// Whoever has seen `seen` knows that `life` is over, or that of a copy.
+bool outlives(const LifeId& seen, const LifeId& life) {
+  return is_later(seen, life) || (seen.incarnation == life.incarnation && seen.token != life.token);
+}
+
 // Its directory was made anew since `seen`, or nothing was: no token need show that it lived
 // through that.
 bool is_anew(const LifeId& life, const LifeId& seen) {
@@ -65,7 +70,8 @@ void Replica::begin_life(std::uint64_t incarnation) {
   store_le(nonce_.data(), incarnation);
   store_le(nonce_.data() + 8, options_.token);
   // Rounds begin somewhere else in each life, also in that of a copy: so an answer is to this one.
-  first_round_ = round_ = ping_round_ = options_.token >> 1U;
+  // They go on when the number of a life is raised.
+  if (round_ == 0) first_round_ = round_ = ping_round_ = options_.token >> 1U;
   answers_ = {};
   heard_by_ = 0;
 }
@@ -83,7 +89,9 @@ bool Replica::is_of_life_known(const Message& message, std::vector<Action>& out)
         is_later(seen, message.life) && is_planted(Canary::take_older_life);
     if (is_planted_older) return true;
     probe<"consensus.life.other">();
-    if (!std::holds_alternative<Hello>(message.payload)) send_hello(message.from, out);
+    const bool is_hello = std::holds_alternative<Hello>(message.payload);
+    // What is not on disk yet is said once it is.
+    if (!is_hello && durable_lives_[message.from] == seen) send_hello(message.from, out);
     return false;
   }
   return durable_lives_[message.from] == seen;
@@ -106,7 +114,11 @@ void Replica::forget_word_of(std::uint8_t member) {
 // A later life is on disk here before anything it says counts.
 void Replica::hear(const Message& message, const Hello& hello, std::vector<Action>& out) {
   LifeId& seen = superblock_.lives_seen[message.from];
-  if (!has_lived(seen, message.life, hello.tokens)) {
+  std::vector<LifeId>& through = lived_through_[message.from];
+  const bool is_through = std::ranges::all_of(through, [&](const LifeId& one) {
+    return has_lived(one, message.life, hello.tokens) || is_later(one, message.life);
+  });
+  if (!has_lived(seen, message.life, hello.tokens) || !is_through) {
     probe<"consensus.life.not_its_own">();
     // Of a life that is not on disk yet it would be told something else, and answer.
     if (durable_lives_[message.from] == seen) send_hello(message.from, out);
@@ -115,6 +127,10 @@ void Replica::hear(const Message& message, const Hello& hello, std::vector<Actio
     seen = message.life;
     forget_word_of(message.from);
     write_superblock(out);
+  }
+  if (message.life == seen) {
+    told_[message.from] = {.life = seen, .tokens = hello.tokens};
+    through.clear();
   }
   hear_of_itself(message.from, hello.seen, out);
 }
@@ -191,7 +207,7 @@ void Replica::receive(Now now, const Message& message, const Hello& hello,
   const std::uint32_t bit = 1U << message.from;
   const bool was_heard = (heard_by_ & bit) != 0;
   if (hello.seen == life() && !hello.lost) heard_by_ |= bit;
-  const bool asks = !hello.answered && !is_lost();
+  const bool asks = !hello.answered && !has_forgotten();
   if (hello.seen != life() || asks) send_hello(message.from, out);
   if (was_heard || (heard_by_ & bit) == 0) return;
   resend_at_ = std::min(resend_at_, now.monotonic_ns);
@@ -209,6 +225,12 @@ void Replica::greet_new(const Lives& before, std::vector<Action>& out) {
   }
 }
 
+// Until what it has learnt again is on disk, `durable_lives_` is what it knew without.
+bool Replica::has_forgotten() const {
+  if (is_planted(Canary::confirm_forgotten)) return false;
+  return is_lost() || durable_standing_ == Standing::lost;
+}
+
 // Of no view: whatever this replica waits for. Whoever has lost its disk has forgotten what lives
 // it had seen: it confirms nobody's, and answers nobody who waits for that, until it knows them
 // again.
@@ -217,7 +239,7 @@ void Replica::send_hello(std::uint8_t to, std::vector<Action>& out) {
   send_in_view(to, {},
                Hello{.seen = durable_lives_[to],
                      .answered = ((heard_by_ >> to) & 1U) != 0,
-                     .lost = is_lost() && !is_planted(Canary::confirm_forgotten),
+                     .lost = has_forgotten(),
                      .tokens = superblock_.tokens,
                      .format = options_.format,
                      .configuration = configuration()},
@@ -249,10 +271,7 @@ std::uint64_t Replica::group_format() const {
 bool Replica::is_outlived(std::uint8_t voter) const {
   const LifeId& life = collected_[voter]->life;
   return std::ranges::any_of(collected_, [&](const std::optional<Collected>& one) {
-    if (!one) return false;
-    const LifeId& seen = one->message.lives[voter];
-    return is_later(seen, life) ||
-           (seen.incarnation == life.incarnation && seen.token != life.token);
+    return one && outlives(one->message.lives[voter], life);
   });
 }
 
@@ -262,7 +281,8 @@ bool Replica::is_outlived(std::uint8_t voter) const {
 void Replica::answer_lost(const Message& message, const RequestStartView& request,
                           std::vector<Action>& out) {
   if (!is_voter() || !gate_open()) return;
-  if (!is_lost() && phase_ != Phase::normal) return;
+  const bool has_word = phase_ == Phase::normal && is_confirmed();
+  if (!is_lost() && !has_word) return;
   probe<"consensus.recovery.answered">();
   RecoveryAnswer answer{.nonce = request.nonce, .lost = is_lost(), .lives = superblock_.lives_seen};
   answer.lives[index()] = life();
@@ -281,7 +301,8 @@ void Replica::receive(Now, const Message& message, const RecoveryAnswer& answer,
   }
   lost_too_ &= ~bit;
   if (answers_[message.from] && answers_[message.from]->view > message.view) return;
-  answers_[message.from] = Answer{.view = message.view, .lives = answer.lives};
+  answers_[message.from] =
+      Answer{.life = message.life, .view = message.view, .lives = answer.lives};
 }
 
 // The start-view of the latest view any of a quorum of others was in when it heard of this life.
@@ -291,8 +312,13 @@ bool Replica::may_take(const Message& message, const StartView& start) {
   std::uint32_t count = 0;
   for (std::uint8_t i = 0; i < members_max; ++i) {
     const std::optional<Answer>& answer = answers_[i];
-    if (answer && answer->view > message.view) return false;
-    if (answer && is_voter(i)) ++count;
+    const bool is_over =
+        answer && std::ranges::any_of(answers_, [&](const std::optional<Answer>& other) {
+          return other && outlives(other->lives[i], answer->life);
+        });
+    if (!answer || is_over) continue;
+    if (answer->view > message.view) return false;
+    if (is_voter(i)) ++count;
   }
   // As many as leave no view-change quorum without one of them.
   const std::uint32_t needed =
@@ -301,15 +327,32 @@ bool Replica::may_take(const Message& message, const StartView& start) {
   return count >= needed;
 }
 
-// What the lost disk knew of others' lives is known to a quorum of them.
+// What the lost disk knew of others' lives is known to a quorum of them. A later number alone says
+// little: it may be a copy's, who has not lived through the life that another knows.
 void Replica::take_lives_of_answers() {
   if (is_planted(Canary::forget_lives_of_others)) return;
-  for (const std::optional<Answer>& answer : answers_) {
-    if (!answer) continue;
-    for (std::uint8_t member = 0; member < members_max; ++member) {
-      LifeId& seen = superblock_.lives_seen[member];
-      if (member != index() && is_later(answer->lives[member], seen)) seen = answer->lives[member];
+  for (std::uint8_t member = 0; member < members_max; ++member) {
+    if (member == index()) continue;
+    LifeId& seen = superblock_.lives_seen[member];
+    const LifeId before = seen;
+    std::vector<LifeId>& through = lived_through_[member];
+    bool is_forked = false;
+    for (const std::optional<Answer>& answer : answers_) {
+      if (!answer || answer->lives[member].incarnation == 0) continue;
+      const LifeId& named = answer->lives[member];
+      through.push_back(named);
+      // Of the life it heard itself it knows what went before.
+      const bool is_told = before == told_[member].life && !is_later(named, before);
+      is_forked = is_forked || (is_told && !has_lived(named, before, told_[member].tokens)) ||
+                  (named.incarnation == seen.incarnation && named != seen);
+      if (is_later(named, seen)) seen = named;
     }
+    if (is_forked && !is_planted(Canary::take_later_number)) {
+      // That of no life: whoever speaks is refused, unless it was made anew.
+      probe<"consensus.recovery.forked">();
+      seen.token = 0;
+    }
+    if (seen != before) forget_word_of(member);
   }
 }
 

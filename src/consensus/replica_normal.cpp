@@ -306,6 +306,8 @@ void Replica::receive(Now now, const Message& message, const Heartbeat& beat,
 
 void Replica::receive(Now, const Message& message, const HeartbeatOk& ok,
                       std::vector<Action>& out) {
+  if (message.epoch <= epoch()) hear_of_itself(message.from, ok.lives[index()], out);
+  if (phase_ == Phase::failed) return;
   if (take_lives(ok.lives)) write_superblock(out);
   if (message.view != view() || !is_primary()) return;
   const bool is_to_this_life = ok.round > first_round_ && ok.round <= round_;

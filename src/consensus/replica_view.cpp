@@ -131,6 +131,8 @@ void Replica::send_do_view_change(std::vector<Action>& out) {
 
 void Replica::receive(Now now, const Message& message, const DoViewChange& dvc,
                       std::vector<Action>& out) {
+  if (message.epoch <= epoch()) hear_of_itself(message.from, dvc.lives[index()], out);
+  if (phase_ == Phase::failed) return;
   if (!is_voter() || !is_voter(message.from) || phase_ == Phase::recovering_head) return;
   if (message.view > view()) enter_view(now, message.view, out);
   const bool is_old = message.view < view() && !is_planted(Canary::count_old_vote);

@@ -324,5 +324,78 @@ TEST(Replica, AnOldCopyIsToldOfALaterLifeOnceThatIsOnDisk) {
   EXPECT_EQ(replica.wrong(), "");
 }
 
+// A replica whose disk was lost, and what it is told of member 1, who says hello in (5, 51).
+struct Recovering {
+  explicit Recovering(std::uint8_t voters = 5) : replica(2, voters) {
+    replica.lose_disk();
+    replica.open();
+    replica.end_writes();
+    replica.wait(150);
+    nonce = replica.said<RequestStartView>().back().nonce;
+    Hello hello{.seen = replica.lives()[2], .answered = true, .tokens = {}};
+    hello.tokens[5] = 51;
+    replica.is_in_life(1, {.incarnation = 5, .token = 51});
+    replica.hear(1, 0, hello);
+    replica.end_writes();
+  }
+  void answers(std::uint8_t from, LifeId of_1 = {}) {
+    Lives lives{};
+    lives[1] = of_1;
+    replica.hear(from, 0, RecoveryAnswer{.nonce = nonce, .lives = lives});
+  }
+  bool starts() {
+    replica.hear(0, 0, StartView{.nonce = nonce, .suffix = replica.log_of({})});
+    return replica.replica().status() == ReplicaStatus::normal;
+  }
+  testing::Solo replica;
+  Id128 nonce{};
+};
+
+// The copy of member 1 left the view it speaks of in the life that it has forgotten.
+TEST(Replica, ALostDiskCountsNoCopysAnswer) {
+  Recovering lost;
+  lost.answers(0, {.incarnation = 5, .token = 50});
+  lost.answers(3);
+  lost.answers(1);
+  EXPECT_FALSE(lost.starts());
+  lost.answers(4);
+  EXPECT_TRUE(lost.starts());
+}
+
+// Nor does a replica answer who does not know yet whether it is one.
+TEST(Replica, WhoIsNotConfirmedAnswersNoLostDisk) {
+  testing::Solo replica(2);
+  replica.crash();
+  replica.is_greeted(false);
+  replica.open();
+  replica.end_writes();
+  ASSERT_EQ(replica.replica().status(), ReplicaStatus::normal);
+  const RequestStartView asks{.nonce = Id128{std::byte{1}}, .lost = true};
+  replica.hear(0, 0, asks);
+  EXPECT_TRUE(replica.said<RecoveryAnswer>().empty());
+  replica.hear_hello(0);
+  replica.end_writes();
+  replica.hear(0, 0, asks);
+  EXPECT_FALSE(replica.said<RecoveryAnswer>().empty());
+}
+
+// What it learnt again is on disk before it confirms anything by it.
+TEST(Replica, ARecoveredDiskConfirmsNobodyBeforeThatIsOnDisk) {
+  Recovering lost;
+  lost.answers(0, {.incarnation = 8, .token = 80});
+  lost.answers(3);
+  lost.answers(4);
+  ASSERT_TRUE(lost.starts());
+  ASSERT_GT(lost.replica.writes_in_flight(), 0U);
+  lost.replica.forget();
+  lost.replica.hear(1, 0, Ping{.round = 1});
+  for (const Hello& hello : lost.replica.said<Hello>()) EXPECT_TRUE(hello.lost);
+  lost.replica.end_writes();
+  lost.replica.forget();
+  lost.replica.hear(1, 0, Ping{.round = 2});
+  ASSERT_EQ(lost.replica.said<Hello>().size(), 1U);
+  EXPECT_EQ(lost.replica.said<Hello>().front().seen, (LifeId{.incarnation = 8, .token = 80}));
+}
+
 }  // namespace
 }  // namespace kimberlite::consensus

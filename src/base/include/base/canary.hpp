@@ -72,10 +72,11 @@ enum class Canary : std::uint8_t {
   change_before_lives,     // a group is changed before who stays knows who was made anew
   confirm_forgotten,       // a lost disk says of others' lives that it has seen no later ones
   count_other_rounds,      // answers to heartbeats of an earlier life are counted
+  take_later_number,       // a lost disk takes the life of the higher number, whatever went before
   forget_lost_head,        // that a head was lost is known in the life only that found it
 };
 
-inline constexpr std::array<std::string_view, 60> canary_names{"none",
+inline constexpr std::array<std::string_view, 61> canary_names{"none",
                                                                "skip_sync",
                                                                "wrong_quorum",
                                                                "forget_fault_bit",
@@ -134,6 +135,7 @@ inline constexpr std::array<std::string_view, 60> canary_names{"none",
                                                                "change_before_lives",
                                                                "confirm_forgotten",
                                                                "count_other_rounds",
+                                                               "take_later_number",
                                                                "forget_lost_head"};
 static_assert(canary_names.size() == static_cast<std::size_t>(Canary::forget_lost_head) + 1);
 

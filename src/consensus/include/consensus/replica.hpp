@@ -456,6 +456,7 @@ class Replica {
   [[nodiscard]] bool may_take(const Message& message, const StartView& start);
   [[nodiscard]] bool is_outlived(std::uint8_t voter) const;
   [[nodiscard]] bool knows_life(const Lives& seen, std::uint8_t member) const;
+  [[nodiscard]] bool has_forgotten() const;
   [[nodiscard]] bool is_lost() const { return superblock_.standing == Standing::lost; }
   [[nodiscard]] bool is_confirmed() const;
   void take_lives_of_answers();
@@ -616,11 +617,20 @@ class Replica {
   Id128 nonce_{};
   // While the disk is lost: what each said who answered with this life's nonce.
   struct Answer {
+    LifeId life;
     ViewNumber view;
     Lives lives{};
   };
   std::array<std::optional<Answer>, members_max> answers_{};
   std::uint32_t lost_too_ = 0;
+  // Of each member: the last life it said hello in, and what that has lived through; and what those
+  // who answered know of it, which its next hello has to vouch for.
+  struct Told {
+    LifeId life;
+    std::array<std::uint64_t, lives_kept> tokens{};
+  };
+  std::array<Told, members_max> told_{};
+  std::array<std::vector<LifeId>, members_max> lived_through_{};
   std::optional<std::uint8_t> catching_up_from_;  // committed ops, before its log can be adopted
   ViewNumber catch_up_view_;
   OpNumber catch_up_until_;

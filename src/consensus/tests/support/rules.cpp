@@ -580,6 +580,38 @@ std::string a_lost_disk_confirms_nobody() {
   return replica.wrong();
 }
 
+// Replica 1 was put back as it was in life 4, and opened again; another knows what life 5 it
+// forgot. Replica 2 heard the copy first.
+std::string a_lost_disk_asks_what_went_before() {
+  Solo replica(2, 5);
+  replica.lose_disk();
+  const Id128 nonce = open_without_head(replica);
+  const auto says_hello = [&](std::uint64_t incarnation, bool answered) {
+    Hello hello{.seen = replica.lives()[2], .answered = answered, .tokens = {}};
+    hello.tokens[5] = 51;
+    if (incarnation == 6) hello.tokens[6] = 61;
+    replica.is_in_life(1, {.incarnation = incarnation, .token = incarnation * 10 + 1});
+    replica.hear(1, 0, hello);
+    replica.end_writes();
+  };
+  says_hello(6, true);
+  Lives known{};
+  known[1] = {.incarnation = 5, .token = 50};
+  replica.hear(0, 0, RecoveryAnswer{.nonce = nonce, .lives = known});
+  replica.hear(3, 0, RecoveryAnswer{.nonce = nonce, .lives = {}});
+  replica.hear(4, 0, RecoveryAnswer{.nonce = nonce, .lives = {}});
+  replica.hear(0, 0, StartView{.nonce = nonce, .suffix = replica.log_of({})});
+  replica.end_writes();
+  replica.expect(replica.replica().status() == ReplicaStatus::normal, "it has the group's log");
+  replica.forget();
+  says_hello(6, false);
+  for (const Hello& hello : replica.said<Hello>()) {
+    replica.expect(hello.lost || hello.seen.token != 61, "it confirms a copy");
+  }
+  replica.expect(!replica.said<Hello>().empty(), "the copy is told");
+  return replica.wrong();
+}
+
 // The earlier life led the same view, and its disk was put back as it was before.
 std::string an_answer_is_to_the_life_that_asked() {
   Solo replica(1);
@@ -653,6 +685,8 @@ constexpr std::array all{
     Rule{"D06_ALostHeadIsLostInEveryLife", Canary::forget_lost_head,
          a_lost_head_is_lost_in_every_life},
     Rule{"D07_ALostDiskConfirmsNobody", Canary::confirm_forgotten, a_lost_disk_confirms_nobody},
+    Rule{"D09_ALostDiskAsksWhatWentBefore", Canary::take_later_number,
+         a_lost_disk_asks_what_went_before},
     Rule{"D08_AnAnswerIsToTheLifeThatAsked", Canary::count_other_rounds,
          an_answer_is_to_the_life_that_asked}};
 

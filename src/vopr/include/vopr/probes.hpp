@@ -17,6 +17,10 @@ struct TakenElsewhere {
 inline constexpr std::array taken_elsewhere{
     TakenElsewhere{"consensus.clock.jump",
                    "of a lone database: the engine's tests and those of consensus"},
+    TakenElsewhere{"consensus.heartbeat.to_another_life",
+                   "an old copy of a primary's disk: stories and lives of consensus"},
+    TakenElsewhere{"consensus.recovery.forked",
+                   "an old copy beside a lost disk: stories and lives of consensus"},
     TakenElsewhere{"engine.write.overtaken", "clients at once: the engine's tests (Crowd)"},
     TakenElsewhere{"engine.forward.answer_too_long",
                    "a megabyte returned tenfold: the engine's tests (Crowd)"},

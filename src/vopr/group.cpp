@@ -21,17 +21,18 @@ namespace {
 constexpr std::uint64_t ms = 1'000'000;
 
 // Marks a replica as one a call is under way at.
+// The calls under way, the innermost last: while one waits, another may be made elsewhere.
 class Busy {
  public:
-  Busy(std::optional<std::uint8_t>& mark, std::uint8_t replica)
-      : mark_(mark), before_(std::exchange(mark, replica)) {}
-  ~Busy() { mark_ = before_; }
+  Busy(std::vector<std::uint8_t>& calls, std::uint8_t replica) : calls_(calls) {
+    calls_.push_back(replica);
+  }
+  ~Busy() { calls_.pop_back(); }
   Busy(const Busy&) = delete;
   Busy& operator=(const Busy&) = delete;
 
  private:
-  std::optional<std::uint8_t>& mark_;
-  std::optional<std::uint8_t> before_;
+  std::vector<std::uint8_t>& calls_;
 };
 
 }  // namespace
@@ -96,7 +97,7 @@ Status Group::start(std::uint8_t replica) {
   options.strict_journal = plan_.strict;
   options.forward_writes = plan_.forward;
   auto opened = [&] {
-    const Busy busy{busy_, replica};
+    const Busy busy{calls_, replica};
     return Database::open(world_.env(replica), *master_, options);
   }();
   if (!opened || !world_.is_on(replica) || world_.storage(replica).frozen()) {
@@ -166,12 +167,11 @@ void Group::bury(std::uint8_t replica) {
 template <class Call>
 auto Group::call_at(std::uint8_t replica, Call call) -> decltype(call()) {
   auto answer = [&]() -> decltype(call()) {
-    const Busy busy{busy_, replica};
+    const Busy busy{calls_, replica};
     return call();
   }();
   if (is_up(replica) && !world_.storage(replica).frozen()) return answer;
-  world_.power_off(replica);
-  bury(replica);
+  kill(replica);
   return Error{Code::unavailable_outcome_unknown, "the replica died"};
 }
 

@@ -7,6 +7,7 @@
 // Thread rule: one thread. Errors: those of the database, as a client would hear them.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -69,11 +70,13 @@ class Group {
   // `cluster recover` on its machine, which is off, and stays so: a directory made anew on an empty
   // disk.
   [[nodiscard]] Status recover(std::uint8_t replica);
-  // The one a client's call is under way at.
-  [[nodiscard]] std::optional<std::uint8_t> busy() const { return busy_; }
+  // The one a client's call is under way at; of several calls the last one made.
+  [[nodiscard]] std::optional<std::uint8_t> busy() const {
+    return calls_.empty() ? std::nullopt : std::optional{calls_.back()};
+  }
   // A call is under way there, a client's or one that another replica forwarded.
   [[nodiscard]] bool is_busy(std::uint8_t replica) const {
-    return busy_ == replica || serving_.contains(replica);
+    return std::ranges::find(calls_, replica) != calls_.end() || serving_.contains(replica);
   }
   // Changes the group, by one try at its primary, or at one replica.
   [[nodiscard]] Status change(const engine::MemberChange& change);
@@ -148,7 +151,7 @@ class Group {
   Buffer keys_;  // as the first replica gave them
   engine::Membership membership_;
   SimGroup world_;
-  std::optional<std::uint8_t> busy_;
+  std::vector<std::uint8_t> calls_;  // under way, the innermost last
   std::set<std::uint8_t> serving_;
   std::vector<std::unique_ptr<engine::Database>> databases_;
   std::vector<std::map<std::string, std::unique_ptr<engine::Session>, std::less<>>> sessions_;

@@ -92,13 +92,16 @@ bool Atlas::is_sick(std::uint8_t machine) {
     return true;
   }
   bool whole = found->superblock.checkpoint.op >= *sick.until;
-  if (!whole) {
+  if (!whole && !sick.unreadable) {
     const FileBytes& bytes = *journal(machine);
     const auto audit =
         consensus::audit_journal(found->superblock, limits_of(bytes), reader_of(bytes));
     whole = audit && audit->findings.empty() && audit->head >= *sick.until;
   }
-  if (whole) sick.until.reset();
+  if (whole) {
+    sick.until.reset();
+    sick.unreadable = false;
+  }
   return !whole;
 }
 
@@ -181,7 +184,9 @@ std::optional<std::string> Atlas::strike_prepare(std::uint8_t machine, std::uint
   } else {
     world.disk(machine).flip(journal_file, at, one_bit(choices));
   }
-  sick_[machine].until = std::max(sick_[machine].until.value_or(OpNumber{}), frame->head);
+  Sick& sick = sick_[machine];
+  sick.until = std::max(sick.until.value_or(OpNumber{}), frame->head);
+  sick.unreadable = sick.unreadable || unreadable;
   return fmt::format("{} prepare {} on the disk of replica {}",
                      unreadable ? "cannot read" : "rot in", frame->op.value(), machine);
 }

@@ -88,6 +88,7 @@ class Atlas {
   bool changes_;
   struct Sick {
     std::optional<OpNumber> until;  // whole again once its checkpoint or whole log is there
+    bool unreadable = false;        // a sector is, though its bytes on the image are good
     bool anew = false;              // its disk was lost, and the group has not told it all yet
     bool losing = false;            // a write is to be lost, and was not yet
   };

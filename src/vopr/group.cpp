@@ -242,6 +242,17 @@ Result<Outcome> Group::perform_at(std::uint8_t replica, std::string_view tenant,
   });
 }
 
+Result<Outcome> Group::perform_beside(std::uint8_t replica, std::string_view tenant,
+                                      const Ask& ask) {
+  if (!is_up(replica) || databases_[replica] == nullptr) {
+    return Error{Code::unavailable_closed, "replica {} is off", replica};
+  }
+  return call_at(replica, [&]() -> Result<Outcome> {
+    KIMBERLITE_TRY(const auto session, databases_[replica]->session(tenant));
+    return ask(*session);
+  });
+}
+
 Result<Outcome> Group::perform(std::string_view tenant, const Ask& ask, std::uint64_t ns) {
   return follow([&](std::uint8_t replica) { return perform_at(replica, tenant, ask); }, ns);
 }

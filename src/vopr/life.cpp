@@ -422,8 +422,8 @@ class Lived {
   void read_beside(std::uint8_t replica, std::uint64_t choice) {
     const auto number = static_cast<std::uint8_t>(choice % tenants_in_a_life);
     std::string text;
-    const auto answer =
-        group_->perform_at(replica, tenant_name(number), [&](Session& session) -> Result<Outcome> {
+    const auto answer = group_->perform_beside(
+        replica, tenant_name(number), [&](Session& session) -> Result<Outcome> {
           KIMBERLITE_TRY(text, rows(session, select("t"), {}));
           return Outcome{};
         });

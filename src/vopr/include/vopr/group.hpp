@@ -102,6 +102,9 @@ class Group {
   // What one try at one replica answered.
   [[nodiscard]] Result<engine::Outcome> perform_at(std::uint8_t replica, std::string_view tenant,
                                                    const Ask& ask);
+  // By another client than all others, in a session of its own: nothing of theirs is open in it.
+  [[nodiscard]] Result<engine::Outcome> perform_beside(std::uint8_t replica,
+                                                       std::string_view tenant, const Ask& ask);
   // Tries every replica until one takes it, so it must be what may be asked twice; the last error
   // after `ns`.
   [[nodiscard]] Result<engine::Outcome> perform(std::string_view tenant, const Ask& ask,

@@ -207,16 +207,19 @@ Status Core::load_state(const consensus::Checkpoint& checkpoint) {
       why = to_string(state.error());
     }
   }
+  std::optional<Error> torn;
   if (!state_) {
     probe<"engine.open.state_rebuilt">();
     snapshot_lost_ = true;
     notes_.push_back(fmt::format("{}: {}; the state was rebuilt from the logs", path, why));
-    KIMBERLITE_TRY(kernel::State state,
+    KIMBERLITE_TRY(RebuiltState rebuilt,
                    rebuild_state(env_.storage, *keystore_, cluster_, checkpoint.op));
-    state_.emplace(std::move(state));
+    state_.emplace(std::move(rebuilt.state));
+    torn = std::move(rebuilt.torn);
   }
   if (kernel::digest(*state_) != checkpoint.state ||
       kernel::heads_digest(*state_) != checkpoint.heads) {
+    if (torn) return *torn;
     return Error{Code::integrity_state, "the state is not the one the superblock names"}
         .where("{}", path)
         .why("state digest {} is named, {} was found", to_hex(checkpoint.state),

@@ -161,7 +161,7 @@ void LocalDatabase::try_to_publish() {
 // A record of the cluster's own log that cannot be read keeps no tenant from being opened: it is a
 // note of `status`. A log that is older than its heads, or another than they are of, does.
 Status LocalDatabase::publish_if_whole() {
-  const Status begun = publish_heads();
+  Status begun = publish_heads();
   if (begun) return {};
   const Code code = begun.error().code();
   const bool is_other = code == Code::integrity_rollback || code == Code::integrity_consistency;

@@ -215,9 +215,10 @@ class Restorer {
   }
 
   Status rebuild() {
-    KIMBERLITE_TRY(kernel::State state,
+    KIMBERLITE_TRY(RebuiltState rebuilt,
                    rebuild_state(into_.storage, *keys_, backup_.cluster, last_));
-    state_ = std::make_unique<kernel::State>(std::move(state));
+    if (rebuilt.torn) return *rebuilt.torn;
+    state_ = std::make_unique<kernel::State>(std::move(rebuilt.state));
     if (report_.lost == OpNumber{} && kernel::digest(*state_) != backup_.state) {
       return Error{Code::integrity_state, "the records do not give the state the backup names"}
           .why("{} is expected, {} was found", to_hex(backup_.state),

@@ -100,16 +100,21 @@ Result<std::vector<std::pair<TenantId, kernel::Lane>>> list_logs(env::Storage& s
   return logs;
 }
 
-Result<kernel::State> rebuild_state(env::Storage& storage, const keystore::Keystore& keys,
-                                    const Id128& cluster, OpNumber last) {
-  kernel::State state{cluster};
+Result<RebuiltState> rebuild_state(env::Storage& storage, const keystore::Keystore& keys,
+                                   const Id128& cluster, OpNumber last) {
+  RebuiltState rebuilt{.state = kernel::State{cluster}, .torn = std::nullopt};
   KIMBERLITE_TRY(const auto logs, list_logs(storage));
   std::vector<std::unique_ptr<Source>> sources;
   std::priority_queue<Source*, std::vector<Source*>, Later> order;
   const auto advance = [&](Source* source) -> Status {
-    KIMBERLITE_TRY(const std::optional<log::RecordView> next, source->scan->next());
-    if (next && next->op <= last) {
-      source->next = *next;
+    const Result<std::optional<log::RecordView>> next = source->scan->next();
+    if (!next && class_of(next.error().code()) == ErrorClass::integrity) {
+      if (!rebuilt.torn) rebuilt.torn = next.error();
+      return {};
+    }
+    if (!next) return next.error();
+    if (*next && (*next)->op <= last) {
+      source->next = **next;
       order.push(source);
     }
     return {};
@@ -122,10 +127,10 @@ Result<kernel::State> rebuild_state(env::Storage& storage, const keystore::Keyst
   while (!order.empty()) {
     Source* source = order.top();
     order.pop();
-    KIMBERLITE_CHECK(replay_one(state, keys, *source));
+    KIMBERLITE_CHECK(replay_one(rebuilt.state, keys, *source));
     KIMBERLITE_CHECK(advance(source));
   }
-  return state;
+  return rebuilt;
 }
 
 }  // namespace kimberlite::engine

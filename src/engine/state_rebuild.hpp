@@ -13,11 +13,17 @@
 
 namespace kimberlite::engine {
 
+struct RebuiltState {
+  kernel::State state;
+  // Where a log could not be read further. Behind `last` it may be torn; whether this was before it
+  // is for the digests of the state to say.
+  std::optional<Error> torn;
+};
 // The state after prepare `last`, all logs merged in (op, index) order. Reads every log once;
-// memory is bounded by the number of logs. `integrity.*` if a log cannot be read up to there.
-[[nodiscard]] Result<kernel::State> rebuild_state(env::Storage& storage,
-                                                  const keystore::Keystore& keys,
-                                                  const Id128& cluster, OpNumber last);
+// memory is bounded by the number of logs.
+[[nodiscard]] Result<RebuiltState> rebuild_state(env::Storage& storage,
+                                                 const keystore::Keystore& keys,
+                                                 const Id128& cluster, OpNumber last);
 
 // The control payload of a record, opened; nothing if it has none.
 [[nodiscard]] Result<std::optional<kernel::Control>> control_of(

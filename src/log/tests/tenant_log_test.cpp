@@ -207,7 +207,7 @@ INSTANTIATE_TEST_SUITE_P(AllDamages, Derived, testing::Range(0, 10));
 // and after the log is opened again.
 class Rotten : public testing::TestWithParam<std::tuple<std::uint64_t, std::uint64_t>> {
  protected:
-  const std::uint64_t rotten = std::get<0>(GetParam());
+  const std::uint64_t rotten_ = std::get<0>(GetParam());
   static constexpr std::string_view segment = "tenants/7/data/00000000000000000001.segment";
 
   void SetUp() override {
@@ -216,20 +216,20 @@ class Rotten : public testing::TestWithParam<std::tuple<std::uint64_t, std::uint
     ASSERT_TRUE(made::extend(*log, heads_, 700).has_value());
     ASSERT_TRUE(log->settle().has_value());
     image_ = world.storage().image();
-    image_.flip(segment, segment_header_size + heads_[rotten - 1].bytes + std::get<1>(GetParam()));
+    image_.flip(segment, segment_header_size + heads_[rotten_ - 1].bytes + std::get<1>(GetParam()));
   }
-  // All but the rotten one.
+  // All but the rotten_ one.
   void expect_the_others(TenantLog& log) {
     Buffer scratch;
-    for (const std::uint64_t p : {rotten, 1UL, rotten - 1, rotten, 650UL, 699UL}) {
+    for (const std::uint64_t p : {rotten_, 1UL, rotten_ - 1, rotten_, 650UL, 699UL}) {
       const auto record = log.read(Position{p}, scratch);
-      ASSERT_EQ(record.has_value(), p != rotten) << p;
+      ASSERT_EQ(record.has_value(), p != rotten_) << p;
       if (record) expect_record(*record, heads_[p - 1], {});
-      if (p == rotten) {
+      if (p == rotten_) {
         EXPECT_EQ(class_of(record.error().code()), ErrorClass::integrity);
       }
     }
-    for (const std::uint64_t p : {100UL, rotten, 650UL}) {
+    for (const std::uint64_t p : {100UL, rotten_, 650UL}) {
       const auto root = log.root_at(p);
       ASSERT_TRUE(root.has_value()) << to_string(root.error());
       EXPECT_EQ(*root, heads_[p].frontier.root());

@@ -20,8 +20,8 @@
 // What is left: the old process of a member made anew must be off. A replica that has not heard of
 // the new life, and is linked to the old one, counts what that says until a heartbeat of the
 // primary comes, or that member's hello. And an old copy is known by those who have seen the life
-// that it forgot: not by a quorum without them, whom it may hear first (of three, by the one who was
-// away then); nor once it was opened more often, unheard, than tokens are kept. To wait for all
+// that it forgot: not by a quorum without them, whom it may hear first (of three, by the one who
+// was away then); nor once it was opened more often, unheard, than tokens are kept. To wait for all
 // would let no replica start while another is down.
 //
 // Source: Liskov and Cowling 2012, section 4.3; Michael et al., "Recovering Shared Objects Without

@@ -130,16 +130,19 @@ class Vopr {
 
   Result<int> run() {
     KIMBERLITE_TRY(std::optional<vopr::LifeReport> bad, many(true));
+    const bool is_stopped = !bad && interrupted();
     std::optional<Error> error;
     std::vector<std::string> missed;
     if (bad) {
       error = error_of(*bad);
-    } else if (interrupted()) {
+    } else if (is_stopped) {
       error = Error{Code::interrupted_signal, "stopped after {} of {} seeds", total_.seeds,
                     options_.count};
-    } else if (options_.require_probes && !(missed = probes_never_hit()).empty()) {
-      error = Error{Code::integrity_state, "{} of the code were never taken",
-                    plural(missed.size(), "rare branch")};
+    } else if (options_.require_probes) {
+      missed = probes_never_hit();
+    }
+    if (!missed.empty()) {
+      error = Error{Code::integrity_state, "{} never taken", plural(missed.size(), "probe")};
     }
     KIMBERLITE_CHECK(write_total(error, missed));
     if (bad) {
@@ -149,8 +152,11 @@ class Vopr {
     for (const std::string& name : missed) {
       KIMBERLITE_CHECK(tell(fmt::format("never taken: {}\n", name)));
     }
-    if (interrupted()) app_.say(std::string{error->what()});
-    return interrupted() ? exit_interrupted : error ? exit_finding : 0;
+    if (is_stopped) {
+      app_.say(error->what());
+      return exit_interrupted;
+    }
+    return error ? exit_finding : 0;
   }
 
   Result<int> stats() {

@@ -230,7 +230,7 @@ Result<Hash> TenantLog::State::seal_hash() {
     hash.update(frame_header);
     const auto frame = reader.peek_frame();
     if (frame) {
-      reader.skip((*frame)->size);
+      reader.skip((*frame)->size);  // its header is all that is hashed: on to the next one
       continue;
     }
     const auto behind = class_of(frame.error().code()) == ErrorClass::integrity

@@ -85,7 +85,6 @@ void Capture::cut(const Mark& mark) {
   untouched_.clear();
   raised_.clear();
   raise_.clear();
-  aside_ = 0;
   refused_.reset();
 }
 
@@ -135,7 +134,7 @@ void Capture::on_event(int operation, const char* table) {
   } else {
     on_update(*layout);
   }
-  const std::uint64_t gathered = writer_.size() + events_.size() * sizeof(Event) + aside_;
+  const std::uint64_t gathered = writer_.size() + events_.size() * sizeof(Event);
   if (refused_ || gathered <= gathered_max) return;
   refused_ = Error{Code::limit_command, "the changes of one request take more than {} MiB",
                    gathered_max >> 20U}
@@ -279,10 +278,7 @@ void Capture::on_update(const Layout& layout) {
   if (old_from < position_) superseded_.add(key_of(event));
   truncate(scratch_, 0);
   put_key(scratch_, layout, Side::after);
-  if (new_from != position_) {
-    raised_.push_back({&layout, scratch_.buffer()});
-    aside_ += sizeof(Raised) + scratch_.size();
-  }
+  if (new_from != position_) raised_.push_back({&layout, scratch_.buffer()});
   if (equal(scratch_.buffer(), key_of(event))) {
     if (respelled) respell_.push_back(events_.size());
     events_.push_back(event);
@@ -320,7 +316,6 @@ void Capture::unchanged(const Event& event, std::uint64_t new_from, bool respell
     const Bytes image = image_of(event);
     row.image.assign(image.begin(), image.end());
   }
-  aside_ += sizeof row + row.key.size() + row.image.size();
   untouched_.push_back(std::move(row));
 }
 

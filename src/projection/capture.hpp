@@ -77,7 +77,7 @@ class Capture {
   };
   [[nodiscard]] const std::vector<Raise>& raise() const { return raise_; }
   // What `settle` asked for is done.
-  void settled() { respell_.clear(), untouched_.clear(), raise_.clear(), aside_ = 0; }
+  void settled() { respell_.clear(), untouched_.clear(), raise_.clear(); }
 
   [[nodiscard]] const std::vector<Event>& events() const { return events_; }
   [[nodiscard]] Bytes key_of(const Event& event) const;
@@ -139,7 +139,6 @@ class Capture {
   std::vector<Untouched> untouched_;
   std::vector<Raised> raised_;
   std::vector<Raise> raise_;
-  std::uint64_t aside_ = 0;  // bytes of what the statement left besides events
   std::optional<Error> refused_;
 };
 

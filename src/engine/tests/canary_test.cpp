@@ -6,6 +6,7 @@
 #include <set>
 
 #include "engine/database.hpp"
+#include "passing_storage.hpp"
 #include "support/script.hpp"
 
 namespace kimberlite::engine::test {
@@ -35,23 +36,16 @@ class Watched {
   std::uint64_t bytes_ = 0;
 };
 
-class WatchedFile final : public env::File {
+class WatchedFile final : public kimberlite::test::PassingFile {
  public:
   WatchedFile(std::unique_ptr<env::File> file, std::string path, Watched& watched)
-      : file_(std::move(file)), path_(std::move(path)), watched_(watched) {}
-  Result<std::size_t> read_at(std::uint64_t offset, MutBytes to) override {
-    return file_->read_at(offset, to);
-  }
+      : PassingFile(std::move(file)), path_(std::move(path)), watched_(watched) {}
   Status write_at(std::uint64_t offset, Bytes from) override {
     watched_.write(path_, from);
-    return file_->write_at(offset, from);
+    return PassingFile::write_at(offset, from);
   }
-  Status sync() override { return file_->sync(); }
-  Status truncate(std::uint64_t size) override { return file_->truncate(size); }
-  Result<std::uint64_t> size() override { return file_->size(); }
 
  private:
-  std::unique_ptr<env::File> file_;
   std::string path_;
   Watched& watched_;
 };
@@ -78,36 +72,30 @@ class WatchedDevice final : public env::SectorDevice {
   Watched& watched_;
 };
 
-class WatchedStorage final : public env::Storage {
+class WatchedStorage final : public kimberlite::test::PassingStorage {
  public:
-  WatchedStorage(env::Storage& storage, Watched& watched) : storage_(storage), watched_(watched) {}
+  WatchedStorage(env::Storage& storage, Watched& watched)
+      : PassingStorage(storage), watched_(watched) {}
   Result<std::unique_ptr<env::Lock>> lock(std::string_view path, std::string_view holder) override {
     watched_.write(path, bytes_of(holder));
-    return storage_.lock(path, holder);
+    return PassingStorage::lock(path, holder);
   }
   Result<std::unique_ptr<env::File>> open(std::string_view path, env::Open mode) override {
     watched_.write("the names of files", bytes_of(path));
-    KIMBERLITE_TRY(auto file, storage_.open(path, mode));
+    KIMBERLITE_TRY(auto file, PassingStorage::open(path, mode));
     return std::make_unique<WatchedFile>(std::move(file), std::string{path}, watched_);
   }
   Result<std::unique_ptr<env::SectorDevice>> open_device(std::string_view path,
                                                          std::uint64_t size) override {
-    KIMBERLITE_TRY(auto device, storage_.open_device(path, size));
+    KIMBERLITE_TRY(auto device, PassingStorage::open_device(path, size));
     return std::make_unique<WatchedDevice>(std::move(device), std::string{path}, watched_);
   }
   Status rename(std::string_view from, std::string_view to) override {
     watched_.write("the names of files", bytes_of(to));
-    return storage_.rename(from, to);
+    return PassingStorage::rename(from, to);
   }
-  Status remove(std::string_view path) override { return storage_.remove(path); }
-  Result<std::vector<std::string>> list(std::string_view directory) override {
-    return storage_.list(directory);
-  }
-  Status sync_all() override { return storage_.sync_all(); }
-  Result<std::uint64_t> free_bytes() override { return storage_.free_bytes(); }
 
  private:
-  env::Storage& storage_;
   Watched& watched_;
 };
 

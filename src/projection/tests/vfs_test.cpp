@@ -8,6 +8,7 @@
 #include <set>
 #include <thread>
 
+#include "passing_storage.hpp"
 #include "platform/env.hpp"
 #include "support/sealed_database.hpp"
 #include "vopr/sim_env.hpp"
@@ -363,56 +364,33 @@ TEST(VfsDamage, MissingCutSwappedAndForeignFilesAreFound) {
 }
 
 // Reads of page 1 that meet a checkpoint's write of it: half of it is of before, so many times.
-class Torn final : public env::Storage {
+class Torn final : public test::PassingStorage {
  public:
-  explicit Torn(env::Storage& below) : below_(below) {}
+  using PassingStorage::PassingStorage;
   int times = 0;
 
-  Result<std::unique_ptr<env::Lock>> lock(std::string_view path, std::string_view holder) override {
-    return below_.lock(path, holder);
-  }
   Result<std::unique_ptr<env::File>> open(std::string_view path, env::Open mode) override {
-    KIMBERLITE_TRY(auto file, below_.open(path, mode));
-    return std::unique_ptr<env::File>{std::make_unique<TornFile>(std::move(file), times)};
+    KIMBERLITE_TRY(auto file, PassingStorage::open(path, mode));
+    return std::make_unique<TornFile>(std::move(file), times);
   }
-  Result<std::unique_ptr<env::SectorDevice>> open_device(std::string_view path,
-                                                         std::uint64_t size) override {
-    return below_.open_device(path, size);
-  }
-  Status rename(std::string_view from, std::string_view to) override {
-    return below_.rename(from, to);
-  }
-  Status remove(std::string_view path) override { return below_.remove(path); }
-  Result<std::vector<std::string>> list(std::string_view directory) override {
-    return below_.list(directory);
-  }
-  Status sync_all() override { return below_.sync_all(); }
-  Result<std::uint64_t> free_bytes() override { return below_.free_bytes(); }
 
  private:
-  class TornFile final : public env::File {
+  class TornFile final : public test::PassingFile {
    public:
-    TornFile(std::unique_ptr<env::File> file, int& times) : file_(std::move(file)), times_(times) {}
+    TornFile(std::unique_ptr<env::File> file, int& times)
+        : PassingFile(std::move(file)), times_(times) {}
     Result<std::size_t> read_at(std::uint64_t offset, MutBytes to) override {
-      KIMBERLITE_TRY(const std::size_t got, file_->read_at(offset, to));
+      KIMBERLITE_TRY(const std::size_t got, PassingFile::read_at(offset, to));
       if (offset == 0 && got == 4096 && times_ > 0) {
         --times_;
         std::ranges::fill(to.subspan(2048), std::byte{7});
       }
       return got;
     }
-    Status write_at(std::uint64_t offset, Bytes from) override {
-      return file_->write_at(offset, from);
-    }
-    Status sync() override { return file_->sync(); }
-    Status truncate(std::uint64_t size) override { return file_->truncate(size); }
-    Result<std::uint64_t> size() override { return file_->size(); }
 
    private:
-    std::unique_ptr<env::File> file_;
     int& times_;
   };
-  env::Storage& below_;
 };
 
 TEST(VfsDamage, AHeadThatIsReadWhileItIsWrittenIsNoDamage) {

@@ -378,6 +378,34 @@ Error Core::whole_elsewhere(const Error& error) const {
       .next("ask again: another replica takes over; what is damaged is in this one's notes");
 }
 
+void Core::mend(const RecordPlace& place, const Error& error, Mender::Done done) {
+  run_on_strand([place, error, done = std::move(done)](Core& core) mutable {
+    if (core.is_group_ && class_of(error.code()) == ErrorClass::integrity) {
+      core.mender_.want(place, error, std::move(done));
+    } else if (done) {
+      done(false);
+    }
+  });
+}
+
+bool Core::mended(const RecordPlace& place, const Error& error) {
+  if (!is_group_) return false;
+  Signal signal;
+  bool mended = false;
+  mend(place, error, [&](bool is_whole) {
+    mended = is_whole;
+    driver_.set(signal);
+  });
+  driver_.wait(signal);
+  return mended;
+}
+
+Result<log::RecordView> Core::read(const RecordPlace& place, Buffer& scratch) {
+  const auto read = [&] { return logs_.read(place.tenant, place.lane, place.position, scratch); };
+  auto record = read();
+  return !record && mended(place, record.error()) ? read() : record;
+}
+
 void Core::note(const std::string& what) {
   if (std::ranges::find(notes_, what) == notes_.end()) notes_.push_back(what);
 }
@@ -449,12 +477,15 @@ void Core::received(std::uint8_t from, Bytes frame) {
     inbound_bytes_.fetch_sub(block->capacity());
     if (replica_ == nullptr || failed_) return;
     const bool forwarded = Forwarder::is_frame(block->bytes());
-    if (forwarded || StateSync::is_frame(block->bytes())) {
+    const bool of_mender = Mender::is_frame(block->bytes());
+    if (forwarded || of_mender || StateSync::is_frame(block->bytes())) {
       // One that was taken out of the group has no part in this, though its certificate holds.
       if (!replica_->configuration().has(from)) {
         probe<"engine.inbound.no_member">();
       } else if (forwarded) {
         forwarder_.received(from, block->bytes());
+      } else if (of_mender) {
+        mender_.received(from, block->bytes());
       } else {
         sync_.received(from, block->bytes());
       }
@@ -480,6 +511,7 @@ void Core::arm_tick() {
                              if (is_group_) {
                                expire(env_.clock.monotonic_ns());
                                sync_.tick(env_.clock.monotonic_ns());
+                               mender_.tick(env_.clock.monotonic_ns());
                              }
                              after_step();
                            }));
@@ -647,6 +679,7 @@ void Core::fail(const Error& error, std::optional<std::uint64_t> ticket) {
   while (!in_flight_.empty()) abandon(in_flight_.begin()->first);
   refuse_queue(*failed_);
   while (!reads_.empty()) end_read(reads_.begin()->first, false);
+  mender_.stop();
 }
 
 // ---- checkpoints --------------------------------------------------------------------------------

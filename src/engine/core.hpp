@@ -41,6 +41,7 @@
 #include "keystore/keystore.hpp"
 #include "life.hpp"
 #include "log_shelf.hpp"
+#include "mender.hpp"
 #include "prover.hpp"
 #include "seal.hpp"
 #include "state_sync.hpp"
@@ -162,6 +163,13 @@ class Core {
   void stop_in_group(TenantId tenant, const Error& error);
   // What a client is told of damage here: in a group it is to ask again.
   [[nodiscard]] Error whole_elsewhere(const Error& error) const;
+  // A record cannot be read, as `error` says: in a group it is taken from a replica that has it;
+  // `done`, on the strand, is told whether it can be read now.
+  void mend(const RecordPlace& place, const Error& error, Mender::Done done = {});
+  // The same, and waits for that. Not on a strand. False at once where there is no group.
+  [[nodiscard]] bool mended(const RecordPlace& place, const Error& error);
+  // As `LogShelf::read`, and of a damaged record once it is mended. Not on a strand.
+  [[nodiscard]] Result<log::RecordView> read(const RecordPlace& place, Buffer& scratch);
   // Some of a tenant's derived rows cannot be read, as `error` says; the next open derives them
   // again. In a group all of the replica stops, as above.
   void projection_damaged(TenantId tenant, const Error& error);
@@ -191,13 +199,14 @@ class Core {
   void status(StatusReport& into) const;
   [[nodiscard]] const std::optional<Error>& failed() const { return failed_; }
 
-  // ---- For state_sync.hpp, on the strand ------------------------------------------------------
+  // ---- For state_sync.hpp and mender.hpp, on the strand ----------------------------------------
   [[nodiscard]] const consensus::Checkpoint& newest_checkpoint() const {
     return replica_->checkpoint();
   }
   [[nodiscard]] const consensus::Configuration& configuration() const {
     return replica_->configuration();
   }
+  [[nodiscard]] std::uint8_t index() const { return replica_->index(); }
   [[nodiscard]] Result<keystore::Keystore> open_keys(Bytes file) {
     return keystore::Keystore::decode(file, master_);
   }
@@ -298,6 +307,7 @@ class Core {
   std::unique_ptr<consensus::Replica> replica_;
   StateSync sync_{*this};
   Forwarder forwarder_{*this};
+  Mender mender_{*this};
   consensus::BlockPool blocks_;
   std::deque<Batch> queue_;
   std::vector<Fence> fences_;

@@ -327,6 +327,7 @@ void Core::status(StatusReport& into) const {
   if (replica_->status() == consensus::ReplicaStatus::recovering_disk) {
     into.notes.push_back(recovery_note(*replica_));
   }
+  into.notes.insert(into.notes.end(), mender_.notes().begin(), mender_.notes().end());
   into.notes.insert(into.notes.end(), clock_notes_.begin(), clock_notes_.end());
   const consensus::ClusterClock& clock = replica_->clock();
   into.clock = consensus::name(clock.status());

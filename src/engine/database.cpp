@@ -92,6 +92,12 @@ Result<Tenant*> LocalDatabase::tenant(TenantId id, std::string_view name) {
     opened = std::make_unique<Tenant>(*core_, id, std::string{name});
     status = opened->open();
   }
+  for (std::optional<Position> last; !status && opened->unread() && opened->unread() != last;) {
+    last = opened->unread();
+    if (!core_->mended({id, kernel::Lane::data, *last}, status.error())) break;
+    opened = std::make_unique<Tenant>(*core_, id, std::string{name});
+    status = opened->open();
+  }
   if (!status) {
     const Error& error = status.error();
     const bool is_damaged =

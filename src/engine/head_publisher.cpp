@@ -26,7 +26,7 @@ Status HeadPublisher::start() {
     const Position position{end - back};
     Buffer frame;
     KIMBERLITE_TRY(const log::RecordView found,
-                   core_.logs().read(cluster_tenant, kernel::Lane::data, position, frame));
+                   core_.read({cluster_tenant, kernel::Lane::data, position}, frame));
     if (found.entry.kind != std::to_underlying(kernel::Kind::publish_heads)) continue;
     newest = std::max(newest, position.value());
     KIMBERLITE_TRY(const projection::OpenedRecord record, cluster_.records().read(position));

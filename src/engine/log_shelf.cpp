@@ -153,4 +153,16 @@ Result<Buffer> LogShelf::tile(TenantId tenant, kernel::Lane which, const record:
   return with_log({tenant, which}, [&](log::TenantLog& log) { return log.tile(name, in); });
 }
 
+Result<std::optional<Position>> LogShelf::first_damaged(TenantId tenant, kernel::Lane which,
+                                                        Position position) {
+  return with_log({tenant, which},
+                  [&](log::TenantLog& log) { return log.first_damaged(position); });
+}
+
+Status LogShelf::mend(TenantId tenant, kernel::Lane which, OpNumber op, std::uint32_t index,
+                      const record::Entry& entry, Bytes body) {
+  return with_log({tenant, which},
+                  [&](log::TenantLog& log) { return log.mend(op, index, entry, body); });
+}
+
 }  // namespace kimberlite::engine

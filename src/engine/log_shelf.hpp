@@ -52,6 +52,11 @@ class LogShelf {
                              const Hash& leaf);
   [[nodiscard]] Result<Buffer> tile(TenantId tenant, kernel::Lane which,
                                     const record::TileName& name, const log::Tree& in);
+  // As `log::TenantLog` does.
+  [[nodiscard]] Result<std::optional<Position>> first_damaged(TenantId tenant, kernel::Lane which,
+                                                              Position position);
+  [[nodiscard]] Status mend(TenantId tenant, kernel::Lane which, OpNumber op, std::uint32_t index,
+                            const record::Entry& entry, Bytes body);
   // Lets `read` open the log when it is first asked for. Known logs are left alone.
   void know(TenantId tenant, kernel::Lane which, const kernel::LaneState& lane);
 

@@ -179,7 +179,7 @@ Result<record::Recorded> Prover::recorded(const Key& key, Position position,
                                           std::optional<std::uint32_t> item) {
   Buffer scratch;
   KIMBERLITE_TRY(const log::RecordView view,
-                 core_.logs().read(key.first, key.second, position, scratch));
+                 core_.read({key.first, key.second, position}, scratch));
   record::Recorded out{.entry = record::encode(view.entry), .item = {}};
   if (!item) return out;
   KIMBERLITE_TRY(const std::vector<record::ItemView> body, record::split_body(view.body));

@@ -65,8 +65,15 @@ Result<std::optional<catalog::Change>> change_of_control(Bytes control) {
 // `whole`: what stands in the body is what the entry commits to, erased items too.
 Result<projection::OpenedRecord> RecordSource::open(Position position, bool whole) {
   Buffer frame;
-  KIMBERLITE_TRY(const log::RecordView record,
-                 core_.logs().read(tenant_, kernel::Lane::data, position, frame));
+  const RecordPlace place{tenant_, kernel::Lane::data, position};
+  const bool waits = when_damaged_ == WhenDamaged::wait;
+  auto known = waits ? core_.read(place, frame)
+                     : core_.logs().read(place.tenant, place.lane, position, frame);
+  if (!known && !waits) {
+    unread_ = position;
+    core_.mend(place, known.error());
+  }
+  KIMBERLITE_TRY(const log::RecordView record, std::move(known));
   if (whole) {
     KIMBERLITE_TRY(const std::vector<record::ItemView> items, record::split_body(record.body));
     const Hash found = record::body_commitment(items);

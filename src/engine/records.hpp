@@ -1,11 +1,13 @@
 // Reading records back from the log and opening their items: for the projection's replay, for its
 // virtual tables, for the outcome of a request that was seen before.
 //
-// Thread rule: thread-safe.
+// Thread rule: thread-safe; a source that does not wait is its strand's.
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "core.hpp"
 #include "projection/log_source.hpp"
@@ -13,17 +15,26 @@
 
 namespace kimberlite::engine {
 
+// Whether reading a damaged record of a group waits until it is whole again; on a strand it may
+// not.
+enum class WhenDamaged : std::uint8_t { fail, wait };
+
 class RecordSource final : public projection::LogSource {
  public:
   using ActorName = std::function<std::string(const Id128&)>;
-  RecordSource(Core& core, TenantId tenant, ActorName actor_name)
-      : core_(core), tenant_(tenant), actor_name_(std::move(actor_name)) {}
+  RecordSource(Core& core, TenantId tenant, ActorName actor_name, WhenDamaged when_damaged)
+      : core_(core),
+        tenant_(tenant),
+        actor_name_(std::move(actor_name)),
+        when_damaged_(when_damaged) {}
 
   Result<projection::OpenedRecord> read(Position position) override;
   Result<projection::OpenedRecord> read_proved(Position position) override;
   // The same but for the tree: its leaf is proved by who reads the records on from it, which hold
   // it, and then `prove`s the last.
   [[nodiscard]] Result<projection::OpenedRecord> read_whole(Position position);
+  // The record that could not be read since this was asked last, of a source that does not wait.
+  [[nodiscard]] std::optional<Position> take_unread() { return std::exchange(unread_, {}); }
   // `integrity.inclusion` unless the leaf is in the log's tree.
   [[nodiscard]] Status prove(Position position, const Hash& leaf);
   std::string actor_name(const Id128& actor) override { return actor_name_(actor); }
@@ -38,6 +49,8 @@ class RecordSource final : public projection::LogSource {
   Core& core_;
   TenantId tenant_;
   ActorName actor_name_;
+  WhenDamaged when_damaged_;
+  std::optional<Position> unread_;
 };
 
 // Opens the items there is a key for. `storage` is what `record` points into.

@@ -67,6 +67,7 @@ struct Request {
   const std::function<Status()>* task = nullptr;  // of a settle
   std::uint64_t look = 0;  // the first look at the log that began after it came
 
+  std::optional<Position> unread;  // a record of the log that could not be read for it
   // The answer. A read inside a transaction answers with `evaluated` alone.
   std::optional<Result<Outcome>> result;
   projection::Evaluated evaluated;

@@ -204,7 +204,10 @@ Result<Outcome> LocalSession::submit(Request& request) {
     const ErrorClass kind = class_of(first.error().code());
     const bool by_state =
         kind <= ErrorClass::erased || kind == ErrorClass::conflict || kind == ErrorClass::limit;
-    if (!by_state) return std::move(first);
+    const bool is_mended =
+        request.unread &&
+        core_.mended({tenant_.id(), kernel::Lane::data, *request.unread}, first.error());
+    if (!by_state && !is_mended) return std::move(first);
   }
   probe<"engine.write.evaluated_twice">();
   KIMBERLITE_CHECK(core_.confirm_read());

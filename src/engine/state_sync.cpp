@@ -316,8 +316,12 @@ std::optional<Writer> StateSync::answer(std::uint8_t kind, OpNumber op, Reader& 
   Buffer scratch;
   for (std::uint64_t position = first; frames.size() < piece_max; ++position) {
     const auto record = core_.logs().read(tenant, lanes[lane], Position{position}, scratch);
+    if (!record) {
+      core_.mend({tenant, lanes[lane], Position{position}}, record.error());
+      break;
+    }
     // Behind the checkpoint, or its last one.
-    if (!record || record->op > op) break;
+    if (record->op > op) break;
     record::append_frame(frames, record->op, record->index, record->entry, record->body);
   }
   answer.bytes(frames);

@@ -18,11 +18,13 @@ bool is_stale(kernel::Refusal refusal) {
 }  // namespace
 
 Tenant::Tenant(Core& core, TenantId id, std::string name)
-    : core_(core), id_(id), name_(std::move(name)), records_(core, id, [this](const Id128& actor) {
-        const std::scoped_lock lock{mutex_};
-        const auto found = actor_names_.find(actor);
-        return found == actor_names_.end() ? to_uuid(actor) : found->second.name;
-      }) {}
+    : core_(core),
+      id_(id),
+      name_(std::move(name)),
+      records_(
+          core, id, [this](const Id128& actor) { return name_of(actor); }, WhenDamaged::wait),
+      records_on_strand_(
+          core, id, [this](const Id128& actor) { return name_of(actor); }, WhenDamaged::fail) {}
 
 Tenant::~Tenant() {
   readers_.clear();
@@ -31,6 +33,12 @@ Tenant::~Tenant() {
 }
 
 // ---- from other threads -------------------------------------------------------------------------
+
+std::string Tenant::name_of(const Id128& actor) {
+  const std::scoped_lock lock{mutex_};
+  const auto found = actor_names_.find(actor);
+  return found == actor_names_.end() ? to_uuid(actor) : found->second.name;
+}
 
 void Tenant::submit(Request& request) {
   post(request);
@@ -93,11 +101,19 @@ void Tenant::give_reader(std::unique_ptr<projection::Reader> reader) {
 }
 
 Status Tenant::settled_run(const std::function<Status()>& task) {
-  Request settle;
-  settle.kind = RequestKind::settle;
-  settle.task = &task;
-  submit(settle);
-  return *settle.result ? Status{} : Status{settle.result->error()};
+  const auto run = [&](std::optional<Position>& unread) -> Status {
+    Request settle;
+    settle.kind = RequestKind::settle;
+    settle.task = &task;
+    submit(settle);
+    unread = settle.unread;
+    return *settle.result ? Status{} : Status{settle.result->error()};
+  };
+  std::optional<Position> unread;
+  const Status done = run(unread);
+  const bool again =
+      !done && unread && core_.mended({id_, kernel::Lane::data, *unread}, done.error());
+  return again ? run(unread) : done;
 }
 
 Result<std::string> Tenant::dump(Position position) {
@@ -249,6 +265,7 @@ void Tenant::drain() {
 }
 
 void Tenant::answer(Request& request, Result<Outcome> result) {
+  request.unread = records_on_strand_.take_unread();
   request.result.emplace(std::move(result));
   if (!request.answered) return core_.driver().set(request.done);
   auto answered = std::move(request.answered);

@@ -64,7 +64,10 @@ class Tenant {
   // A reader that sees every acknowledged write.
   [[nodiscard]] Result<std::unique_ptr<projection::Reader>> take_reader();
   void give_reader(std::unique_ptr<projection::Reader> reader);
+  // For who is not on a strand.
   [[nodiscard]] RecordSource& records() { return records_; }
+  // The record that kept `open` from bringing the projection up to the log.
+  [[nodiscard]] const std::optional<Position>& unread() const { return unread_; }
   [[nodiscard]] Result<std::string> dump(Position position);
   [[nodiscard]] Result<std::vector<ProjectionSum>> sums();
   [[nodiscard]] Result<std::optional<Outcome>> outcome_under(const Id128& request_id);
@@ -186,6 +189,8 @@ class Tenant {
   // Nothing is done for this tenant any more until it is opened again.
   void fail(const Error& error);
   void know_actors(const std::map<Id128, kernel::Actor>& actors);
+  // Of an actor; thread-safe.
+  [[nodiscard]] std::string name_of(const Id128& actor);
   // Something was committed that did not pass through here. Thread-safe.
   [[nodiscard]] bool is_behind() const {
     return seen_foreign_.load(std::memory_order_acquire) != core_.foreign_commits();
@@ -195,12 +200,13 @@ class Tenant {
   const TenantId id_;
   const std::string name_;
   RecordSource records_;
+  RecordSource records_on_strand_;
   std::unique_ptr<projection::Vfs> vfs_;
   std::unique_ptr<projection::Projection> projection_;
   TenantView view_;
   Position head_;
-  bool log_unread_ = false;    // the record last asked of it could not be read
-  bool key_proposed_ = false;  // a new data key travels in a command in flight
+  std::optional<Position> unread_;  // the record last asked of the log, if it could not be read
+  bool key_proposed_ = false;       // a new data key travels in a command in flight
   KeyId sealing_key_;
   std::deque<Request*> queue_;
   std::map<std::uint64_t, InFlight> in_flight_;

@@ -163,7 +163,7 @@ Result<std::optional<Outcome>> Tenant::outcome_under(const Id128& request_id) {
 }
 
 Result<Outcome> Tenant::answered_then(const projection::KnownRecord& record) {
-  KIMBERLITE_TRY(const projection::OpenedRecord opened, records_.read(record.position));
+  KIMBERLITE_TRY(const projection::OpenedRecord opened, records_on_strand_.read(record.position));
   Outcome outcome;
   outcome.position = record.position;
   outcome.timestamp = record.timestamp;

@@ -24,7 +24,7 @@ Status Tenant::open() {
   // A projection that is damaged, ahead of the log, or contradicts it is derived again; not one
   // that is good, where the log cannot be read.
   const bool is_damaged = !opened && class_of(opened.error().code()) == ErrorClass::integrity;
-  if (is_damaged && !log_unread_) opened = rebuild();
+  if (is_damaged && !unread_) opened = rebuild();
   if (!opened) return opened;  // before there is a file layer, perhaps
   // What goes bad from now on.
   vfs_->on_damage(
@@ -63,7 +63,7 @@ Status Tenant::attach(bool fresh) {
                  projection::Vfs::make(core_.env(), path, std::move(key), projection_file_id(id_)));
   KIMBERLITE_TRY(projection_,
                  projection::Projection::open(core_.env(), projection::Location::of(*vfs_),
-                                              &records_, core_.options().simulated));
+                                              &records_on_strand_, core_.options().simulated));
   return {};
 }
 
@@ -98,10 +98,10 @@ Status Tenant::catch_up() {
 }
 
 Status Tenant::apply_record(Position position) {
-  const auto record = records_.read(position);
-  log_unread_ = !record;
+  const auto record = records_on_strand_.read(position);
+  unread_ = records_on_strand_.take_unread();
   if (!record) return record.error();
-  KIMBERLITE_TRY(const Replayed what, replayed(*record, records_));
+  KIMBERLITE_TRY(const Replayed what, replayed(*record, records_on_strand_));
   return projection_->apply(record->entry, what.opened());
 }
 

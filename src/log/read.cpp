@@ -168,6 +168,7 @@ Status TenantLog::State::rebuild_derived() {
 }
 
 Status TenantLog::State::fill_derived() {
+  rotten_at_ = {};
   KIMBERLITE_CHECK(derived_.reset());
   if (head_.position == Position{0}) {
     derived_.rebuilt();
@@ -176,7 +177,12 @@ Status TenantLog::State::fill_derived() {
   KIMBERLITE_TRY(Scan scan, this->scan(Position{1}));
   record::Head at;
   while (true) {
-    KIMBERLITE_TRY(const auto record, scan.next());
+    const auto next = scan.next();
+    if (!next) {
+      rotten_at_ = Position{at.position.value() + 1};
+      return next.error();
+    }
+    const std::optional<RecordView>& record = *next;
     if (!record) break;
     const Hash leaf = record::leaf_hash(record::encode(record->entry));
     derived_.append(at.bytes, leaf, at.frontier);

@@ -338,5 +338,11 @@ Result<Hash> TenantLog::root_at(std::uint64_t size) { return state_->root_at(siz
 Result<Buffer> TenantLog::tile(const record::TileName& name, const Tree& in) {
   return state_->tile(name, in);
 }
+Result<std::optional<Position>> TenantLog::first_damaged(Position position) {
+  return state_->first_damaged(position);
+}
+Status TenantLog::mend(OpNumber op, std::uint32_t index, const record::Entry& entry, Bytes body) {
+  return state_->mend(op, index, entry, body);
+}
 
 }  // namespace kimberlite::log

@@ -48,6 +48,10 @@ class TenantLog::State final : private record::HashSource {
   [[nodiscard]] Result<std::vector<Hash>> prove_consistency(const Tree& older, const Tree& newer);
   [[nodiscard]] Result<Hash> root_at(std::uint64_t size);
   [[nodiscard]] Result<Buffer> tile(const record::TileName& name, const Tree& in);
+  // mend.cpp
+  [[nodiscard]] Result<std::optional<Position>> first_damaged(Position position);
+  [[nodiscard]] Status mend(OpNumber op, std::uint32_t index, const record::Entry& entry,
+                            Bytes body);
 
  private:
   // The segment that is appended to.
@@ -88,6 +92,8 @@ class TenantLog::State final : private record::HashSource {
                                            Buffer& scratch);
   [[nodiscard]] Result<Reading*> segment_of(Position position);
   [[nodiscard]] bool is_behind_the_one_before(std::uint64_t offset, Position position);
+  [[nodiscard]] Result<std::uint64_t> place_of(Position position);
+  [[nodiscard]] Status check_leaf(Position position, const Hash& leaf, std::uint64_t behind);
   [[nodiscard]] Status rebuild_derived();
   [[nodiscard]] Status fill_derived();
   [[nodiscard]] Result<Hash> node(record::TreeNode node) override;
@@ -110,6 +116,7 @@ class TenantLog::State final : private record::HashSource {
   std::vector<std::uint32_t> buffered_;  // where each record's frame begins in buffer_
   Derived derived_;
   std::optional<Error> rotten_;  // the record that kept derived_ from being made again
+  Position rotten_at_;           // which one, if it was one
 };
 
 // Decodes and checks what every reader of a frame checks.

@@ -13,6 +13,7 @@ constexpr std::size_t magic_at = 32;
 constexpr std::size_t kind_at = 36;
 constexpr std::uint32_t magic_message = 0x314E424B;  // "KBN1"
 constexpr std::uint32_t magic_state = 0x3154424B;    // "KBT1"
+constexpr std::uint32_t magic_record = 0x314D424B;   // "KBM1"
 constexpr std::uint64_t copies_apart_ns = 300'000;
 
 }  // namespace
@@ -21,6 +22,7 @@ std::string_view kind_of(Bytes frame) {
   if (frame.size() <= kind_at) return "";
   const auto magic = load_le<std::uint32_t>(frame.data() + magic_at);
   if (magic == magic_state) return state_frames;
+  if (magic == magic_record) return record_frames;
   const auto kind = std::to_integer<std::size_t>(frame[kind_at]);
   if (magic != magic_message || kind == 0 || kind > std::variant_size_v<consensus::Payload>) {
     return "";

@@ -36,6 +36,7 @@ const std::vector<std::string_view>& frame_kinds() {
       all.push_back(consensus::name(payload));
     }
     all.push_back(state_frames);
+    all.push_back(record_frames);
     all.push_back(every_frame);
     return all;
   }();

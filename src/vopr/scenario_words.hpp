@@ -19,10 +19,12 @@ inline constexpr std::array<std::string_view, 8> file_words{
 inline constexpr std::array<std::string_view, 6> state_words{
     "normal", "view_change", "recovering_head", "recovering_disk", "syncing", "failed"};
 
-inline constexpr std::string_view state_frames = "state";  // of a state taken from a peer
+inline constexpr std::string_view state_frames = "state";    // of a state taken from a peer
+inline constexpr std::string_view record_frames = "record";  // of a record taken from a peer
 inline constexpr std::string_view every_frame = "frames";
 
-// The names of the kinds of frames: those of consensus, by their number from 1, then the two above.
+// The names of the kinds of frames: those of consensus, by their number from 1, then the three
+// above.
 [[nodiscard]] const std::vector<std::string_view>& frame_kinds();
 
 }  // namespace kimberlite::vopr

@@ -271,6 +271,41 @@ TEST_P(Rotten, RecordDoesNotKeepItsSegmentFromBeingSealed) {
   EXPECT_EQ(report.findings.front().code, Code::integrity_frame);
 }
 
+// A copy of it is put back where it stood, and nothing else is.
+TEST_P(Rotten, RecordIsPutBack) {
+  for (const bool has_offsets : {true, false}) {
+    vopr::SimEnv world{2, image_};
+    if (!has_offsets) {
+      ASSERT_TRUE(world.storage().remove("tenants/7/data/offsets").has_value());
+    }
+    const auto log = made::open(world.storage(), heads_.back());
+    const auto is_damaged = [&](std::uint64_t p) {
+      const auto first = log->first_damaged(Position{p});
+      EXPECT_TRUE(first.has_value()) << to_string(first.error());
+      EXPECT_TRUE(!first || !*first || **first == Position{rotten_}) << (*first)->value();
+      return first && first->has_value();
+    };
+    EXPECT_TRUE(is_damaged(rotten_));
+    EXPECT_EQ(is_damaged(5), !has_offsets);
+
+    const made::Record good = made::record_after(heads_[rotten_ - 1], 0, {});
+    made::Record other = good;
+    other.entry.actor[0] ^= std::byte{1};
+    made::Record cut = good;
+    cut.body.resize(cut.body.size() / 2);
+    for (const made::Record& wrong : {other, cut, made::record_after(heads_[10], 1, {})}) {
+      const vopr::DiskImage before = world.storage().image();
+      EXPECT_FALSE(log->mend(OpNumber{1}, 0, wrong.entry, wrong.body).has_value());
+      EXPECT_TRUE(before.read(segment) == world.storage().image().read(segment));
+    }
+    const Status mended = log->mend(OpNumber{2 * rotten_}, 3, good.entry, good.body);
+    ASSERT_TRUE(mended.has_value()) << to_string(mended.error());
+    EXPECT_FALSE(is_damaged(rotten_));
+    EXPECT_FALSE(is_damaged(5));
+    made::expect_clean(world.storage(), heads_.back());
+  }
+}
+
 // A sector of zeros: several records beside each other.
 TEST(TenantLog, GoesOnWithoutAWholeSector) {
   Heads heads{{}};
@@ -303,6 +338,21 @@ TEST(TenantLog, GoesOnWithoutAWholeSector) {
     lost += is_hit ? 1 : 0;
   }
   EXPECT_GT(lost, 2U);
+
+  // Put back before the segment is sealed, they are as if they had never been lost.
+  vopr::SimEnv third{3, image};
+  const auto mended = made::open(third.storage(), heads[700]);
+  Position last{700};
+  while (mended->read(last, scratch)) last = Position{last.value() - 1};
+  for (std::uint64_t i = 0; i < lost; ++i) {
+    const auto first = mended->first_damaged(last);
+    ASSERT_TRUE(first.has_value() && first->has_value()) << i;
+    EXPECT_EQ((*first)->value(), last.value() - lost + 1 + i);
+    const made::Record good = made::record_after(heads[(*first)->value() - 1], 0, {});
+    const Status put = mended->mend(OpNumber{2 * (*first)->value()}, 3, good.entry, good.body);
+    ASSERT_TRUE(put.has_value()) << to_string(put.error());
+  }
+  made::expect_clean(third.storage(), heads[700]);
 }
 
 // In the middle, and the newest one, which each open looks at. Of its frame: size, checksum, op, an

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "engine/verify.hpp"
+#include "log/segment.hpp"
+#include "record/frame.hpp"
 
 namespace kimberlite::engine::test {
 namespace {
@@ -168,6 +170,47 @@ Result<Position> LiveGroup::head_of(std::uint8_t member) {
     if (one.name == tenant) return one.logs[0].position;
   }
   return Position{};
+}
+
+namespace {
+
+constexpr std::string_view segment = "tenants/1/data/00000000000000000001.segment";
+
+// Where its frame begins, and how long it is: by the sizes the frames say, which `rot` leaves
+// alone.
+std::pair<std::uint64_t, std::uint32_t> place_of(env::File& file, Position position) {
+  std::uint64_t at = log::segment_header_size;
+  std::array<std::byte, record::frame_header_size> header{};
+  for (std::uint64_t passed = 0;; ++passed) {
+    const auto got = file.read_at(at, header);
+    if (!got || *got != header.size()) return {};
+    const std::uint32_t size = record::decode_frame_header(header.data()).size;
+    if (size == 0) return {};
+    if (passed + 1 == position.value()) return {at, size};
+    at += size;
+  }
+}
+
+}  // namespace
+
+Buffer LiveGroup::frame(std::uint8_t member, Position position) {
+  const auto file = worlds_[member]->storage->open(segment, env::Open::read);
+  EXPECT_TRUE(file) << to_string(file.error());
+  const auto [at, size] = place_of(**file, position);
+  Buffer bytes(size);
+  const auto got = (*file)->read_at(at, bytes);
+  EXPECT_TRUE(got && *got == size);
+  return bytes;
+}
+
+void LiveGroup::rot(std::uint8_t member, Position position) {
+  Buffer bytes = frame(member, position);
+  ASSERT_FALSE(bytes.empty());
+  const auto file = worlds_[member]->storage->open(segment, env::Open::write);
+  ASSERT_TRUE(file) << to_string(file.error());
+  const std::uint64_t at = place_of(**file, position).first + bytes.size() / 2;
+  bytes[bytes.size() / 2] ^= std::byte{1};
+  ASSERT_TRUE((*file)->write_at(at, Bytes(bytes).subspan(bytes.size() / 2, 1)));
 }
 
 void LiveGroup::wait_until_alike() {

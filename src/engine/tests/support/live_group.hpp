@@ -52,6 +52,12 @@ class LiveGroup {
   // Its disk is lost, and it is made anew with these keys.
   void lose_disk(std::uint8_t member, Bytes keys);
 
+  // The bytes of a record of the tenant's data, as that one's disk has them; nothing if it is not
+  // in the first segment there.
+  [[nodiscard]] Buffer frame(std::uint8_t member, Position position);
+  // One bit of them is wrong from now on.
+  void rot(std::uint8_t member, Position position);
+
   // All have committed all that any of them has; a failed test after 30 s.
   void wait_until_alike();
   // All have the same records and rows, and what the disks hold verifies, rows against records.

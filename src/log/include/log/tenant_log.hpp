@@ -111,6 +111,15 @@ class TenantLog {
   // tile.
   [[nodiscard]] Result<Buffer> tile(const record::TileName& name, const Tree& in);
 
+  // The first of the damaged records beside each other of which one is at `position`; nothing if
+  // that one is whole, or not there. Of more than 256 some one before it.
+  [[nodiscard]] Result<std::optional<Position>> first_damaged(Position position);
+  // Puts a damaged record back where it stood, if these are its very bytes: the record behind it,
+  // or the tree, says so. Of damaged ones beside each other the first comes first.
+  // `integrity.inclusion` if they are not; nothing is changed then.
+  [[nodiscard]] Status mend(OpNumber op, std::uint32_t index, const record::Entry& entry,
+                            Bytes body);
+
  private:
   class State;
   explicit TenantLog(std::unique_ptr<State> state);

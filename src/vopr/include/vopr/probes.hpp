@@ -26,6 +26,10 @@ inline constexpr std::array taken_elsewhere{
                    "a megabyte returned tenfold: the engine's tests (Crowd)"},
     TakenElsewhere{"engine.forward.full", "nobody serves: the engine's tests (Crowd)"},
     TakenElsewhere{"engine.forward.too_old", "nobody serves: the engine's tests (Crowd)"},
+    TakenElsewhere{"engine.mend.asked", "a segment rots: stories, and the engine's tests (Mend)"},
+    TakenElsewhere{"engine.mend.mended", "a segment rots: stories, and the engine's tests (Mend)"},
+    TakenElsewhere{"engine.mend.not_had", "nobody gives a record: stories"},
+    TakenElsewhere{"engine.mend.silent", "nobody gives a record: stories"},
     TakenElsewhere{"engine.projection.damaged",
                    "a page goes bad while its replica runs: the engine's tests (ADamagedPage)"},
 };

@@ -42,24 +42,25 @@ void Mender::want(const RecordPlace& place, const Error& error, Done done) {
   const bool is_new = found == wanted_.end();
   if (is_new) found = wanted_.insert(found, Wanted{.place = place, .error = error, .done = {}});
   if (done) found->done.push_back(std::move(done));
-  if (is_new && wanted_.size() == 1) begin();
+  if (is_new && wanted_.size() == 1) go_on(begin());
 }
 
-// The first of what is wanted, or what is damaged before it.
-void Mender::begin() {
+// Asks for the first of what is wanted, or for what is damaged before it.
+std::optional<bool> Mender::begin() {
   const RecordPlace& place = wanted_.front().place;
   const auto first = core_.logs().first_damaged(place.tenant, place.lane, place.position);
-  if (!first) return end(false);
-  if (!*first) return end(true);
+  if (!first) return false;
+  if (!*first) return true;
   // It was put in its place, and that was no help.
-  if (**first == asked_) return end(false);
+  if (**first == asked_) return false;
   asked_ = **first;
   asked_times_ = 0;
-  ask();
+  return ask();
 }
 
-void Mender::ask() {
+std::optional<bool> Mender::ask() {
   const consensus::Configuration& group = core_.configuration();
+  if (!group.has(core_.index())) return false;  // nobody hears it any more
   std::size_t members = 0;
   std::optional<std::uint8_t> next;
   // From the one behind the last that was asked.
@@ -69,9 +70,9 @@ void Mender::ask() {
     ++members;
     if (!next) next = member;
   }
-  if (!next || asked_times_ == rounds * members) {
+  if (!next || asked_times_ >= rounds * members) {
     probe<"engine.mend.not_had">();
-    return end(false);
+    return false;
   }
   whom_ = *next;
   ++asked_times_;
@@ -84,14 +85,17 @@ void Mender::ask() {
   body.id(asked_);
   probe<"engine.mend.asked">();
   core_.env().network.send(whom_, seal(ask_record, ticket_, body.buffer()));
+  return std::nullopt;
 }
 
-void Mender::end(bool mended) {
-  Wanted first = std::move(wanted_.front());
-  wanted_.pop_front();
-  asked_ = {};
-  for (Done& done : first.done) done(mended);
-  if (!wanted_.empty()) begin();
+void Mender::go_on(std::optional<bool> ended) {
+  while (ended) {
+    Wanted first = std::move(wanted_.front());
+    wanted_.pop_front();
+    asked_ = {};
+    for (Done& done : first.done) done(*ended);
+    ended = wanted_.empty() ? std::nullopt : begin();
+  }
 }
 
 void Mender::stop() {
@@ -105,7 +109,7 @@ void Mender::stop() {
 void Mender::tick(std::uint64_t now_ns) {
   if (wanted_.empty() || now_ns < asked_ns_ + silent_ns) return;
   probe<"engine.mend.silent">();
-  ask();
+  go_on(ask());
 }
 
 void Mender::received(std::uint8_t from, Bytes frame) {
@@ -122,15 +126,14 @@ void Mender::received(std::uint8_t from, Bytes frame) {
     Buffer answer;
     if (record) {
       record::append_frame(answer, record->op, record->index, record->entry, record->body);
-    } else if (class_of(record.error().code()) == ErrorClass::integrity) {
-      want({tenant, static_cast<kernel::Lane>(lane), position}, record.error(), {});
     }
     core_.env().network.send(from, seal(record ? it_is : no, opened->ticket, answer));
     return;
   }
-  if (wanted_.empty() || from != whom_ || opened->ticket != ticket_) return;
-  if (opened->kind != it_is || !take(from, opened->rest)) return ask();
-  begin();
+  if (wanted_.empty()) return;
+  // One that comes late is as good.
+  if (opened->kind == it_is && take(from, opened->rest)) return go_on(begin());
+  if (from == whom_ && opened->ticket == ticket_) go_on(ask());
 }
 
 Status Mender::take(std::uint8_t from, Reader& body) {
@@ -144,9 +147,10 @@ Status Mender::take(std::uint8_t from, Reader& body) {
   KIMBERLITE_CHECK(core_.logs().mend(wanted.place.tenant, wanted.place.lane, frame.op, frame.index,
                                      entry, frame.body));
   probe<"engine.mend.mended">();
-  notes_.push_back(fmt::format("tenant {}, {}: {}; position {} is mended from what replica {} has",
-                               wanted.place.tenant.value(), lane_name(wanted.place.lane),
-                               to_string(wanted.error), asked_.value(), from));
+  notes_.push_back(fmt::format(
+      "tenant {}, {}, position {} is mended from what replica {} has; what was found: {}",
+      wanted.place.tenant.value(), lane_name(wanted.place.lane), asked_.value(), from,
+      to_string(wanted.error)));
   if (notes_.size() > notes_max) notes_.pop_front();
   return {};
 }

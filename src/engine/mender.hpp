@@ -3,7 +3,8 @@
 // Whoever cannot read a record of a log says so (`want`). One after the other they are asked for,
 // each of one member after the other, until one gives the record that the log's chain or tree names
 // (`log::TenantLog::mend`); then it stands where it stood before. What nobody gives stays as it is,
-// and is asked for again when it is read again.
+// and is asked for again when it is read again. Who is asked for what is damaged there too says no:
+// it wants it only for readers of its own, or those who all lost it would ask each other for ever.
 //
 //   frame   checksum 32 (BLAKE3 of all the rest) · "KBM1" · kind u8 · zero 3 · cluster 16 ·
 //           ticket u64, then by kind; an answer bears its question's ticket
@@ -11,8 +12,8 @@
 //     2 it is   one frame as in segments (record/frame.hpp)
 //     3 no      -
 //
-// (M1) The first of `wanted_` is being asked for, if there is one.          [kept: want, end]
-// (M2) Each `done` is called once, and a question that nobody answers ends.  [kept: end, ask]
+// (M1) The first of `wanted_` is being asked for, if there is one.          [kept: want, go_on]
+// (M2) Each `done` is called once, and a question that nobody answers ends.  [kept: go_on, ask]
 //
 // Source: storage.md, Corruption. Thread rule: the core's strand.
 #pragma once
@@ -20,6 +21,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -68,9 +70,11 @@ class Mender {
     std::vector<Done> done;
   };
 
-  void begin();
-  void ask();
-  void end(bool mended);
+  // Nothing while there is one who may answer; else whether the record is mended.
+  [[nodiscard]] std::optional<bool> begin();
+  [[nodiscard]] std::optional<bool> ask();
+  // Ends what has ended, and begins with the next.
+  void go_on(std::optional<bool> ended);
   [[nodiscard]] Status take(std::uint8_t from, Reader& body);
   [[nodiscard]] Buffer seal(std::uint8_t kind, std::uint64_t ticket, Bytes body) const;
 

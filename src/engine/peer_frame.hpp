@@ -1,5 +1,5 @@
-// The head of what engines say to each other beside consensus: states taken (state_sync.hpp) and
-// writes forwarded (forward.hpp), each under a magic of its own.
+// The head of what engines say to each other beside consensus: states taken (state_sync.hpp),
+// records mended (mender.hpp) and writes forwarded (forward.hpp), each under a magic of its own.
 //
 //   checksum 32 (BLAKE3 of all the rest) · magic u32 · kind u8 · zero 3 · cluster 16 · ticket u64 ·
 //   what the kind has

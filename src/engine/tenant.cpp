@@ -185,7 +185,7 @@ void Tenant::resync_later() {
       resyncing_ = false;
       know_actors(actors);
       if (!failed_) resync(view, seen);
-      if (!failed_) answer_looked(follows);
+      if (!failed_ && !resyncing_) answer_looked(follows);
       drain();
     });
   });
@@ -265,7 +265,7 @@ void Tenant::drain() {
 }
 
 void Tenant::answer(Request& request, Result<Outcome> result) {
-  request.unread = records_on_strand_.take_unread();
+  if (const auto unread = records_on_strand_.take_unread()) request.unread = unread;
   request.result.emplace(std::move(result));
   if (!request.answered) return core_.driver().set(request.done);
   auto answered = std::move(request.answered);
@@ -478,9 +478,33 @@ void Tenant::resync(const TenantView& view, std::uint64_t seen) {
   streams_.clear();  // others may have appended
   unapplied_.clear();
   unapplied_ids_.clear();
-  if (Status applied = catch_up(); !applied) return fail(applied.error());
+  if (Status applied = catch_up(); !applied) {
+    const bool may_wait = core_.is_group() && unread_ && unread_ != waited_for_;
+    return may_wait ? resync_once_mended(*unread_, applied.error()) : fail(applied.error());
+  }
+  waited_for_.reset();
   seen_foreign_.store(seen, std::memory_order_release);
   is_stale_.store(false, std::memory_order_release);
+}
+
+// A record that others have whole is no reason to give up: everything waits for it.
+void Tenant::resync_once_mended(Position damaged, const Error& error) {
+  waited_for_ = damaged;
+  resync_due_ = true;
+  resyncing_ = true;
+  auto mended = std::make_shared<bool>(false);
+  auto go_on = life_.task([this, error, mended] {
+    run_on_strand([this, error, mended] {
+      resyncing_ = false;
+      if (!*mended) fail(error);
+      drain();
+    });
+  });
+  core_.mend({id_, kernel::Lane::data, damaged}, error,
+             [mended, go_on = std::move(go_on)](bool is_whole) mutable {
+               *mended = is_whole;
+               go_on();
+             });
 }
 
 }  // namespace kimberlite::engine

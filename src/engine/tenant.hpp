@@ -183,6 +183,7 @@ class Tenant {
   [[nodiscard]] Status catch_up();
   [[nodiscard]] Status apply_appends();
   void resync(const TenantView& view, std::uint64_t seen);
+  void resync_once_mended(Position damaged, const Error& error);
   void resync_later();
   void answer_looked(const std::optional<Error>& follows);
   void answer_settled(Request& settle);
@@ -205,8 +206,10 @@ class Tenant {
   std::unique_ptr<projection::Projection> projection_;
   TenantView view_;
   Position head_;
-  std::optional<Position> unread_;  // the record last asked of the log, if it could not be read
-  bool key_proposed_ = false;       // a new data key travels in a command in flight
+  bool log_unread_ = false;             // the record last asked of the log could not be opened
+  std::optional<Position> unread_;      // nor could its bytes be read
+  std::optional<Position> waited_for_;  // the last that `resync` waited for
+  bool key_proposed_ = false;           // a new data key travels in a command in flight
   KeyId sealing_key_;
   std::deque<Request*> queue_;
   std::map<std::uint64_t, InFlight> in_flight_;

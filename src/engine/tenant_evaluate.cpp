@@ -71,6 +71,7 @@ void Tenant::start_sql() {
     Evaluation evaluation{.request = &request};
     const Position position{base.value() + commands.size()};
     Result<std::optional<SealedCommand>> command = evaluate(request, position, evaluation);
+    request.unread = records_on_strand_.take_unread();
     if (!command) {
       evaluation.outcome = command.error();
     } else if (*command) {

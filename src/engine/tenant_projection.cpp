@@ -12,7 +12,7 @@ constexpr std::uint64_t replay_transaction_records = 2048;
 }  // namespace
 
 Status Tenant::open() {
-  KIMBERLITE_CHECK(core_.prover().check(id_, kernel::Lane::data));
+  Status checked = core_.prover().check(id_, kernel::Lane::data);
   Status opened;
   core_.run([&](Core& core) {
     view_ = core.view(id_);
@@ -20,11 +20,15 @@ Status Tenant::open() {
     know_actors(core.state().tenant(id_)->actors);
   });
   head_ = view_.head;
+  if (!checked) {
+    unread_ = head_;  // or what stands before it, where the offsets are lost too
+    return checked;
+  }
   opened = open_projection();
   // A projection that is damaged, ahead of the log, or contradicts it is derived again; not one
   // that is good, where the log cannot be read.
   const bool is_damaged = !opened && class_of(opened.error().code()) == ErrorClass::integrity;
-  if (is_damaged && !unread_) opened = rebuild();
+  if (is_damaged && !log_unread_) opened = rebuild();
   if (!opened) return opened;  // before there is a file layer, perhaps
   // What goes bad from now on.
   vfs_->on_damage(
@@ -99,6 +103,7 @@ Status Tenant::catch_up() {
 
 Status Tenant::apply_record(Position position) {
   const auto record = records_on_strand_.read(position);
+  log_unread_ = !record;
   unread_ = records_on_strand_.take_unread();
   if (!record) return record.error();
   KIMBERLITE_TRY(const Replayed what, replayed(*record, records_on_strand_));

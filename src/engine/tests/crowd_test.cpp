@@ -44,22 +44,6 @@ std::size_t events(LiveGroup& group, std::string_view stream) {
   return found ? found->size() : 0;
 }
 
-// True when `to` leads in the place of `from`, by cutting off whoever else does; false after 20 s.
-bool hand_over(LiveGroup& group, std::uint8_t from, std::uint8_t to) {
-  group.isolate(from, true);
-  const std::uint8_t next = group.primary();
-  if (next != to) {
-    group.isolate(next, true);
-    group.isolate(from, false);
-  }
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{20};
-  while (group.primary() != to) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::sleep_for(milliseconds{5});
-  }
-  return true;
-}
-
 void expect_unavailable(const Result<Outcome>& lost) {
   ASSERT_FALSE(lost);
   EXPECT_EQ(class_of(lost.error().code()), ErrorClass::unavailable) << to_string(lost.error());
@@ -119,7 +103,7 @@ TEST(Crowd, WritesAreEvaluatedAnewIfAnEarlierPrimarysCommitFirst) {
   // Which view comes next is the group's to say, by what it hears in time: on a machine too busy
   // for heartbeats it may pass `a` over, and then this story cannot be told.
   // Skipped then: nothing was seen that could be right or wrong.
-  if (!hand_over(group, b, a)) GTEST_SKIP() << "the views went another way";
+  if (!group.hand_over(b, a)) GTEST_SKIP() << "the views went another way";
   const auto later = [&](Session& session, std::uint8_t number) {
     return std::async(std::launch::async,
                       [&session, number] { return append(session, "new", number); });
@@ -322,7 +306,7 @@ TEST(Crowd, AnActorIsWhoTheGroupSaysHeIs) {
   // As above: a machine too busy for heartbeats may make the third the primary, and then `bob` is
   // not asked where he was.
   // Skipped then: nothing was seen that could be right or wrong.
-  if (!hand_over(group, other, one)) GTEST_SKIP() << "the views went another way";
+  if (!group.hand_over(other, one)) GTEST_SKIP() << "the views went another way";
   const auto again = until_answered([&] { return append(*bob, "s", 3); });
   EXPECT_TRUE(again) << to_string(again.error());
   group.join_all();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/probe.hpp"
 #include "support/live_group.hpp"
 
 namespace kimberlite::engine::test {
@@ -21,6 +22,13 @@ Result<Outcome> append(Session& session, std::uint8_t number) {
   return session.append("s", {}, {&event, 1}, {.request_id = id});
 }
 
+std::uint64_t asked() {
+  for (const base::ProbeCount& probe : base::probe_counts()) {
+    if (probe.name == "engine.mend.asked") return probe.hits;
+  }
+  return 0;
+}
+
 class Mend : public testing::Test {
  protected:
   Mend() {
@@ -28,7 +36,7 @@ class Mend : public testing::Test {
       const auto done =
           until_answered([&] { return append(*group_.client(group_.primary()), number); });
       EXPECT_TRUE(done) << to_string(done.error());
-      if (done) last_ = done->position;
+      if (done) positions_.push_back(done->position);
     }
     group_.wait_until_alike();
   }
@@ -36,7 +44,7 @@ class Mend : public testing::Test {
   // The primary's copy of a record rots, and `ask` is answered all the same; then it is whole.
   template <class Ask>
   void expect_mended(std::uint64_t back, const Ask& ask) {
-    const Position position{last_.value() - back};
+    const Position position = nth_last(back);
     // On a busy machine another may lead by the time of the question: then it was not read here.
     for (int tries = 0; tries < 20; ++tries) {
       const std::uint8_t who = group_.primary();
@@ -58,8 +66,12 @@ class Mend : public testing::Test {
     FAIL() << "nobody leads for long enough";
   }
 
+  [[nodiscard]] Position nth_last(std::size_t back) const {
+    return positions_[positions_.size() - 1 - back];
+  }
+
   LiveGroup group_{{.checkpoint_commands = 4}};
-  Position last_;
+  std::vector<Position> positions_;  // of what was appended
 };
 
 TEST_F(Mend, ARecordThatIsReadBack) {
@@ -90,7 +102,7 @@ TEST_F(Mend, ARecordOfATable) {
 // The outcome of a write that was asked for before stands in its record.
 TEST_F(Mend, ARecordOfARequestThatIsAskedAgain) {
   expect_mended(9, [](Session& session, Position position) -> Result<Outcome> {
-    KIMBERLITE_TRY(const Outcome again, append(session, events - 10));
+    KIMBERLITE_TRY(Outcome again, append(session, events - 10));
     EXPECT_TRUE(again.replayed);
     EXPECT_EQ(again.position, position);
     return again;
@@ -100,20 +112,59 @@ TEST_F(Mend, ARecordOfARequestThatIsAskedAgain) {
 // Records beside each other, of which one is read.
 TEST_F(Mend, ManyRecordsBesideEachOther) {
   for (std::uint64_t back = 10; back < 15; ++back) {
-    group_.rot(group_.primary(), Position{last_.value() - back});
+    group_.rot(group_.primary(), nth_last(back));
   }
   expect_mended(9,
                 [](Session& session, Position position) { return session.records(position, 1); });
 }
 
+// One it has not derived the rows of yet when it leads again: all its clients wait for it.
+TEST_F(Mend, ARecordWrittenWhileAnotherLed) {
+  const std::uint8_t who = group_.primary();
+  const auto other = static_cast<std::uint8_t>((who + 1) % LiveGroup::members);
+  static_cast<void>(group_.client(who));            // its rows are open
+  static_cast<void>(group_.hand_over(who, other));  // or to somebody else
+  group_.join_all();
+  for (std::uint8_t number = 100; number < 100 + events; ++number) {
+    const auto done =
+        until_answered([&] { return append(*group_.client(group_.primary()), number); });
+    ASSERT_TRUE(done) << to_string(done.error());
+    positions_.push_back(done->position);
+  }
+  group_.wait_until_alike();
+  const Position position = nth_last(20);
+  const Buffer whole = group_.frame(who, position);
+  group_.rot(who, position);
+  bool led = false;
+  const auto failed = [&] { return group_.database(who).glance().state == "failed"; };
+  for (int tries = 0; !led && !failed() && tries < 5; ++tries) {
+    const std::uint8_t leads = group_.primary();
+    if (leads == who || group_.hand_over(leads, who)) {
+      const auto head = until_answered([&] { return group_.client(group_.primary())->head(); });
+      EXPECT_TRUE(head) << to_string(head.error());
+    }
+    group_.join_all();
+    led = group_.frame(who, position) == whole;
+  }
+  EXPECT_FALSE(failed());
+  // Which view comes next is the group's to say, by what it hears in time: on a machine too busy
+  // for heartbeats it may pass `who` over, and then this story cannot be told.
+  if (!led) GTEST_SKIP() << "the views went another way";
+  group_.expect_all_alike();
+}
+
 // What nobody has whole stays as it is, and says where it is damaged.
 TEST_F(Mend, NotWhatRottedEverywhere) {
-  const Position position{last_.value() - 9};
+  const Position position = nth_last(9);
   for (std::uint8_t i = 0; i < LiveGroup::members; ++i) group_.rot(i, position);
   const auto answer =
       until_answered([&] { return group_.client(group_.primary())->records(position, 1); });
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().code(), Code::integrity_frame) << to_string(answer.error());
+  // Nor do those who were asked for it ask each other for ever.
+  const std::uint64_t questions = asked();
+  std::this_thread::sleep_for(std::chrono::milliseconds{300});
+  EXPECT_EQ(asked(), questions);
   const auto other = until_answered(
       [&] { return group_.client(group_.primary())->records(Position{position.value() + 1}, 1); });
   EXPECT_TRUE(other) << to_string(other.error());

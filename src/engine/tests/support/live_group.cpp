@@ -158,6 +158,21 @@ std::uint8_t LiveGroup::primary() {
   return 0;
 }
 
+bool LiveGroup::hand_over(std::uint8_t from, std::uint8_t to) {
+  isolate(from, true);
+  const std::uint8_t next = primary();
+  if (next != to) {
+    isolate(next, true);
+    isolate(from, false);
+  }
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{20};
+  while (primary() != to) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds{5});
+  }
+  return true;
+}
+
 std::unique_ptr<Session> LiveGroup::client(std::uint8_t member) {
   auto session = until_answered([&] { return database(member).session(tenant); });
   EXPECT_TRUE(session) << to_string(session.error());

@@ -42,6 +42,9 @@ class LiveGroup {
   // Who says that it is the primary, of those that are not apart; a failed test after 20 s.
   [[nodiscard]] std::uint8_t primary();
   [[nodiscard]] std::unique_ptr<Session> client(std::uint8_t member);
+  // True when `to` leads in the place of `from`, by cutting off whoever else does; false after 20
+  // s.
+  [[nodiscard]] bool hand_over(std::uint8_t from, std::uint8_t to);
   // What that one is opened with from its next start on.
   [[nodiscard]] Options& options(std::uint8_t member) { return options_[member]; }
   void start(std::uint8_t member);

@@ -53,7 +53,7 @@ Result<std::optional<Position>> TenantLog::State::first_damaged(Position positio
 Result<std::uint64_t> TenantLog::State::place_of(Position position) {
   if (derived_.complete()) {
     KIMBERLITE_TRY(const std::uint64_t offset, derived_.offset(position));
-    if (is_behind_the_one_before(offset, position)) return offset;
+    if (is_behind_the_one_before(offset, position).value_or(false)) return offset;
   }
   KIMBERLITE_TRY(const Reading* const segment, segment_of(position));
   const SegmentHeader header = segment->header;

@@ -68,23 +68,25 @@ Result<RecordView> TenantLog::State::read(Position position, Buffer& scratch) {
   if (found || fresh || class_of(found.error().code()) != ErrorClass::integrity) return found;
 
   // The offset may be what is wrong; it is derived, so the segments say.
-  if (rotten_ || is_behind_the_one_before(offset, position)) return found;
+  if (rotten_ || is_behind_the_one_before(offset, position).value_or(false)) return found;
   KIMBERLITE_CHECK(rebuild_derived());
   KIMBERLITE_TRY(offset, derived_.offset(position));
   return read_at(offset, position, scratch);
 }
 
-// True if a whole record says that `position` begins at `offset`, so that the offset is right.
-bool TenantLog::State::is_behind_the_one_before(std::uint64_t offset, Position position) {
+// Whether the record before says that `position` begins at `offset`; nothing if it cannot be read.
+std::optional<bool> TenantLog::State::is_behind_the_one_before(std::uint64_t offset,
+                                                               Position position) {
   const auto segment = segment_of(position);
-  if (!segment) return false;
+  if (!segment) return std::nullopt;
   if (position == (*segment)->header.first) return offset == (*segment)->header.bytes_before;
   const Position before{position.value() - 1};
   const auto begin = derived_.offset(before);
-  if (!begin) return false;
+  if (!begin) return std::nullopt;
   Buffer scratch;
   const auto record = read_at(*begin, before, scratch);
-  return record && *begin + record::frame_size(record->entry.body_size) == offset;
+  if (!record) return std::nullopt;
+  return *begin + record::frame_size(record->entry.body_size) == offset;
 }
 
 Result<RecordView> TenantLog::State::read_buffered(Position position, Buffer& scratch) {

@@ -97,8 +97,10 @@ Status TenantLog::State::check_newest() {
   SegmentReader reader{*current_->file, at, end_of_file()};
   const auto frame = reader.peek_frame();
   if (!frame || !record_of(**frame, head_.position, current_->header)) {
-    // It has rotted; or it is the offset that is wrong.
-    return is_behind_the_one_before(offset, head_.position) ? Status{} : derived_.reset();
+    // It has rotted; or it is the offset that is wrong, as the record before it says. If that one
+    // cannot be read either, it is not the offsets.
+    return is_behind_the_one_before(offset, head_.position).value_or(true) ? Status{}
+                                                                           : derived_.reset();
   }
   if (record::leaf_hash((*frame)->entry_bytes.first<record::entry_size>()) != head_.leaf) {
     return Error{Code::integrity_chain, "the newest record is not the one the head names"}.where(

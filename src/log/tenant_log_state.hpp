@@ -91,7 +91,8 @@ class TenantLog::State final : private record::HashSource {
   [[nodiscard]] Result<RecordView> read_at(std::uint64_t offset, Position position,
                                            Buffer& scratch);
   [[nodiscard]] Result<Reading*> segment_of(Position position);
-  [[nodiscard]] bool is_behind_the_one_before(std::uint64_t offset, Position position);
+  [[nodiscard]] std::optional<bool> is_behind_the_one_before(std::uint64_t offset,
+                                                             Position position);
   [[nodiscard]] Result<std::uint64_t> place_of(Position position);
   [[nodiscard]] Status check_leaf(Position position, const Hash& leaf, std::uint64_t behind);
   [[nodiscard]] Status rebuild_derived();

@@ -355,6 +355,33 @@ TEST(TenantLog, GoesOnWithoutAWholeSector) {
   made::expect_clean(third.storage(), heads[700]);
 }
 
+// What an open looks at is damaged, and what stands before it too: the offsets are still good.
+TEST(TenantLog, PutsItsLastRecordsBack) {
+  Heads heads{{}};
+  vopr::SimEnv before{1};
+  {
+    const auto log = made::open(before.storage());
+    ASSERT_TRUE(made::extend(*log, heads, 700).has_value());
+    ASSERT_TRUE(log->settle().has_value());
+  }
+  vopr::DiskImage image = before.storage().image();
+  for (const std::uint64_t p : {699UL, 700UL}) {
+    image.flip("tenants/7/data/00000000000000000001.segment",
+               segment_header_size + heads[p - 1].bytes + 40);
+  }
+  vopr::SimEnv world{2, image};
+  const auto log = made::open(world.storage(), heads[700]);
+  for (const std::uint64_t p : {699UL, 700UL}) {
+    const auto first = log->first_damaged(Position{700});
+    ASSERT_TRUE(first.has_value() && first->has_value());
+    EXPECT_EQ((*first)->value(), p);
+    const made::Record good = made::record_after(heads[p - 1], 0, {});
+    const Status put = log->mend(OpNumber{2 * p}, 3, good.entry, good.body);
+    ASSERT_TRUE(put.has_value()) << to_string(put.error());
+  }
+  made::expect_clean(world.storage(), heads[700]);
+}
+
 // In the middle, and the newest one, which each open looks at. Of its frame: size, checksum, op, an
 // entry's byte, one of its body.
 INSTANTIATE_TEST_SUITE_P(Bytes, Rotten,

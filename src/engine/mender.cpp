@@ -132,7 +132,11 @@ void Mender::received(std::uint8_t from, Bytes frame) {
   }
   if (wanted_.empty()) return;
   // One that comes late is as good.
-  if (opened->kind == it_is && take(from, opened->rest)) return go_on(begin());
+  if (opened->kind == it_is && take(from, opened->rest)) {
+    // Whoever gave this one is asked for the next.
+    whom_ = static_cast<std::uint8_t>((from + consensus::members_max - 1) % consensus::members_max);
+    return go_on(begin());
+  }
   if (from == whom_ && opened->ticket == ticket_) go_on(ask());
 }
 

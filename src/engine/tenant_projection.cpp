@@ -21,7 +21,9 @@ Status Tenant::open() {
   });
   head_ = view_.head;
   if (!checked) {
-    unread_ = head_;  // or what stands before it, where the offsets are lost too
+    // A record that keeps the offsets from being made again: it stands before the newest one.
+    const Code code = checked.error().code();
+    if (code == Code::integrity_frame || code == Code::integrity_entry) unread_ = head_;
     return checked;
   }
   opened = open_projection();

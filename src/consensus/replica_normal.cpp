@@ -284,7 +284,14 @@ void Replica::receive(Now now, const Message& message, const Heartbeat& beat,
   if (phase_ == Phase::failed) return;
   if (take_lives(beat.lives)) write_superblock(out);
   if (message.view < view() || message.from != primary_of(message.view)) return;
-  if (message.view > view() || !adopted() || phase_ == Phase::recovering_head) {
+  const bool follows = message.view == view() && adopted() && phase_ != Phase::recovering_head;
+  // What a quorum has in checkpoints it has in every view; and with a full ring there is no room to
+  // catch up with this one's log.
+  if (phase_ == Phase::normal || phase_ == Phase::view_change) {
+    group_checkpoint_ = std::max(group_checkpoint_, beat.released);
+    release(out);
+  }
+  if (!follows) {
     ask_for_start_view(now, message.from, out);
     return;
   }
@@ -292,8 +299,6 @@ void Replica::receive(Now now, const Message& message, const Heartbeat& beat,
   heard_primary(now);
   learn_commit(message);
   wanted_ = std::max(wanted_, beat.op);
-  group_checkpoint_ = std::max(group_checkpoint_, beat.released);
-  release(out);
   if (is_confirmed()) {
     send(message.from,
          HeartbeatOk{.round = beat.round, .checkpoint = checkpoint_.op, .lives = durable_lives_},

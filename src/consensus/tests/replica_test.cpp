@@ -397,5 +397,53 @@ TEST(Replica, ARecoveredDiskConfirmsNobodyBeforeThatIsOnDisk) {
   EXPECT_EQ(lost.replica.said<Hello>().front().seen, (LifeId{.incarnation = 8, .token = 80}));
 }
 
+// Its ring is full of what has long been in checkpoints, of which it has not heard: it had no room
+// for the committed prepares it lacked, and adopted no view any more (seed 71178085).
+TEST(Replica, CatchesUpWithAFullRing) {
+  testing::Solo replica(2);
+  std::vector<testing::Solo::Made> log;
+  const auto more = [&](std::uint64_t view) {
+    log.push_back(replica.next(log.empty() ? replica.root() : log.back().header, view));
+  };
+  while (log.size() < 1000) {
+    more(0);
+    replica.hear(0, 0, log.back(), log.size() - 1);
+    if (!replica.writes_prepare()) break;
+    replica.end_writes();
+    if (log.size() == 20) replica.checkpoint();
+    replica.end_writes();
+  }
+  const std::size_t full = log.size() - 1;
+  ASSERT_EQ(replica.replica().head().value(), full);
+  const OpNumber checkpoint = replica.replica().checkpoint().op;
+  ASSERT_GT(checkpoint, OpNumber{10});
+  more(0);
+  const std::uint64_t commit = log.size();
+  const PrepareHeader& last = log.back().header;
+  const auto view_begins = [&] {
+    replica.hear(
+        1, 1,
+        StartView{.nonce = {},
+                  .suffix = {.base = last.op, .base_checksum = last.checksum, .headers = {}}},
+        commit);
+    replica.end_writes();
+  };
+  view_begins();
+  ASSERT_EQ(replica.replica().status(), ReplicaStatus::view_change);
+  replica.hear(1, 1, log[full], commit);
+  ASSERT_FALSE(replica.writes_prepare());
+
+  replica.hear(1, 1, Heartbeat{.round = 1, .op = last.op, .released = checkpoint}, commit);
+  for (std::size_t i = full; i < log.size(); ++i) {
+    replica.hear(1, 1, log[i], commit);
+    EXPECT_TRUE(replica.writes_prepare());
+    replica.end_writes();
+  }
+  view_begins();
+  EXPECT_EQ(replica.replica().status(), ReplicaStatus::normal);
+  EXPECT_EQ(replica.replica().commit().value(), commit);
+  EXPECT_EQ(replica.wrong(), "");
+}
+
 }  // namespace
 }  // namespace kimberlite::consensus

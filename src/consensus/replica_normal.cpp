@@ -287,7 +287,7 @@ void Replica::receive(Now now, const Message& message, const Heartbeat& beat,
   const bool follows = message.view == view() && adopted() && phase_ != Phase::recovering_head;
   // What a quorum has in checkpoints it has in every view; and with a full ring there is no room to
   // catch up with this one's log.
-  if (phase_ == Phase::normal || phase_ == Phase::view_change) {
+  if (phase_ != Phase::recovering_head) {
     group_checkpoint_ = std::max(group_checkpoint_, beat.released);
     release(out);
   }

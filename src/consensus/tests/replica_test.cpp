@@ -402,11 +402,11 @@ TEST(Replica, ARecoveredDiskConfirmsNobodyBeforeThatIsOnDisk) {
 TEST(Replica, CatchesUpWithAFullRing) {
   testing::Solo replica(2);
   std::vector<testing::Solo::Made> log;
-  const auto more = [&](std::uint64_t view) {
-    log.push_back(replica.next(log.empty() ? replica.root() : log.back().header, view));
+  const auto more = [&] {
+    log.push_back(replica.next(log.empty() ? replica.root() : log.back().header, 0));
   };
   while (log.size() < 1000) {
-    more(0);
+    more();
     replica.hear(0, 0, log.back(), log.size() - 1);
     if (!replica.writes_prepare()) break;
     replica.end_writes();
@@ -417,7 +417,7 @@ TEST(Replica, CatchesUpWithAFullRing) {
   ASSERT_EQ(replica.replica().head().value(), full);
   const OpNumber checkpoint = replica.replica().checkpoint().op;
   ASSERT_GT(checkpoint, OpNumber{10});
-  more(0);
+  more();
   const std::uint64_t commit = log.size();
   const PrepareHeader& last = log.back().header;
   const auto view_begins = [&] {

@@ -203,6 +203,20 @@ TEST_P(Derived, FilesMayBeDamagedAndAreMadeAgain) {
 }
 INSTANTIATE_TEST_SUITE_P(AllDamages, Derived, testing::Range(0, 10));
 
+// A disk with a log of 700 records.
+vopr::DiskImage disk_of_700(Heads& heads) {
+  vopr::SimEnv world{1};
+  const auto log = made::open(world.storage());
+  EXPECT_TRUE(made::extend(*log, heads, 700).has_value());
+  EXPECT_TRUE(log->settle().has_value());
+  return world.storage().image();
+}
+
+Status put_back(TenantLog& log, const Heads& heads, Position position) {
+  const made::Record good = made::record_after(heads[position.value() - 1], 0, {});
+  return log.mend(OpNumber{2 * position.value()}, 3, good.entry, good.body);
+}
+
 // One record of a segment rots, and the log goes on: every other record is read and proved, before
 // and after the log is opened again.
 class Rotten : public testing::TestWithParam<std::tuple<std::uint64_t, std::uint64_t>> {
@@ -211,11 +225,7 @@ class Rotten : public testing::TestWithParam<std::tuple<std::uint64_t, std::uint
   static constexpr std::string_view segment = "tenants/7/data/00000000000000000001.segment";
 
   void SetUp() override {
-    vopr::SimEnv world{1};
-    const auto log = made::open(world.storage());
-    ASSERT_TRUE(made::extend(*log, heads_, 700).has_value());
-    ASSERT_TRUE(log->settle().has_value());
-    image_ = world.storage().image();
+    image_ = disk_of_700(heads_);
     image_.flip(segment, segment_header_size + heads_[rotten_ - 1].bytes + std::get<1>(GetParam()));
   }
   // All but the rotten_ one.
@@ -298,7 +308,7 @@ TEST_P(Rotten, RecordIsPutBack) {
       EXPECT_FALSE(log->mend(OpNumber{1}, 0, wrong.entry, wrong.body).has_value());
       EXPECT_TRUE(before.read(segment) == world.storage().image().read(segment));
     }
-    const Status mended = log->mend(OpNumber{2 * rotten_}, 3, good.entry, good.body);
+    const Status mended = put_back(*log, heads_, Position{rotten_});
     ASSERT_TRUE(mended.has_value()) << to_string(mended.error());
     EXPECT_FALSE(is_damaged(rotten_));
     EXPECT_FALSE(is_damaged(5));
@@ -309,14 +319,8 @@ TEST_P(Rotten, RecordIsPutBack) {
 // A sector of zeros: several records beside each other.
 TEST(TenantLog, GoesOnWithoutAWholeSector) {
   Heads heads{{}};
-  vopr::SimEnv before{1};
-  {
-    const auto log = made::open(before.storage());
-    ASSERT_TRUE(made::extend(*log, heads, 700).has_value());
-    ASSERT_TRUE(log->settle().has_value());
-  }
   const std::string segment = "tenants/7/data/00000000000000000001.segment";
-  vopr::DiskImage image = before.storage().image();
+  vopr::DiskImage image = disk_of_700(heads);
   Buffer bytes = image.read(segment);
   constexpr std::uint64_t begin = 25UL * 4096;
   constexpr std::uint64_t end = begin + 4096;
@@ -348,8 +352,7 @@ TEST(TenantLog, GoesOnWithoutAWholeSector) {
     const auto first = mended->first_damaged(last);
     ASSERT_TRUE(first.has_value() && first->has_value()) << i;
     EXPECT_EQ((*first)->value(), last.value() - lost + 1 + i);
-    const made::Record good = made::record_after(heads[(*first)->value() - 1], 0, {});
-    const Status put = mended->mend(OpNumber{2 * (*first)->value()}, 3, good.entry, good.body);
+    const Status put = put_back(*mended, heads, **first);
     ASSERT_TRUE(put.has_value()) << to_string(put.error());
   }
   made::expect_clean(third.storage(), heads[700]);
@@ -358,13 +361,7 @@ TEST(TenantLog, GoesOnWithoutAWholeSector) {
 // What an open looks at is damaged, and what stands before it too: the offsets are still good.
 TEST(TenantLog, PutsItsLastRecordsBack) {
   Heads heads{{}};
-  vopr::SimEnv before{1};
-  {
-    const auto log = made::open(before.storage());
-    ASSERT_TRUE(made::extend(*log, heads, 700).has_value());
-    ASSERT_TRUE(log->settle().has_value());
-  }
-  vopr::DiskImage image = before.storage().image();
+  vopr::DiskImage image = disk_of_700(heads);
   for (const std::uint64_t p : {699UL, 700UL}) {
     image.flip("tenants/7/data/00000000000000000001.segment",
                segment_header_size + heads[p - 1].bytes + 40);
@@ -375,8 +372,7 @@ TEST(TenantLog, PutsItsLastRecordsBack) {
     const auto first = log->first_damaged(Position{700});
     ASSERT_TRUE(first.has_value() && first->has_value());
     EXPECT_EQ((*first)->value(), p);
-    const made::Record good = made::record_after(heads[p - 1], 0, {});
-    const Status put = log->mend(OpNumber{2 * p}, 3, good.entry, good.body);
+    const Status put = put_back(*log, heads, **first);
     ASSERT_TRUE(put.has_value()) << to_string(put.error());
   }
   made::expect_clean(world.storage(), heads[700]);

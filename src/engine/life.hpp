@@ -2,7 +2,8 @@
 //
 // A task made here runs as long as its object's life lasts and does nothing afterwards. The end of
 // a life waits for the task that is running, if one is; so whoever ends it must not be that task.
-// All tasks of one life belong to one strand.
+// Those of one life run one at a time, so none may wait for another. What a task is called with is
+// handed on.
 //
 // Thread rule: anywhere.
 #pragma once
@@ -23,9 +24,9 @@ class Life {
 
   template <class What>
   [[nodiscard]] auto task(What what) const {
-    return [gate = gate_, what = std::move(what)]() mutable {
+    return [gate = gate_, what = std::move(what)](auto... told) mutable {
       const std::scoped_lock lock{gate->mutex};
-      if (!gate->ended) what();
+      if (!gate->ended) what(told...);
     };
   }
   void end() {

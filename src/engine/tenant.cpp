@@ -492,19 +492,13 @@ void Tenant::resync_once_mended(Position damaged, const Error& error) {
   waited_for_ = damaged;
   resync_due_ = true;
   resyncing_ = true;
-  auto mended = std::make_shared<bool>(false);
-  auto go_on = life_.task([this, error, mended] {
-    run_on_strand([this, error, mended] {
+  core_.mend({id_, kernel::Lane::data, damaged}, error, life_.task([this, error](bool is_whole) {
+    run_on_strand([this, error, is_whole] {
       resyncing_ = false;
-      if (!*mended) fail(error);
+      if (!is_whole) fail(error);
       drain();
     });
-  });
-  core_.mend({id_, kernel::Lane::data, damaged}, error,
-             [mended, go_on = std::move(go_on)](bool is_whole) mutable {
-               *mended = is_whole;
-               go_on();
-             });
+  }));
 }
 
 }  // namespace kimberlite::engine

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "app.hpp"
 #include "base/probe.hpp"
@@ -9,6 +10,7 @@
 #include "cli/error_text.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/json.hpp"
+#include "cli/life_apart.hpp"
 #include "cli/progress.hpp"
 #include "vopr/life.hpp"
 #include "vopr/minimise.hpp"
@@ -22,6 +24,7 @@ constexpr int exit_finding = 3;
 constexpr int exit_interrupted = 9;
 constexpr std::uint64_t told_every_ns = 200'000'000;
 constexpr std::size_t last_events = 40;
+constexpr unsigned longest_life_s = 600;  // of those that are made smaller
 constexpr std::string_view back_and_erase = "\r\x1b[K";
 
 std::uint64_t faults_of(const vopr::LifeReport& life) {
@@ -129,13 +132,17 @@ class Vopr {
       : app_(app), options_(options), begun_ns_(app.clock().monotonic_ns()) {}
 
   Result<int> run() {
-    KIMBERLITE_TRY(std::optional<vopr::LifeReport> bad, many(true));
-    const bool is_stopped = !bad && interrupted();
+    const auto found = [this](const vopr::LifeReport& life) -> Result<int> {
+      KIMBERLITE_CHECK(write_total(error_of(life), {}));
+      KIMBERLITE_CHECK(tell_finding(life));
+      return exit_finding;
+    };
+    KIMBERLITE_TRY(const std::optional<vopr::LifeReport> bad, many(true, found));
+    if (bad) return found(*bad);
+    const bool is_stopped = interrupted();
     std::optional<Error> error;
     std::vector<std::string> missed;
-    if (bad) {
-      error = error_of(*bad);
-    } else if (is_stopped) {
+    if (is_stopped) {
       error = Error{Code::interrupted_signal, "stopped after {} of {} seeds", total_.seeds,
                     options_.count};
     } else if (options_.require_probes) {
@@ -145,10 +152,6 @@ class Vopr {
       error = Error{Code::integrity_state, "{} never taken", plural(missed.size(), "probe")};
     }
     KIMBERLITE_CHECK(write_total(error, missed));
-    if (bad) {
-      KIMBERLITE_CHECK(tell_finding(*bad));
-      return exit_finding;
-    }
     for (const std::string& name : missed) {
       KIMBERLITE_CHECK(tell(fmt::format("never taken: {}\n", name)));
     }
@@ -160,46 +163,29 @@ class Vopr {
   }
 
   Result<int> stats() {
-    KIMBERLITE_TRY(std::optional<vopr::LifeReport> bad, many(false));
+    const auto found = [this](const vopr::LifeReport& life) -> Result<int> {
+      KIMBERLITE_CHECK(write_probes());
+      KIMBERLITE_CHECK(tell_finding(life));
+      return exit_finding;
+    };
+    KIMBERLITE_TRY(const std::optional<vopr::LifeReport> bad, many(false, found));
     if (interrupted()) return exit_interrupted;
-    std::vector<Row> rows;
-    for (const base::ProbeCount& probe : base::probe_counts()) {
-      rows.push_back({std::string{probe.name}, static_cast<std::int64_t>(probe.hits)});
-    }
-    KIMBERLITE_CHECK(write_facts(app_,
-                                 {{"probe", catalog::Type{catalog::TypeKind::text}},
-                                  {"hits", catalog::Type{catalog::TypeKind::bigint}}},
-                                 rows));
-    if (!bad) return 0;
-    KIMBERLITE_CHECK(tell_finding(*bad));
-    return exit_finding;
+    if (bad) return found(*bad);
+    KIMBERLITE_CHECK(write_probes());
+    return 0;
   }
 
   Result<int> repro() {
     KIMBERLITE_TRY(const vopr::Plan plan, chosen_plan());
-    const vopr::LifeReport life = lived(plan);
+    const auto told = [&](const vopr::LifeReport& life) { return tell_life(plan, life); };
+    const vopr::LifeReport life = lived(plan, told);
     if (interrupted()) return exit_interrupted;
-    total_.add(life);
-    if (is_json()) {
-      std::string data;
-      append_life(data, life, vopr::repro_command(plan));
-      KIMBERLITE_CHECK(
-          write_document(life.finding ? std::optional{error_of(life)} : std::nullopt, data));
-    } else {
-      KIMBERLITE_CHECK(app_.out().write(vopr::last_of_story(life, life.story.size())));
-      KIMBERLITE_CHECK(app_.out().write(summary() + "\n"));
-    }
-    if (life.finding) {
-      KIMBERLITE_CHECK(tell(fmt::format("finding {}: {}\n", vopr::name(life.finding->invariant),
-                                        life.finding->text)));
-    }
-    KIMBERLITE_CHECK(draw(life));
-    return life.finding ? exit_finding : 0;
+    return told(life);
   }
 
   Result<int> minimise() {
     const vopr::Plan plan = plan_of(options_.seed);
-    vopr::LifeReport whole = lived(plan);
+    KIMBERLITE_TRY(vopr::LifeReport whole, lived_apart(plan));
     if (interrupted()) return exit_interrupted;
     if (!vopr::has_an_end(whole)) {
       app_.say(fmt::format("the life of seed {} has no finding: there is nothing to look for",
@@ -207,17 +193,32 @@ class Vopr {
       if (is_json()) KIMBERLITE_CHECK(write_document(std::nullopt, R"({"end":null})"));
       return 0;
     }
+    Status lives;
     const vopr::Minimised smallest = vopr::minimise(
-        plan, std::move(whole), options_.lives, [](const vopr::Plan& part) { return lived(part); },
+        plan, std::move(whole), options_.lives,
+        [&](const vopr::Plan& part) {
+          Result<vopr::LifeReport> life = lived_apart(part);
+          if (life) return *std::move(life);
+          lives = std::move(life).error();
+          return vopr::LifeReport{};
+        },
         [&](const vopr::Minimised& so_far) {
           progress(fmt::format("{} tried   {} steps and {} incidents left", so_far.lives,
                                so_far.plan.steps.size(), so_far.plan.incidents.size()));
-          return !interrupted();
+          return lives && !interrupted();
         });
     end_progress();
+    KIMBERLITE_CHECK(std::move(lives));
     KIMBERLITE_CHECK(write_smallest(plan, smallest));
-    KIMBERLITE_CHECK(draw(smallest.report));
     if (interrupted()) return exit_interrupted;
+    if (options_.svg) {
+      const auto drawn = [this](const vopr::LifeReport& life) -> Result<int> {
+        KIMBERLITE_CHECK(draw(life));
+        return exit_finding;
+      };
+      KIMBERLITE_TRY(const int status, drawn(lived(smallest.plan, drawn)));
+      static_cast<void>(status);
+    }
     return smallest.report.finding ? exit_finding : 0;
   }
 
@@ -259,24 +260,49 @@ class Vopr {
     return vopr::part_of(plan, steps, incidents);
   }
 
-  // An assertion that fails in it ends the process, saying how to see it again.
-  static vopr::LifeReport lived(const vopr::Plan& plan) {
+  // What is done with a life that has ended: the exit status.
+  using Ended = std::function<Result<int>(const vopr::LifeReport&)>;
+
+  // An assertion that fails in it ends the process, with what is done with any life that has a
+  // finding: `broken_off`.
+  static vopr::LifeReport lived(const vopr::Plan& plan, const Ended& broken_off) {
+    vopr::LifeReport life;
     say_at_abort(fmt::format("finding: an assertion of the product failed\n  again:    {}\n",
                              vopr::repro_command(plan)),
-                 exit_finding);
-    vopr::LifeReport life = vopr::live(plan, [] { return !interrupted(); });
+                 exit_finding, [&] {
+                   vopr::break_off(life);
+                   return broken_off(life).has_value();
+                 });
+    vopr::live(plan, life, [] { return !interrupted(); });
     say_nothing_at_abort();
     return life;
   }
+  // In a process of its own.
+  static Result<vopr::LifeReport> lived_apart(const vopr::Plan& plan) {
+    KIMBERLITE_TRY(vopr::LifeReport life,
+                   live_apart([&] { return vopr::live(plan, [] { return !interrupted(); }); },
+                              longest_life_s));
+    life.seed = plan.seed;
+    life.replicas = plan.group.voters;
+    return life;
+  }
 
-  // The lives of all seeds; the first one with a finding ends it.
-  Result<std::optional<vopr::LifeReport>> many(bool show) {
+  // The lives of all seeds; the first one with a finding ends it, and the process, with
+  // `broken_off`, if it is an assertion that failed.
+  Result<std::optional<vopr::LifeReport>> many(bool show, const Ended& broken_off) {
     for (std::uint64_t i = 0; i < options_.count && !interrupted(); ++i) {
       const vopr::Plan plan = plan_of(options_.seed + i);
-      vopr::LifeReport life = lived(plan);
+      const auto count = [&](const vopr::LifeReport& life) -> Status {
+        total_.add(life);
+        return show ? write_life(plan, life) : Status{};
+      };
+      vopr::LifeReport life = lived(plan, [&](const vopr::LifeReport& broken) -> Result<int> {
+        end_progress();
+        KIMBERLITE_CHECK(count(broken));
+        return broken_off(broken);
+      });
       if (interrupted()) break;
-      total_.add(life);
-      if (show) KIMBERLITE_CHECK(write_life(plan, life));
+      KIMBERLITE_CHECK(count(life));
       const double seconds =
           static_cast<double>(app_.clock().monotonic_ns() - begun_ns_) / 1'000'000'000;
       progress(fmt::format("{} of {} seeds   {} events   {:.0f} a second", i + 1, options_.count,
@@ -289,6 +315,37 @@ class Vopr {
     }
     end_progress();
     return std::optional<vopr::LifeReport>{};
+  }
+
+  // A life as `repro` tells it.
+  Result<int> tell_life(const vopr::Plan& plan, const vopr::LifeReport& life) {
+    total_.add(life);
+    if (is_json()) {
+      std::string data;
+      append_life(data, life, vopr::repro_command(plan));
+      KIMBERLITE_CHECK(
+          write_document(life.finding ? std::optional{error_of(life)} : std::nullopt, data));
+    } else {
+      KIMBERLITE_CHECK(app_.out().write(vopr::last_of_story(life, life.story.size())));
+      KIMBERLITE_CHECK(app_.out().write(summary() + "\n"));
+    }
+    if (life.finding) {
+      KIMBERLITE_CHECK(tell(fmt::format("finding {}: {}\n", vopr::name(life.finding->invariant),
+                                        life.finding->text)));
+    }
+    KIMBERLITE_CHECK(draw(life));
+    return life.finding ? exit_finding : 0;
+  }
+
+  Status write_probes() {
+    std::vector<Row> rows;
+    for (const base::ProbeCount& probe : base::probe_counts()) {
+      rows.push_back({std::string{probe.name}, static_cast<std::int64_t>(probe.hits)});
+    }
+    return write_facts(app_,
+                       {{"probe", catalog::Type{catalog::TypeKind::text}},
+                        {"hits", catalog::Type{catalog::TypeKind::bigint}}},
+                       rows);
   }
 
   Status write_life(const vopr::Plan& plan, const vopr::LifeReport& life) {

@@ -59,13 +59,14 @@ bool is_passing(const Error& error) { return class_of(error.code()) == ErrorClas
 
 class Lived {
  public:
-  Lived(const Plan& plan, const std::function<bool()>& go_on) : plan_(plan), go_on_(go_on) {
+  Lived(const Plan& plan, LifeReport& report, const std::function<bool()>& go_on)
+      : plan_(plan), go_on_(go_on), report_(report) {
     report_.seed = plan.seed;
     report_.replicas = plan.group.voters;
     report_.machines = static_cast<std::uint8_t>(plan.group.voters + plan.group.standbys);
   }
 
-  LifeReport live() {
+  void live() {
     auto made = Group::make(plan_.seed, plan_.group);
     KIMBERLITE_ASSERT(made);  // nothing has happened to it yet
     group_ = *std::move(made);
@@ -88,7 +89,7 @@ class Lived {
       look_back();
       close_and_verify();
     }
-    return end();
+    end();
   }
 
  private:
@@ -699,7 +700,7 @@ class Lived {
     return kind == ErrorClass::unavailable || kind == ErrorClass::integrity;
   }
 
-  LifeReport end() {
+  void end() {
     if (group_->busy() == std::nullopt) group_->world().between(nullptr);
     report_.events = group_->world().events();
     report_.simulated_ns = now();
@@ -709,12 +710,11 @@ class Lived {
       report_.images.push_back(group_->is_up(i) ? group_->world().storage(i).image().digest()
                                                 : group_->world().disk(i).digest());
     }
-    return std::move(report_);
   }
 
   const Plan& plan_;
   const std::function<bool()>& go_on_;
-  LifeReport report_;
+  LifeReport& report_;
   std::unique_ptr<Group> group_;
   std::optional<Trouble> trouble_;
   std::vector<Tenant> tenants_;
@@ -726,7 +726,24 @@ class Lived {
 }  // namespace
 
 LifeReport live(const Plan& plan, const std::function<bool()>& go_on) {
-  return Lived(plan, go_on).live();
+  LifeReport report;
+  live(plan, report, go_on);
+  return report;
+}
+
+void live(const Plan& plan, LifeReport& report, const std::function<bool()>& go_on) {
+  Lived(plan, report, go_on).live();
+}
+
+void break_off(LifeReport& report) {
+  for (const LaneMark& mark : report.lanes) {
+    report.simulated_ns = std::max(report.simulated_ns, mark.at_ns);
+  }
+  for (const StoryMark& mark : report.story) {
+    report.simulated_ns = std::max(report.simulated_ns, mark.at_ns);
+  }
+  report.finding =
+      Finding{Invariant::assertion, "an assertion of the product failed; standard error names it"};
 }
 
 std::string last_of_story(const LifeReport& report, std::size_t lines) {

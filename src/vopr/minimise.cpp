@@ -88,7 +88,12 @@ bool has_an_end(const LifeReport& report) { return report.finding || report.refu
 
 bool ends_alike(const LifeReport& one, const LifeReport& other) {
   if (one.finding.has_value() != other.finding.has_value()) return false;
-  if (one.finding) return one.finding->invariant == other.finding->invariant;
+  if (one.finding) {
+    if (one.finding->invariant != other.finding->invariant) return false;
+    // One assertion is not another.
+    return one.finding->invariant != Invariant::assertion ||
+           one.finding->text == other.finding->text;
+  }
   return one.refused == other.refused;
 }
 

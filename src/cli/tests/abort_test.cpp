@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <iostream>
 
 #include "base/assert.hpp"
 
@@ -19,6 +20,39 @@ TEST(Abort, EndsWithWhatWasToBeSaid) {
         fail_an_assertion();
       },
       testing::ExitedWithCode(3), "one == two.*here.cpp:12\ntype this\n");
+}
+
+TEST(Abort, MayTellMoreFirst) {
+  EXPECT_EXIT(
+      {
+        say_at_abort("type this\n", 3, [] {
+          std::cerr << "much happened\n";
+          return false;
+        });
+        fail_an_assertion();
+      },
+      testing::ExitedWithCode(3), "here.cpp:12\nmuch happened\ntype this\n$");
+  EXPECT_EXIT(
+      {
+        say_at_abort("type this\n", 3, [] {
+          std::cerr << "all is said\n";
+          return true;
+        });
+        fail_an_assertion();
+      },
+      testing::ExitedWithCode(3), "here.cpp:12\nall is said\n$");
+}
+
+TEST(Abort, SaysItsWordsWhenMoreFailsToo) {
+  EXPECT_EXIT(
+      {
+        say_at_abort("type this\n", 3, [] {
+          fail_an_assertion();
+          return true;
+        });
+        fail_an_assertion();
+      },
+      testing::ExitedWithCode(3), "here.cpp:12\n.*here.cpp:12\ntype this\n$");
 }
 
 TEST(Abort, IsAnEndLikeAnyOtherWhenNothingIsToBeSaid) {

@@ -32,6 +32,7 @@ enum class Invariant : std::uint8_t {
   opens_again,
   convergence,
   progress,
+  assertion,
 };
 
 struct InvariantInfo {
@@ -65,8 +66,9 @@ inline constexpr std::array invariants{
     InvariantInfo{"opens-again", "a replica opens after any crash, and after damage within bounds"},
     InvariantInfo{"convergence", "in peace all replicas come to the same within a minute"},
     InvariantInfo{"progress", "in peace a write is acknowledged within half a minute"},
+    InvariantInfo{"assertion", "no assertion of the product fails"},
 };
-static_assert(invariants.size() == static_cast<std::size_t>(Invariant::progress) + 1);
+static_assert(invariants.size() == static_cast<std::size_t>(Invariant::assertion) + 1);
 
 [[nodiscard]] constexpr std::string_view name(Invariant invariant) {
   return invariants[static_cast<std::size_t>(invariant)].name;

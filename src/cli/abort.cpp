@@ -31,8 +31,13 @@ extern "C" void say_words(int /*signal*/) {
 
 extern "C" void on_abort(int signal) {
   if (words_more) {
-    std::signal(SIGALRM, say_words);
-    std::signal(SIGABRT, say_words);
+    for (const int end : {SIGALRM, SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL}) {
+      std::signal(end, say_words);
+    }
+    sigset_t mine{};
+    sigemptyset(&mine);
+    sigaddset(&mine, signal);
+    sigprocmask(SIG_UNBLOCK, &mine, nullptr);  // it may come once more
     alarm(more_s);
     if (words_more()) _exit(words_status);
   }

@@ -211,12 +211,15 @@ class Vopr {
     KIMBERLITE_CHECK(std::move(lives));
     KIMBERLITE_CHECK(write_smallest(plan, smallest));
     if (interrupted()) return exit_interrupted;
-    if (options_.svg) {
+    const bool ends = !smallest.report.finding || smallest.report.finding->text != endless;
+    if (options_.svg && ends) {
       const auto drawn = [this](const vopr::LifeReport& life) -> Result<int> {
         KIMBERLITE_CHECK(draw(life));
         return exit_finding;
       };
-      KIMBERLITE_TRY(const int status, drawn(lived(smallest.plan, drawn)));
+      const vopr::LifeReport life = lived(smallest.plan, drawn);
+      if (interrupted()) return exit_interrupted;
+      KIMBERLITE_TRY(const int status, drawn(life));
       static_cast<void>(status);
     }
     return smallest.report.finding ? exit_finding : 0;

@@ -78,6 +78,7 @@ class Lived {
     for (std::size_t i = 0; i < plan_.steps.size() && going(); ++i) {
       trouble_->begin_step(plan_.step_numbers[i]);
       step(plan_.steps[i]);
+      count();
     }
     if (!report_.finding) trouble_->make_peace();
     if (plan_.beyond) {
@@ -700,12 +701,16 @@ class Lived {
     return kind == ErrorClass::unavailable || kind == ErrorClass::integrity;
   }
 
-  void end() {
-    if (group_->busy() == std::nullopt) group_->world().between(nullptr);
+  void count() {
     report_.events = group_->world().events();
     report_.simulated_ns = now();
     report_.frames_lost = group_->world().lost();
     report_.digest = group_->world().digest();
+  }
+
+  void end() {
+    if (group_->busy() == std::nullopt) group_->world().between(nullptr);
+    count();
     for (std::uint8_t i = 0; i < group_->size(); ++i) {
       report_.images.push_back(group_->is_up(i) ? group_->world().storage(i).image().digest()
                                                 : group_->world().disk(i).digest());
@@ -742,8 +747,12 @@ void break_off(LifeReport& report) {
   for (const StoryMark& mark : report.story) {
     report.simulated_ns = std::max(report.simulated_ns, mark.at_ns);
   }
-  report.finding =
-      Finding{Invariant::assertion, "an assertion of the product failed; standard error names it"};
+  std::string text = "an assertion of the product failed; standard error names it";
+  if (report.finding) {
+    text +=
+        fmt::format("; before it {}: {}", name(report.finding->invariant), report.finding->text);
+  }
+  report.finding = Finding{Invariant::assertion, std::move(text)};
 }
 
 std::string last_of_story(const LifeReport& report, std::size_t lines) {

@@ -5,14 +5,19 @@
 #pragma once
 
 #include <functional>
+#include <string_view>
 
 #include "vopr/life.hpp"
 
 namespace kimberlite::cli {
 
+inline constexpr std::string_view endless = "the life does not end";
+
 // How `live` ended in a child: its finding or refusal, and nothing else of its report. A child that
-// died has the finding `assertion`, whose text is the first line it wrote to standard error; so has
-// one that `seconds` were not enough for. `unavailable.busy`: there is no process to be had.
+// died has the finding `assertion`, whose text is the first line it wrote to standard error, or its
+// signal; so has one that `seconds` were not enough for. Interrupted, the child is killed, and
+// there is no finding. `unavailable.busy`: there was no process to be had, or somebody else killed
+// it.
 [[nodiscard]] Result<vopr::LifeReport> live_apart(const std::function<vopr::LifeReport()>& live,
                                                   unsigned seconds);
 

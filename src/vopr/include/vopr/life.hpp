@@ -70,7 +70,8 @@ struct LifeReport {
 
 // `go_on` is asked now and then; false ends the life early, without a finding.
 [[nodiscard]] LifeReport live(const Plan& plan, const std::function<bool()>& go_on = {});
-// So, into a report of the caller's, which has at each moment what happened before it.
+// So, into a report of the caller's, which has at each moment what happened before it, and from the
+// last step on its counts.
 void live(const Plan& plan, LifeReport& report, const std::function<bool()>& go_on);
 // Gives a life that an assertion of the product ended its end: there, with that finding.
 void break_off(LifeReport& report);

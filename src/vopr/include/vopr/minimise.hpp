@@ -19,7 +19,7 @@ namespace kimberlite::vopr {
 
 struct Minimised {
   Plan plan;          // no part of it can be left out, unless `lives_max` was reached
-  LifeReport report;  // of its life
+  LifeReport report;  // of its life, as `lived` gave it
   std::uint64_t lives = 0;
   bool finished = false;
 };

@@ -147,6 +147,13 @@ void Cluster::start(std::uint8_t index) {
   // What damage hides is still counted as written: it was acknowledged.
   if (node.damaged.empty() && !journal->lost) node.on_disk.clear();
   for (const LiveFrame& frame : journal->frames) node.on_disk[frame.op.value()] = frame.checksum;
+  const std::uint64_t seen =
+      journal->frames.empty() ? node.checkpoint.value() : journal->frames.back().op.value();
+  std::set<std::uint64_t> hidden;
+  for (auto one = node.on_disk.upper_bound(seen); one != node.on_disk.end(); ++one) {
+    if (!may_know(node, OpNumber{one->first})) hidden.insert(one->first);
+  }
+  node.hidden = std::move(hidden);
   std::vector<Action> actions;
   ReplicaOptions replica_options = options_.replica;
   replica_options.token = rng_();
@@ -432,14 +439,11 @@ void Cluster::check_sent(std::uint8_t from, const Message& message) {
     if (dvc->log_view > node.log_view) complain("a log_view that is not durable");
     for (std::size_t i = 0; i < dvc->suffix.headers.size(); ++i) {
       const PrepareHeader& header = dvc->suffix.headers[i];
-      const bool knows = std::ranges::none_of(node.damaged, [&](const auto& damage) {
-        return damage.first <= header.op.value() && !damage.second;
-      });
       const bool had = has_written(node, header.op, header.checksum);
       if (((dvc->present >> i) & 1U) != 0 && !had) {
         complain(fmt::format("replica {} says that it has {}", from, header.op.value()));
       }
-      if (((dvc->nacked >> i) & 1U) != 0 && had && knows) {
+      if (((dvc->nacked >> i) & 1U) != 0 && had && may_know(node, header.op)) {
         complain(fmt::format("replica {} nacks {}, which it had", from, header.op.value()));
       }
     }
@@ -540,7 +544,10 @@ void Cluster::end_write(std::uint8_t index, std::size_t which) {
   }
   if (write.target == Target::prepare) {
     node.on_disk[write.op.value()] = write.checksum;
-    if (!lost) node.damaged.erase(write.op.value());
+    if (!lost) {
+      node.damaged.erase(write.op.value());
+      node.hidden.erase(write.op.value());
+    }
     feed(index, PrepareWritten{.op = write.op, .header_checksum = write.checksum, .status = {}});
   } else if (write.target == Target::mark) {
     feed(index, MarkWritten{.sequence = write.sequence, .status = {}});

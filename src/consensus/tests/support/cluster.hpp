@@ -187,6 +187,9 @@ class Cluster {
     LifeId forgotten;     // its last one before that
     OpNumber lost_until;  // damage cost it the end of its log, which it has not again yet
     std::map<std::uint64_t, bool> damaged;  // op: whether anything on disk says it was durable
+    // What the last open could not know of, for damage before it that looked like a torn write.
+    // The damage may be made good before it is.
+    std::set<std::uint64_t> hidden;
   };
   struct Known {
     Hash checksum{};
@@ -220,6 +223,7 @@ class Cluster {
   [[nodiscard]] bool holds_at(const Holds& holds, std::optional<std::uint32_t> needed) const;
   void saw_configuration(const Commit& commit);
   static void forget_disk(Node& node);
+  [[nodiscard]] static bool may_know(const Node& node, OpNumber op);
   [[nodiscard]] Genesis genesis_of(std::uint8_t replica) const;
   [[nodiscard]] bool has_written(const Node& node, OpNumber op, const Hash& checksum) const;
   void write(std::uint8_t index, Write write);

@@ -42,6 +42,15 @@ void Cluster::forget_disk(Node& node) {
   node.had.insert(node.on_disk.begin(), node.on_disk.end());
   node.on_disk.clear();
   node.damaged.clear();
+  node.hidden.clear();
+}
+
+// Without damage before it that looks like a torn write.
+bool Cluster::may_know(const Node& node, OpNumber op) {
+  return !node.hidden.contains(op.value()) &&
+         std::ranges::none_of(node.damaged, [&](const auto& damage) {
+           return damage.first <= op.value() && !damage.second;
+         });
 }
 
 void Cluster::make_anew(std::uint8_t index) {

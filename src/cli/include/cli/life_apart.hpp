@@ -7,6 +7,7 @@
 #include <functional>
 #include <string_view>
 
+#include "base/result.hpp"
 #include "vopr/life.hpp"
 
 namespace kimberlite::cli {

@@ -10,9 +10,9 @@
 #include "cli/error_text.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/json.hpp"
-#include "cli/life_apart.hpp"
 #include "cli/progress.hpp"
 #include "vopr/life.hpp"
+#include "vopr/live_apart.hpp"
 #include "vopr/minimise.hpp"
 #include "vopr/probes.hpp"
 #include "whole_text.hpp"
@@ -211,7 +211,7 @@ class Vopr {
     KIMBERLITE_CHECK(std::move(lives));
     KIMBERLITE_CHECK(write_smallest(plan, smallest));
     if (interrupted()) return exit_interrupted;
-    const bool ends = !smallest.report.finding || smallest.report.finding->text != endless;
+    const bool ends = !smallest.report.finding || smallest.report.finding->text != vopr::endless;
     if (options_.svg && ends) {
       const auto drawn = [this](const vopr::LifeReport& life) -> Result<int> {
         KIMBERLITE_CHECK(draw(life));
@@ -219,8 +219,7 @@ class Vopr {
       };
       const vopr::LifeReport life = lived(smallest.plan, drawn);
       if (interrupted()) return exit_interrupted;
-      KIMBERLITE_TRY(const int status, drawn(life));
-      static_cast<void>(status);
+      KIMBERLITE_CHECK(draw(life));
     }
     return smallest.report.finding ? exit_finding : 0;
   }
@@ -282,9 +281,9 @@ class Vopr {
   }
   // In a process of its own.
   static Result<vopr::LifeReport> lived_apart(const vopr::Plan& plan) {
-    KIMBERLITE_TRY(vopr::LifeReport life,
-                   live_apart([&] { return vopr::live(plan, [] { return !interrupted(); }); },
-                              longest_life_s));
+    const auto go_on = [] { return !interrupted(); };
+    KIMBERLITE_TRY(vopr::LifeReport life, vopr::live_apart([&] { return vopr::live(plan, go_on); },
+                                                           longest_life_s, go_on));
     life.seed = plan.seed;
     life.replicas = plan.group.voters;
     return life;

@@ -741,12 +741,11 @@ void live(const Plan& plan, LifeReport& report, const std::function<bool()>& go_
 }
 
 void break_off(LifeReport& report) {
-  for (const LaneMark& mark : report.lanes) {
-    report.simulated_ns = std::max(report.simulated_ns, mark.at_ns);
-  }
-  for (const StoryMark& mark : report.story) {
-    report.simulated_ns = std::max(report.simulated_ns, mark.at_ns);
-  }
+  const auto until = [&](const auto& marks) {
+    if (!marks.empty()) report.simulated_ns = std::max(report.simulated_ns, marks.back().at_ns);
+  };
+  until(report.lanes);
+  until(report.story);
   std::string text = "an assertion of the product failed; standard error names it";
   if (report.finding) {
     text +=

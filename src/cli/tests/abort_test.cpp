@@ -23,24 +23,16 @@ TEST(Abort, EndsWithWhatWasToBeSaid) {
 }
 
 TEST(Abort, MayTellMoreFirst) {
-  EXPECT_EXIT(
-      {
-        say_at_abort("type this\n", 3, [] {
-          std::cerr << "much happened\n";
-          return false;
-        });
-        fail_an_assertion();
-      },
-      testing::ExitedWithCode(3), "here.cpp:12\nmuch happened\ntype this\n$");
-  EXPECT_EXIT(
-      {
-        say_at_abort("type this\n", 3, [] {
-          std::cerr << "all is said\n";
-          return true;
-        });
-        fail_an_assertion();
-      },
-      testing::ExitedWithCode(3), "here.cpp:12\nall is said\n$");
+  const auto telling = [](bool is_all) {
+    say_at_abort("type this\n", 3, [is_all] {
+      std::cerr << "much happened\n";
+      return is_all;
+    });
+    fail_an_assertion();
+  };
+  EXPECT_EXIT(telling(false), testing::ExitedWithCode(3),
+              "here.cpp:12\nmuch happened\ntype this\n$");
+  EXPECT_EXIT(telling(true), testing::ExitedWithCode(3), "here.cpp:12\nmuch happened\n$");
 }
 
 TEST(Abort, SaysItsWordsWhenMoreFailsToo) {

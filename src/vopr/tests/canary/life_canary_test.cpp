@@ -6,8 +6,6 @@
 // invariant notices, and prints the rows of that table anew; --gtest_filter chooses bugs.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -20,6 +18,7 @@
 #include "support/crowd_life.hpp"
 #include "support/stale_keystore.hpp"
 #include "vopr/life.hpp"
+#include "vopr/live_apart.hpp"
 #include "vopr/minimise.hpp"
 #include "vopr/scenario.hpp"
 
@@ -27,7 +26,6 @@ namespace kimberlite::vopr {
 namespace {
 
 constexpr unsigned longest_life_s = 120;
-constexpr std::string_view by_assertion = "assertion";
 
 // A row of the manual's table: invariant, seeded bug, noticed as, seed.
 struct Row {
@@ -50,42 +48,21 @@ std::vector<Row> rows_of_the_manual() {
 }
 
 struct Noticed {
-  std::string by;  // an invariant, or `by_assertion`; empty: nothing was noticed
+  std::string by;  // an invariant; empty: nothing was noticed
   std::string text;
 };
 
 // A life with the bug, in a process of its own, since an assertion may be what notices it.
 Noticed live_with(Canary bug, std::uint64_t seed) {
-  std::array<int, 2> ends{};
-  if (pipe(ends.data()) != 0) return {};
-  const pid_t child = fork();
-  if (child == 0) {
-    dup2(ends[1], STDERR_FILENO);
-    alarm(longest_life_s);
-    planted = bug;
-    const LifeReport life = live(make_plan(seed, {}));
-    if (life.finding) {
-      fmt::print(stderr, "{}\n{}\n", name(life.finding->invariant), life.finding->text);
-    }
-    _exit(life.finding ? 1 : 0);
-  }
-  close(ends[1]);
-  std::string said;
-  std::array<char, 4096> part{};
-  for (ssize_t n = 0; (n = read(ends[0], part.data(), part.size())) > 0;) {
-    said.append(part.data(), static_cast<std::size_t>(n));
-  }
-  close(ends[0]);
-  int status = 0;
-  waitpid(child, &status, 0);
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
-  const std::size_t line = std::min(said.find('\n'), said.size());
-  if (!WIFEXITED(status)) {
-    const bool forever = WTERMSIG(status) == SIGALRM;
-    return {std::string{forever ? "no end" : by_assertion}, said.substr(0, line)};
-  }
-  const std::size_t next = std::min(said.find('\n', line + 1), said.size());
-  return {said.substr(0, line), said.substr(line + 1, next - line - 1)};
+  const Result<LifeReport> life = live_apart(
+      [&] {
+        planted = bug;
+        return live(make_plan(seed, {}));
+      },
+      longest_life_s);
+  EXPECT_TRUE(life) << to_string(life.error());
+  if (!life || !life->finding) return {};
+  return {std::string{name(life->finding->invariant)}, life->finding->text};
 }
 
 class Canaries : public ::testing::TestWithParam<Row> {};

@@ -1,19 +1,15 @@
-#include "cli/life_apart.hpp"
+#include "vopr/live_apart.hpp"
 
 #include <gtest/gtest.h>
 
 #include "base/assert.hpp"
 
-namespace kimberlite::cli {
+namespace kimberlite::vopr {
 namespace {
-
-using vopr::Finding;
-using vopr::Invariant;
-using vopr::LifeReport;
 
 constexpr unsigned long_enough_s = 60;
 
-TEST(LifeApart, EndsAsItEnded) {
+TEST(LiveApart, EndsAsItEnded) {
   const auto well = live_apart([] { return LifeReport{}; }, long_enough_s);
   ASSERT_TRUE(well);
   EXPECT_FALSE(well->finding || well->refused);
@@ -30,7 +26,7 @@ TEST(LifeApart, EndsAsItEnded) {
   EXPECT_EQ(found->finding->text, "replica 1 has\nother rows");
 }
 
-TEST(LifeApart, AnAssertionIsAnEnd) {
+TEST(LiveApart, AnAssertionIsAnEnd) {
   const auto failed = live_apart(
       []() -> LifeReport { base::assertion_failed("one == two", "here.cpp", 12); }, long_enough_s);
   ASSERT_TRUE(failed && failed->finding);
@@ -39,7 +35,7 @@ TEST(LifeApart, AnAssertionIsAnEnd) {
             "kimberlite: internal error: assertion `one == two` failed at here.cpp:12");
 }
 
-TEST(LifeApart, SoIsALifeWithoutEnd) {
+TEST(LiveApart, SoIsALifeWithoutEnd) {
   const auto endless = live_apart(
       [] {
         volatile bool forever = true;
@@ -54,4 +50,4 @@ TEST(LifeApart, SoIsALifeWithoutEnd) {
 }
 
 }  // namespace
-}  // namespace kimberlite::cli
+}  // namespace kimberlite::vopr

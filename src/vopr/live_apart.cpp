@@ -1,4 +1,4 @@
-#include "cli/life_apart.hpp"
+#include "vopr/live_apart.hpp"
 
 #include <fmt/format.h>
 #include <poll.h>
@@ -12,9 +12,7 @@
 #include <csignal>
 #include <string>
 
-#include "cli/interrupt.hpp"
-
-namespace kimberlite::cli {
+namespace kimberlite::vopr {
 namespace {
 
 constexpr int look_every_ms = 200;
@@ -24,14 +22,14 @@ constexpr int ended_refused = 101;
 constexpr int ended_with_finding = 102;  // said behind the mark: its number, its text
 constexpr char mark = '\x1e';
 
-[[noreturn]] void be_the_child(const std::function<vopr::LifeReport()>& live, unsigned seconds) {
+[[noreturn]] void be_the_child(const std::function<LifeReport()>& live, unsigned seconds) {
   const rlimit no_core{};
   setrlimit(RLIMIT_CORE, &no_core);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   std::signal(SIGABRT, SIG_DFL);
   std::signal(SIGALRM, SIG_DFL);
   alarm(seconds);
-  const vopr::LifeReport life = live();
+  const LifeReport life = live();
   if (!life.finding) _exit(life.refused ? ended_refused : ended_well);
   const std::string said =
       std::string{mark} + static_cast<char>(life.finding->invariant) + life.finding->text;
@@ -44,13 +42,13 @@ constexpr char mark = '\x1e';
 }
 
 // What the child writes until it ends; nobody waits for one that nobody asks for any more.
-std::string hear(int end, pid_t child) {
+std::string hear(int end, pid_t child, const std::function<bool()>& go_on) {
   std::string said;
   std::array<char, 4096> part{};
   while (true) {
     pollfd one{.fd = end, .events = POLLIN, .revents = 0};
     if (poll(&one, 1, look_every_ms) <= 0) {
-      if (interrupted()) kill(child, SIGKILL);
+      if (go_on && !go_on()) kill(child, SIGKILL);
       continue;
     }
     const ssize_t n = read(end, part.data(), part.size());
@@ -60,12 +58,12 @@ std::string hear(int end, pid_t child) {
   }
 }
 
-std::optional<vopr::Finding> finding_in(const std::string& said) {
+std::optional<Finding> finding_in(const std::string& said) {
   const std::size_t at = said.rfind(mark);
   if (at == std::string::npos || at + 1 == said.size()) return std::nullopt;
   const auto number = static_cast<unsigned char>(said[at + 1]);
-  if (number >= vopr::invariants.size()) return std::nullopt;
-  return vopr::Finding{static_cast<vopr::Invariant>(number), said.substr(at + 2)};
+  if (number >= invariants.size()) return std::nullopt;
+  return Finding{static_cast<Invariant>(number), said.substr(at + 2)};
 }
 
 // How it died that lived no life to its end.
@@ -81,8 +79,8 @@ Error no_process(std::string_view why) {
 
 }  // namespace
 
-Result<vopr::LifeReport> live_apart(const std::function<vopr::LifeReport()>& live,
-                                    unsigned seconds) {
+Result<LifeReport> live_apart(const std::function<LifeReport()>& live, unsigned seconds,
+                              const std::function<bool()>& go_on) {
   std::array<int, 2> ends{};
   if (pipe(ends.data()) != 0) return no_process("no pipe could be made");
   const pid_t child = fork();
@@ -96,7 +94,7 @@ Result<vopr::LifeReport> live_apart(const std::function<vopr::LifeReport()>& liv
     be_the_child(live, seconds);
   }
   close(ends[1]);
-  const std::string said = hear(ends[0], child);
+  const std::string said = hear(ends[0], child, go_on);
   close(ends[0]);
   int status = 0;
   pid_t ended = 0;
@@ -104,8 +102,8 @@ Result<vopr::LifeReport> live_apart(const std::function<vopr::LifeReport()>& liv
     ended = waitpid(child, &status, 0);
   } while (ended < 0 && errno == EINTR);
 
-  vopr::LifeReport life;
-  if (interrupted()) return life;
+  LifeReport life;
+  if (go_on && !go_on()) return life;
   const bool is_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
   if (ended < 0 || is_killed) return no_process("it was killed, or is not ours to wait for");
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
@@ -113,9 +111,9 @@ Result<vopr::LifeReport> live_apart(const std::function<vopr::LifeReport()>& liv
   if (code == ended_well || code == ended_refused) return life;
   if (code == ended_with_finding) life.finding = finding_in(said);
   if (!life.finding) {
-    life.finding = vopr::Finding{vopr::Invariant::assertion, died_of(status, said)};
+    life.finding = Finding{Invariant::assertion, died_of(status, said)};
   }
   return life;
 }
 
-}  // namespace kimberlite::cli
+}  // namespace kimberlite::vopr

@@ -195,6 +195,7 @@ Result<Outcome> LocalDatabase::perform(const ForwardedWrite& write) {
                        Principal{.actor = found->actor(write.actor),
                                  .description = write.actor,
                                  .session = write.session}};
+  session.serves(write.not_after_ns, write.is_named);
   const Why why{.request_id = write.request_id,
                 .idempotency_key = write.idempotency_key,
                 .reason = write.reason,

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include "base/codec.hpp"
@@ -24,7 +25,11 @@ enum Kind : std::uint8_t {
   ask_write = 1,
   done,
   failed,
+  stale,
 };
+
+constexpr std::uint64_t patience_max_ns = 3'600'000'000'000;
+constexpr std::size_t frame_head = peer_frame_head + 16;
 
 Error wrong() { return Error{Code::integrity_encoding, "a forwarded write does not decode"}; }
 
@@ -74,6 +79,7 @@ Buffer encode_forwarded(const ForwardedWrite& write) {
   put(to, write.expected);
   to.text(write.reason);
   to.text(write.correlation);
+  to.u8(write.is_named ? 1 : 0);
   to.u8(write.statements.empty() ? 1 : 0);
   if (write.statements.empty()) {
     to.text(write.stream);
@@ -107,6 +113,7 @@ Result<ForwardedWrite> decode_forwarded(Bytes bytes) {
   write.expected = take_optional<Position>(from);
   write.reason = text(from);
   write.correlation = text(from);
+  write.is_named = from.u8() == 1;
   if (from.u8() == 1) {
     write.stream = text(from);
     write.expected_sequence = take_optional<Sequence>(from);
@@ -193,8 +200,11 @@ std::optional<Error> decode_error(Bytes bytes) {
 
 bool Forwarder::is_frame(Bytes frame) { return is_peer_frame(frame, magic); }
 
-Buffer Forwarder::seal(std::uint8_t kind, std::uint64_t ticket, Bytes body) const {
+Buffer Forwarder::seal(std::uint8_t kind, std::uint64_t ticket, const Pass& pass,
+                       Bytes body) const {
   Writer frame = begin_peer_frame(magic, kind, core_.state().cluster(), ticket);
+  frame.u64(pass.life);
+  frame.u64(pass.given_ns);
   frame.bytes(body);
   return seal_peer_frame(std::move(frame));
 }
@@ -204,37 +214,33 @@ void Forwarder::received(std::uint8_t from, Bytes frame) {
   if (!opened) return;
   const std::uint8_t kind = opened->kind;
   const std::uint64_t ticket = opened->ticket;
-  const Bytes body = opened->rest.rest();
-  if (kind == ask_write) {
-    Result<ForwardedWrite> write = decode_forwarded(body);
-    if (!write) return;
-    probe<"engine.forward.asked">();
-    write->from = from;
-    write->ticket = ticket;
-    write->arrived_ns = core_.env().clock.monotonic_ns();
-    write->bytes = frame.size();
-    const std::scoped_lock lock{mutex_};
-    if (asked_.size() >= asked_max || asked_bytes_ + frame.size() > asked_bytes_max) {
-      probe<"engine.forward.full">();
-      return;  // it hears nothing, and asks again later
-    }
-    asked_bytes_ += frame.size();
-    asked_.push_back(*std::move(write));
-    return;
-  }
+  Reader rest = opened->rest;
+  const Pass pass{rest.u64(), rest.u64()};
+  if (rest.failed()) return;
+  if (kind == ask_write) return asked(from, ticket, pass, rest, frame.size());
   const auto found = waiting_.find(ticket);
   if (found == waiting_.end() || found->second.whom != from) return;
+  Waiting& waiting = found->second;
+  const bool has_ended = waiting.ended.contains(pass.life);
+  if (!has_ended) passes_[from] = pass;
+  const Bytes body = rest.rest();
   if (kind == done) {
     // It was done, whatever of it can be read here.
     Result<Outcome> outcome = decode_outcome(body);
     if (!outcome) outcome = Error{Code::unavailable_outcome_unknown, "the answer does not decode"};
     end(ticket, std::move(outcome));
-  } else if (kind == failed) {
+  } else if (kind == failed && pass.life == waiting.life) {
     end(ticket, decode_error(body).value_or(wrong()));
+  } else if (kind == stale && !has_ended) {
+    send(ticket, waiting);
   }
 }
 
 // ---- asking -------------------------------------------------------------------------------------
+
+std::uint64_t Forwarder::patience_ns() const {
+  return std::min(core_.options().quorum_timeout_ns, patience_max_ns);
+}
 
 void Forwarder::end(std::uint64_t ticket, Result<Outcome> result) {
   const auto found = waiting_.find(ticket);
@@ -245,9 +251,24 @@ void Forwarder::end(std::uint64_t ticket, Result<Outcome> result) {
   core_.driver().set(*waiting.signal);
 }
 
+void Forwarder::send(std::uint64_t ticket, Waiting& waiting) {
+  if (core_.env().clock.monotonic_ns() > waiting.send_until_ns) {
+    probe<"engine.forward.not_sent_again">();
+    return;  // it is no answer: an earlier copy may be under way
+  }
+  probe<"engine.forward.sent">();
+  const Pass& pass = passes_[waiting.whom];
+  if (waiting.life != 0 && waiting.life != pass.life) waiting.ended.insert(waiting.life);
+  waiting.life = pass.life;
+  core_.env().network.send(waiting.whom, seal(ask_write, ticket, pass, *waiting.body));
+}
+
 Result<Outcome> Forwarder::ask(const ForwardedWrite& write) {
-  const Buffer body = encode_forwarded(write);
-  if (body.size() + peer_frame_head > consensus::message_size_max) {
+  Writer body;
+  body.u64(patience_ns());
+  body.bytes(encode_forwarded(write));
+  const Buffer sent = std::move(body).take();
+  if (sent.size() + frame_head > consensus::message_size_max) {
     return Error{Code::unavailable_not_primary, "the request is too long to be forwarded"}.next(
         "send it to the primary itself");
   }
@@ -260,20 +281,20 @@ Result<Outcome> Forwarder::ask(const ForwardedWrite& write) {
       core.driver().set(signal);
       return;
     }
-    if (!next_ticket_) {
-      std::array<std::byte, sizeof(std::uint64_t)> first{};
-      core.env().random.fill(first);
-      next_ticket_ = load_le<std::uint64_t>(first.data());
-    }
+    if (!next_ticket_) next_ticket_ = at_random();
     const std::uint64_t ticket = (*next_ticket_)++;
-    waiting_.emplace(ticket, Waiting{*whom, &signal, &result});
+    const std::uint64_t now = core.env().clock.monotonic_ns();
+    Waiting& waiting = waiting_[ticket] = {.whom = *whom,
+                                           .body = &sent,
+                                           .send_until_ns = now + (patience_ns() / 4),
+                                           .signal = &signal,
+                                           .result = &result};
     core.after(core.options().quorum_timeout_ns, [ticket](Core& later) {
       later.forwarder().end(
           ticket, Error{Code::unavailable_outcome_unknown, "the primary has not answered"}.next(
                       "ask again under the same idempotency key"));
     });
-    probe<"engine.forward.sent">();
-    core.env().network.send(*whom, seal(ask_write, ticket, body));
+    send(ticket, waiting);
   });
   core_.driver().wait(signal);
   return *std::move(result);
@@ -281,22 +302,77 @@ Result<Outcome> Forwarder::ask(const ForwardedWrite& write) {
 
 // ---- answering ----------------------------------------------------------------------------------
 
+std::uint64_t Forwarder::at_random() {
+  std::array<std::byte, sizeof(std::uint64_t)> bytes{};
+  core_.env().random.fill(bytes);
+  return load_le<std::uint64_t>(bytes.data());
+}
+
+Forwarder::Pass Forwarder::new_pass() {
+  if (!life_) life_ = at_random();
+  return {*life_, core_.env().clock.monotonic_ns()};
+}
+
+void Forwarder::asked(std::uint8_t from, std::uint64_t ticket, const Pass& shown, Reader body,
+                      std::size_t size) {
+  probe<"engine.forward.asked">();
+  const Pass pass = new_pass();
+  const std::uint64_t now = pass.given_ns;
+  while (!forgotten_at_.empty() && forgotten_at_.begin()->first < now) {
+    taken_.erase(forgotten_at_.begin()->second);
+    forgotten_at_.erase(forgotten_at_.begin());
+  }
+  if (taken_.contains({from, ticket})) {
+    probe<"engine.forward.taken_already">();
+    return;
+  }
+  const std::uint64_t patience = std::min(body.u64(), patience_max_ns);
+  const bool is_fresh =
+      shown.life == pass.life && shown.given_ns <= now && now - shown.given_ns <= patience / 4;
+  if (!is_fresh) {
+    probe<"engine.forward.stale">();
+    core_.env().network.send(from, seal(stale, ticket, pass, {}));
+    return;
+  }
+  Result<ForwardedWrite> write = decode_forwarded(body.rest());
+  if (!write) return;
+  write->from = from;
+  write->ticket = ticket;
+  write->not_after_ns = shown.given_ns + (patience / 2);
+  write->bytes = size;
+  const std::scoped_lock lock{mutex_};
+  if (asked_.size() >= asked_max || asked_bytes_ + size > asked_bytes_max) {
+    probe<"engine.forward.full">();
+    return;  // it hears nothing, and asks again later
+  }
+  taken_.emplace(from, ticket);
+  forgotten_at_.emplace(now + patience, std::pair{from, ticket});
+  asked_bytes_ += size;
+  asked_.push_back(*std::move(write));
+}
+
 std::optional<ForwardedWrite> Forwarder::take() {
   const std::uint64_t now = core_.env().clock.monotonic_ns();
-  const std::scoped_lock lock{mutex_};
-  while (!asked_.empty()) {
-    ForwardedWrite first = std::move(asked_.front());
-    asked_.pop_front();
-    asked_bytes_ -= first.bytes;
-    if (now <= first.arrived_ns + core_.options().quorum_timeout_ns) return first;
-    probe<"engine.forward.too_old">();  // nobody waits for it, and it will come again
+  while (std::optional<ForwardedWrite> first = take_first()) {
+    if (now <= first->not_after_ns) return first;
+    probe<"engine.forward.too_old">();
+    answer(*first, too_late());
   }
   return std::nullopt;
 }
 
+std::optional<ForwardedWrite> Forwarder::take_first() {
+  const std::scoped_lock lock{mutex_};
+  if (asked_.empty()) return std::nullopt;
+  ForwardedWrite first = std::move(asked_.front());
+  asked_.pop_front();
+  asked_bytes_ -= first.bytes;
+  return first;
+}
+
 void Forwarder::answer(const ForwardedWrite& write, const Result<Outcome>& outcome) {
   Buffer body = outcome ? encode_outcome(*outcome) : encode_error(outcome.error());
-  if (outcome && body.size() + peer_frame_head > consensus::message_size_max) {
+  if (outcome && body.size() + frame_head > consensus::message_size_max) {
     probe<"engine.forward.answer_too_long">();
     body = encode_outcome(
         {.position = outcome->position,
@@ -311,7 +387,7 @@ void Forwarder::answer(const ForwardedWrite& write, const Result<Outcome>& outco
   core_.run_on_strand([this, to = write.from, ticket = write.ticket, is_done = outcome.has_value(),
                        body = std::move(body)](Core& core) {
     probe<"engine.forward.answered">();
-    core.env().network.send(to, seal(is_done ? done : failed, ticket, body));
+    core.env().network.send(to, seal(is_done ? done : failed, ticket, new_pass(), body));
   });
 }
 

@@ -62,7 +62,11 @@ struct Request {
   Id128 correlation{};
   Id128 request_id{};
   Hash digest{};  // of the request as it was sent, under the pseudonym key
+  // The id is its client's, who may ask again: what it was answered is to be known then.
+  bool is_named = false;
   std::optional<Position> expected_position;
+  // On the monotonic clock: who asked waits until then at least, and it is not begun after it.
+  std::uint64_t not_after_ns = UINT64_MAX;  // `too_late`
   projection::Budget budget;
   const std::function<Status()>* task = nullptr;  // of a settle
   std::uint64_t look = 0;  // the first look at the log that began after it came
@@ -75,5 +79,11 @@ struct Request {
   // In the place of `done`, on the tenant's strand: for who does not wait. May destroy the request.
   std::move_only_function<void()> answered;
 };
+
+[[nodiscard]] inline Error too_late() {
+  return Error{Code::unavailable_busy, "the write came to its turn too late; nothing was written"}
+      .why("the replica that carried it here may no longer wait for it")
+      .next("ask again");
+}
 
 }  // namespace kimberlite::engine

@@ -109,6 +109,11 @@ Status LocalSession::fill(Request& request, const Why& why, std::span<const Byte
   request.principal = &principal_;
   if (request.reason.empty()) request.reason = why.reason;
   request.expected_position = why.expected;
+  request.is_named = why.request_id || !why.idempotency_key.empty();
+  if (carried_) {
+    request.not_after_ns = carried_->not_after_ns;
+    request.is_named = carried_->is_named;
+  }
   if (!is_utf8_text(why.reason) || !is_utf8_text(why.correlation)) {
     return Error{Code::type_encoding, "the reason or correlation id is not text"}.why(
         "it has a NUL byte or is not UTF-8");
@@ -157,7 +162,8 @@ Result<Outcome> LocalSession::forward(ForwardedWrite&& write, const Why& why) {
   write.session = principal_.session;
   write.request_id = why.request_id;
   write.idempotency_key = why.idempotency_key;
-  if (!write.request_id && write.idempotency_key.empty()) {
+  write.is_named = write.request_id || !write.idempotency_key.empty();
+  if (!write.is_named) {
     write.request_id = new_request_id(core_.env().clock, core_.env().random);
   }
   write.expected = why.expected;
@@ -222,6 +228,8 @@ Result<Outcome> LocalSession::submit(Request& request) {
   again.correlation_text = std::move(request.correlation_text);
   again.correlation = request.correlation;
   again.request_id = request.request_id;
+  again.is_named = request.is_named;
+  again.not_after_ns = request.not_after_ns;
   again.digest = request.digest;
   again.expected_position = request.expected_position;
   again.budget = request.budget;
@@ -264,7 +272,7 @@ Result<Outcome> LocalSession::execute(std::span<const Statement> statements, con
     }
     parsed.push_back(std::move(one));
   }
-  if (core_.forwards()) {
+  if (forwards()) {
     KIMBERLITE_CHECK(check_present());
     ForwardedWrite all;
     for (const Statement& statement : statements) {
@@ -335,7 +343,7 @@ Result<Outcome> LocalSession::append(std::string_view stream, std::optional<Sequ
                  request_size_max}
         .next("split it into several");
   }
-  if (core_.forwards()) {
+  if (forwards()) {
     ForwardedWrite all;
     all.stream = stream;
     all.expected_sequence = expected;
@@ -376,6 +384,7 @@ Status LocalSession::begin(const Why& why) {
   transaction_->correlation_text = opening.correlation_text;
   transaction_->correlation = opening.correlation;
   transaction_->request_id = opening.request_id;
+  transaction_->is_named = opening.is_named;
   return {};
 }
 
@@ -392,6 +401,7 @@ Result<Outcome> LocalSession::commit() {
   request.correlation_text = open.correlation_text;
   request.correlation = open.correlation;
   request.request_id = open.request_id;
+  request.is_named = open.is_named;
   const std::array<Bytes, 1> parts{open.statements.buffer()};
   KIMBERLITE_TRY(request.digest, core_.keys().request_digest(tenant_.id(), parts));
   tenant_.submit(request);
@@ -668,7 +678,7 @@ Result<Reply> LocalSession::run(const Statement& statement, const Why& why,
     reply.message = "rolled back";
     return reply;
   }
-  if (!core_.forwards() || !stands_alone) KIMBERLITE_CHECK(core_.check_primary());
+  if (!forwards() || !stands_alone) KIMBERLITE_CHECK(core_.check_primary());
   switch (parsed->statement.kind) {
     case sql::StatementKind::begin:
       KIMBERLITE_CHECK(begin(why));

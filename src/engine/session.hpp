@@ -21,6 +21,7 @@ struct OpenTransaction {
   std::string correlation_text;
   Id128 correlation{};
   Id128 request_id{};
+  bool is_named = false;
   Writer statements;       // so far, for the request's digest
   std::uint64_t seen = 0;  // `Tenant::seen` when it began
 };
@@ -31,6 +32,9 @@ class LocalSession final : public Session {
   LocalSession(Core& core, Tenant& tenant, Principal principal,
                std::function<void()> before_write = {});
   ~LocalSession() override;
+  // Its writes were carried here: none is begun after then, on the monotonic clock, or carried on.
+  // `is_named`: the id is the client's, not one the replica drew that carried it.
+  void serves(std::uint64_t not_after_ns, bool is_named) { carried_ = {not_after_ns, is_named}; }
 
   Result<Outcome> execute(std::span<const Statement> statements, const Why& why) override;
   Result<Outcome> append(std::string_view stream, std::optional<Sequence> expected,
@@ -69,6 +73,10 @@ class LocalSession final : public Session {
   Result<std::shared_ptr<const catalog::Catalog>> catalog() override;
 
  private:
+  struct Carried {
+    std::uint64_t not_after_ns = 0;
+    bool is_named = false;
+  };
   // A statement and the text it points into.
   struct Parsed {
     std::string text;
@@ -85,6 +93,8 @@ class LocalSession final : public Session {
   [[nodiscard]] Result<TimestampUs> settle_time();
   [[nodiscard]] Status see(Position shown);
   [[nodiscard]] Status check_present() const;
+  // What was carried here is not carried on: there, who waits for it is not known.
+  [[nodiscard]] bool forwards() const { return !carried_ && core_.forwards(); }
   // A write that is all here, to the primary.
   [[nodiscard]] Result<Outcome> forward(ForwardedWrite&& write, const Why& why);
   [[nodiscard]] Result<Outcome> submit(Request& request);
@@ -135,6 +145,7 @@ class LocalSession final : public Session {
   Tenant& tenant_;
   Principal principal_;
   std::function<void()> before_write_;
+  std::optional<Carried> carried_;
   AsOf as_of_;
   std::optional<OpenTransaction> transaction_;
   std::list<std::pair<std::string_view, ParsedPtr>>

@@ -94,6 +94,7 @@ class Tenant {
     const Principal* principal = nullptr;
     std::string text;  // of its writes, literals replaced
     std::uint64_t rows = 0;
+    bool has_written = false;  // or tried to
     std::uint64_t begun_ns = 0;
     std::uint64_t used_ns = 0;
   };
@@ -144,8 +145,10 @@ class Tenant {
                                                                      Evaluation& evaluation);
   [[nodiscard]] Result<std::optional<Outcome>> known(const Request& request);
   [[nodiscard]] Result<Outcome> answered_then(const projection::KnownRecord& record);
-  [[nodiscard]] Status check_expected(const std::optional<Position>& expected, Position base) const;
+  // Not too late, and on the head it expects.
+  [[nodiscard]] Status may_begin(const Request& request, Position base) const;
   [[nodiscard]] Result<projection::Evaluated> evaluate_all(Request& request);
+  [[nodiscard]] Result<std::optional<SealedCommand>> seal_unchanged(const Request& request);
   [[nodiscard]] Result<SealedCommand> seal_rows(const Request& request, Position base,
                                                 const projection::Evaluated& evaluated,
                                                 std::span<const record::RowChange> changes,

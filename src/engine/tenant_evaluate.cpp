@@ -4,6 +4,7 @@
 #include "base/assert.hpp"
 #include "base/canary.hpp"
 #include "base/limits.hpp"
+#include "base/probe.hpp"
 #include "sql/analyze.hpp"
 #include "tenant.hpp"
 
@@ -91,7 +92,8 @@ void Tenant::start_sql() {
   propose(std::move(batch), std::move(commands));
 }
 
-// Nothing: the request is answered already, or changed nothing. An error: it has been undone.
+// Nothing: the request is answered already, or changed nothing and nobody can ask for it again. An
+// error: it has been undone.
 Result<std::optional<SealedCommand>> Tenant::evaluate(Request& request, Position base,
                                                       Evaluation& evaluation) {
   KIMBERLITE_TRY(std::optional<Outcome> seen, known(request));
@@ -99,7 +101,7 @@ Result<std::optional<SealedCommand>> Tenant::evaluate(Request& request, Position
     evaluation.outcome = *std::move(seen);
     return std::optional<SealedCommand>{};
   }
-  KIMBERLITE_CHECK(check_expected(request.expected_position, base));
+  KIMBERLITE_CHECK(may_begin(request, base));
   const projection::At at{Position{base.value() + 1}, core_.wall_time()};
   KIMBERLITE_CHECK(projection_->begin_request(at, request.statements.size() > 1));
   Result<projection::Evaluated> evaluated = evaluate_all(request);
@@ -109,7 +111,8 @@ Result<std::optional<SealedCommand>> Tenant::evaluate(Request& request, Position
   }
   KIMBERLITE_TRY(const std::span<const record::RowChange> changes, projection_->finish_request());
   std::optional<SealedCommand> command;
-  if (!changes.empty()) {
+  if (changes.empty() && request.is_named) projection_->keep_unchanged();
+  if (!changes.empty() || request.is_named) {
     Result<SealedCommand> sealed = seal_rows(request, base, *evaluated, changes, text_of(request));
     if (!sealed) {
       projection_->undo_finished();
@@ -179,7 +182,12 @@ Result<Outcome> Tenant::answered_then(const projection::KnownRecord& record) {
   return outcome;
 }
 
-Status Tenant::check_expected(const std::optional<Position>& expected, Position base) const {
+Status Tenant::may_begin(const Request& request, Position base) const {
+  if (core_.env().clock.monotonic_ns() > request.not_after_ns) {
+    probe<"engine.write.too_late">();
+    return too_late();
+  }
+  const std::optional<Position>& expected = request.expected_position;
   if (!expected || *expected == base) return {};
   return Error{Code::conflict_position, "the head is at position {}, the request expects {}",
                base.value(), expected->value()}
@@ -230,7 +238,8 @@ Result<SealedCommand> Tenant::seal_rows(const Request& request, Position base,
     reply = encode_reply(evaluated);
     if (reply.size() <= reply_size_max) meta.reply = reply;
   }
-  record::PlaintextWriter plaintext{record::ItemKind::rows};
+  record::PlaintextWriter plaintext{changes.empty() ? record::ItemKind::meta
+                                                    : record::ItemKind::rows};
   plaintext.meta(meta);
   if (is_planted(Canary::lose_change) && changes.size() > 4) changes = changes.first(4);
   for (const record::RowChange& change : changes) plaintext.change(change);
@@ -272,7 +281,7 @@ Result<std::optional<SealedCommand>> Tenant::evaluate_ddl(Request& request,
     evaluation.outcome = *std::move(seen);
     return std::optional<SealedCommand>{};
   }
-  KIMBERLITE_CHECK(check_expected(request.expected_position, head_));
+  KIMBERLITE_CHECK(may_begin(request, head_));
   std::optional<Error> lookup_failed;
   const auto stream_exists = [&](std::string_view name) {
     const auto found = projection_->find_stream(name);
@@ -287,6 +296,7 @@ Result<std::optional<SealedCommand>> Tenant::evaluate_ddl(Request& request,
   outcome.request_id = request.request_id;
   outcome.notices = std::move(resolved.notices);
   evaluation.outcome = std::move(outcome);
+  if (!resolved.change && request.is_named) return seal_unchanged(request);
   if (!resolved.change) return std::optional<SealedCommand>{};
 
   KIMBERLITE_CHECK(projection_->begin_batch(head_));
@@ -302,6 +312,18 @@ Result<std::optional<SealedCommand>> Tenant::evaluate_ddl(Request& request,
   if (!done || !command) {
     projection_->rollback_batch();
     return done ? command.error() : done.error();
+  }
+  return std::optional{*std::move(command)};
+}
+
+// The schema is as the statement would have it: a batch of its own that changes nothing.
+Result<std::optional<SealedCommand>> Tenant::seal_unchanged(const Request& request) {
+  KIMBERLITE_CHECK(projection_->begin_batch(head_));
+  projection_->keep_unchanged();
+  Result<SealedCommand> command = seal_rows(request, head_, {}, {}, text_of(request));
+  if (!command) {
+    projection_->rollback_batch();
+    return command.error();
   }
   return std::optional{*std::move(command)};
 }
@@ -385,7 +407,7 @@ Result<std::optional<SealedCommand>> Tenant::evaluate_append(Request& request, P
     evaluation.outcome = *std::move(seen);
     return std::optional<SealedCommand>{};
   }
-  KIMBERLITE_CHECK(check_expected(request.expected_position, base));
+  KIMBERLITE_CHECK(may_begin(request, base));
   bool is_new = false;
   KIMBERLITE_TRY(StreamState * stream, stream_state(request.stream, is_new));
   if (request.expected_sequence && *request.expected_sequence != stream->next &&

@@ -31,7 +31,7 @@ Error Tenant::overtaken() {
 }
 
 void Tenant::begin_transaction(Request& request) {
-  if (Status checked = check_expected(request.expected_position, head_); !checked) {
+  if (Status checked = may_begin(request, head_); !checked) {
     return answer(request, checked.error());
   }
   if (Status begun = projection_->begin_batch(head_); !begun) return answer(request, begun.error());
@@ -100,6 +100,7 @@ void Tenant::within_transaction(Request& request) {
 }
 
 void Tenant::note_statement(Transaction& open, const Request& request) {
+  open.has_written = true;
   open.rows += request.evaluated.rows_affected;
   const std::string_view plain = request.statements.front().plain;
   // The text kept for the trail is bounded; the rows are all there.
@@ -125,11 +126,12 @@ void Tenant::commit_transaction(Request& request) {
   Result<std::optional<Outcome>> seen = known(request);
   Result<std::span<const record::RowChange>> changes =
       seen && !*seen ? projection_->finish_request() : Result<std::span<const record::RowChange>>{};
-  const bool nothing = changes && changes->empty();
+  const bool nothing = changes && changes->empty() && !(request.is_named && open.has_written);
   if (!seen || *seen || !changes || nothing) {
     projection_->rollback_batch();
     Outcome empty;
     empty.request_id = request.request_id;
+    empty.rows = open.rows;
     if (!seen) {
       answer(request, seen.error());
     } else if (*seen) {
@@ -141,6 +143,7 @@ void Tenant::commit_transaction(Request& request) {
     }
     return drain();
   }
+  if (changes->empty()) projection_->keep_unchanged();
   projection::Evaluated evaluated{.rows_affected = open.rows, .columns = {}, .rows = {}};
   Result<SealedCommand> command = seal_rows(request, head_, evaluated, *changes, open.text);
   if (!command) {

@@ -330,6 +330,12 @@ void SqliteProjection::undo_request() {
   leave_request();
 }
 
+void SqliteProjection::keep_unchanged() {
+  KIMBERLITE_ASSERT(state_ == State::batch);
+  const Position position{applied_.value() + finished_.size() + 1};
+  finished_.push_back({{position, {}}, {}, {}, false});
+}
+
 void SqliteProjection::undo_finished() {
   KIMBERLITE_ASSERT(state_ == State::batch && !finished_.empty());
   finished_.pop_back();

@@ -52,6 +52,7 @@ class SqliteProjection final : public Projection, private sql::TimeMap {
   [[nodiscard]] Status rollback_to(std::string_view name) override;
   [[nodiscard]] Result<std::span<const RowChange>> finish_request() override;
   void undo_request() override;
+  void keep_unchanged() override;
   void undo_finished() override;
   [[nodiscard]] Status commit_batch(std::span<const Committed> committed) override;
   void rollback_batch() override;

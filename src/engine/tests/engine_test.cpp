@@ -157,6 +157,104 @@ TEST_F(EngineTest, TheSameRequestTwiceIsDoneOnce) {
   EXPECT_TRUE(write("INSERT INTO t VALUES (1, 'a') RETURNING id, v", {}, why).replayed);
 }
 
+// Had it left no record, the second would be the first to find something.
+TEST_F(EngineTest, ARequestThatChangedNothingIsKnownToo) {
+  write("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)");
+  const auto ask = [&](std::string_view sql, std::string_view key) {
+    return write(sql, {}, {.idempotency_key = key, .reason = "asked for"});
+  };
+  const auto in_transaction = [&]() -> Outcome {
+    EXPECT_TRUE(session_->begin({.idempotency_key = "merge"}));
+    EXPECT_TRUE(session_->run({"UPDATE t SET v = 'b' WHERE id = 1", {}}, {}, {}));
+    const auto done = session_->commit();
+    EXPECT_TRUE(done) << to_string(done.error());
+    return done ? *done : Outcome{};
+  };
+  const Outcome removed = ask("DELETE FROM t WHERE id = 1 RETURNING v", "form 88");
+  const Outcome dropped = ask("DROP TABLE IF EXISTS u", "form 89");
+  const Outcome merged = in_transaction();
+  for (const Outcome* outcome : {&removed, &dropped, &merged}) {
+    EXPECT_FALSE(outcome->replayed);
+    EXPECT_EQ(outcome->rows, 0U);
+    EXPECT_GT(outcome->position, Position{});
+  }
+  EXPECT_EQ(*session_->head(), merged.position);
+  write("INSERT INTO t VALUES (1, 'a')");
+  write("CREATE TABLE u (id INTEGER PRIMARY KEY)");
+  for (const bool reopened : {false, true}) {
+    if (reopened) {
+      close();
+      open();
+    }
+    const Outcome again[] = {ask("DELETE FROM t WHERE id = 1 RETURNING v", "form 88"),
+                             ask("DROP TABLE IF EXISTS u", "form 89"), in_transaction()};
+    EXPECT_EQ(again[0].returning.columns.size(), 1U);
+    EXPECT_TRUE(again[0].returning.rows.empty());
+    const Outcome* first[] = {&removed, &dropped, &merged};
+    for (std::size_t i = 0; i < 3; ++i) {
+      EXPECT_TRUE(again[i].replayed) << i;
+      EXPECT_EQ(again[i].position, first[i]->position) << i;
+      EXPECT_EQ(again[i].leaf, first[i]->leaf) << i;
+      EXPECT_EQ(again[i].rows, 0U) << i;
+    }
+    EXPECT_EQ(rows("SELECT id, v FROM t"), "1|a");
+    EXPECT_EQ(rows("SELECT count(*) FROM u"), "0");
+  }
+  EXPECT_EQ(refused("DELETE FROM t", {.idempotency_key = "form 88"}), Code::conflict_idempotency);
+  // The trail has it, without changes.
+  const auto trail = session_->records(removed.position, 1);
+  ASSERT_TRUE(trail && trail->size() == 1);
+  EXPECT_EQ(trail->front().reason, "asked for");
+  EXPECT_EQ(trail->front().statement, "DELETE FROM t WHERE id = ? RETURNING v");
+  EXPECT_EQ(rows("SELECT count(*) FROM __events WHERE position = " +
+                 std::to_string(removed.position.value())),
+            "0");
+  // A transaction that only read is asked again, not answered again.
+  ASSERT_TRUE(session_->begin({.idempotency_key = "look"}));
+  EXPECT_EQ(rows("SELECT count(*) FROM t"), "1");
+  EXPECT_EQ(session_->commit()->position, Position{});
+  ASSERT_TRUE(session_->begin({.idempotency_key = "look"}));
+  ASSERT_TRUE(session_->run({"INSERT INTO t VALUES (5, 'e')", {}}, {}, {}));
+  EXPECT_GT(session_->commit()->position, Position{});
+  // Nobody can ask again for what came under no id.
+  const Position head = *session_->head();
+  EXPECT_EQ(write("DELETE FROM t WHERE id = 99").position, Position{});
+  EXPECT_EQ(write("CREATE TABLE IF NOT EXISTS u (id INTEGER PRIMARY KEY)").position, Position{});
+  EXPECT_EQ(*session_->head(), head);
+}
+
+// Others of its batch change something.
+TEST_F(EngineTest, ARequestThatChangesNothingStandsInABatch) {
+  write("CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER)");
+  write("INSERT INTO t VALUES (0, 0)");
+  constexpr int each = 25;
+  std::vector<std::thread> clients;
+  for (int c = 0; c < 6; ++c) {
+    clients.emplace_back([&, c] {
+      const auto session = *database_->session("main");
+      for (int i = 0; i < each; ++i) {
+        const std::string key = std::to_string((c * each) + i + 1);
+        const std::string sql[] = {
+            "DELETE FROM t WHERE id = -" + key, "UPDATE t SET v = v + 1 WHERE id = 0",
+            "INSERT INTO t VALUES (" + key + ", 1)", "INSERT INTO t VALUES (0, 9)"};
+        const Statement statement{sql[c % 4], {}};
+        const auto done = session->execute(std::span{&statement, 1}, {.idempotency_key = key});
+        ASSERT_EQ(done.has_value(), c % 4 != 3);
+        if (done) {
+          EXPECT_GT(done->position, Position{});
+        }
+      }
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  EXPECT_EQ(rows("SELECT v FROM t WHERE id = 0"), "50");
+  EXPECT_EQ(rows("SELECT count(*) FROM t"), "26");
+  const std::string head = std::to_string(session_->head()->value());
+  EXPECT_EQ(rows("SELECT count(*) FROM __records"), head);
+  const std::string verified = rows("VERIFY TABLE t");
+  EXPECT_TRUE(verified.starts_with("t|" + head + "|26|")) << verified;
+}
+
 TEST_F(EngineTest, WhatAKeyWasAnsweredCanBeAskedBeforeATransactionIsDoneAgain) {
   write("CREATE TABLE t (id INTEGER PRIMARY KEY)");
   EXPECT_EQ(*session_->outcome_under("form 89"), std::nullopt);

@@ -34,6 +34,7 @@ ForwardedWrite append() {
   write.statements.clear();
   write.request_id.reset();
   write.idempotency_key = "a key";
+  write.is_named = true;
   write.expected.reset();
   write.stream = "visits";
   write.expected_sequence = Sequence{3};
@@ -51,6 +52,7 @@ TEST(Forward, AWriteIsReadAsItWasSent) {
     EXPECT_EQ(read->actor, write.actor);
     EXPECT_EQ(read->request_id, write.request_id);
     EXPECT_EQ(read->idempotency_key, write.idempotency_key);
+    EXPECT_EQ(read->is_named, write.is_named);
     EXPECT_EQ(read->expected, write.expected);
     EXPECT_EQ(read->expected_sequence, write.expected_sequence);
     EXPECT_EQ(read->statements.size(), write.statements.size());

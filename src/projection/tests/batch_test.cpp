@@ -38,6 +38,11 @@ struct Batch : ::testing::Test {
     ASSERT_TRUE(changes.has_value()) << to_string(changes.error());
     finished.push_back(*changes);
   }
+  void accept_unchanged(std::string_view sql) {
+    accept(sql);
+    ASSERT_TRUE(finished.back().empty());
+    projection().keep_unchanged();
+  }
   void commit() {
     std::vector<Committed> committed;
     committed.reserve(finished.size());
@@ -102,6 +107,39 @@ TEST_F(Batch, AFinishedRequestIsUndoneAndLeavesTheOthers) {
   commit();
   EXPECT_EQ(world.query("SELECT n FROM t"), "2");
   EXPECT_EQ(world.head(), Position{3});
+}
+
+// One finds no row, one ends as it began.
+TEST_F(Batch, ARequestThatChangesNothingMayStand) {
+  accept("INSERT INTO t (id, n) VALUES (1, 1)");
+  accept_unchanged("DELETE FROM t WHERE id = 7");
+  accept_unchanged("UPDATE t SET n = n");
+  accept_unchanged("UPDATE t SET n = 8 WHERE id = 8");
+  projection().undo_finished();
+  finished.pop_back();
+  times.pop_back();
+  accept("UPDATE t SET n = n + 1");
+  EXPECT_EQ(finished[3][0].previous, Position{2});
+  ASSERT_TRUE(begin().has_value());
+  const std::atomic<bool> interrupt{true};
+  ASSERT_FALSE(evaluate("INSERT INTO t (id, n) WITH RECURSIVE r(i) AS (SELECT 10 UNION ALL SELECT "
+                        "i + 1 FROM r WHERE i < 100000) SELECT i, i FROM r",
+                        Budget{.interrupt = &interrupt})
+                   .has_value());
+  projection().undo_request();
+  times.pop_back();
+  accept_unchanged("DELETE FROM t WHERE id = 9");
+  commit();
+  EXPECT_EQ(world.head(), Position{6});
+  EXPECT_EQ(projection().applied(), Position{6});
+  EXPECT_EQ(world.query("SELECT n FROM t AS OF POSITION 4"), "1");
+  EXPECT_EQ(world.query("SELECT n FROM t"), "2");
+  ASSERT_TRUE(projection().begin_batch(world.head()).has_value());
+  finished.clear();
+  times.clear();
+  accept_unchanged("DELETE FROM t WHERE id = 9");
+  commit();
+  EXPECT_EQ(world.head(), Position{7});
 }
 
 // An interrupted write makes SQLite roll the whole transaction back.

@@ -125,6 +125,134 @@ TEST(Group, ABackupCarriesWritesToThePrimary) {
   EXPECT_EQ(group.differences("clinic"), "");
 }
 
+bool is_forwarded(Bytes frame) {
+  constexpr std::uint32_t magic = 0x3146424B;
+  return frame.size() > 64 && load_le<std::uint32_t>(frame.data() + 32) == magic;
+}
+
+// What was answered is answered once, whenever a copy of it comes; and what was given up is not
+// begun any more.
+TEST(Group, AForwardedWriteThatComesAgainIsNotDoneAgain) {
+  const std::unique_ptr<Group> owned = make(4, {.quorum_timeout_ns = 2 * second, .forward = true});
+  Group& group = *owned;
+  ASSERT_TRUE(group.wait_for_primary(5 * second));
+  ASSERT_TRUE(group.create_tenant("clinic", 10 * second));
+  ASSERT_TRUE(group.execute("clinic", "CREATE TABLE t (id BIGINT PRIMARY KEY)", request_id(1),
+                            10 * second));
+  ASSERT_TRUE(group.converge(10 * second));
+  const std::uint8_t primary = *group.primary();
+  const auto backup = static_cast<std::uint8_t>((primary + 1) % 3);
+  const auto ask = [&](std::uint8_t replica, std::string_view sql, std::uint64_t number) {
+    return group.execute_at(replica, "clinic", sql, {.request_id = request_id(number)});
+  };
+  const auto count = [&] {
+    const auto rows = group.ask_at(primary, "clinic", "SELECT count(*) FROM t");
+    EXPECT_TRUE(rows) << to_string(rows.error());
+    return rows ? std::get<std::int64_t>(*rows) : -1;
+  };
+  std::vector<Buffer> sent;
+  bool lost = false;
+  group.world().filter([&](std::uint8_t from, std::uint8_t to, Bytes frame) {
+    const bool is_one = from == backup && to == primary && is_forwarded(frame);
+    if (is_one) sent.emplace_back(frame.begin(), frame.end());
+    return is_one && lost;
+  });
+  const auto come_again = [&](std::uint64_t after_ns) {
+    group.world().run_for(after_ns);
+    for (const Buffer& frame : sent) group.world().inject(backup, primary, frame);
+    sent.clear();
+    group.world().run_for(second);
+  };
+
+  const auto refused = [&](std::uint64_t number) {
+    const auto answer = ask(backup, "INSERT INTO t VALUES (1)", number);
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().code(), Code::constraint_primary_key) << to_string(answer.error());
+  };
+  for (const std::uint64_t after_ns : {1 * ms, 10 * second}) {
+    const std::uint64_t number = 10 + after_ns / second;
+    const auto nothing = ask(backup, "DELETE FROM t WHERE id = 1", number);
+    ASSERT_TRUE(nothing) << to_string(nothing.error());
+    EXPECT_EQ(nothing->rows, 0U);
+    ASSERT_TRUE(ask(primary, "INSERT INTO t VALUES (1)", number + 100));
+    come_again(after_ns);
+    EXPECT_EQ(count(), 1) << "the copy found a row that the first had not";
+
+    refused(number + 200);
+    ASSERT_TRUE(ask(primary, "DELETE FROM t WHERE id = 1", number + 300));
+    come_again(after_ns);
+    EXPECT_EQ(count(), 0) << "what was refused was done";
+  }
+
+  // It is asked elsewhere meanwhile, and refused.
+  ASSERT_TRUE(ask(primary, "INSERT INTO t VALUES (1)", 500));
+  lost = true;
+  const auto unknown = ask(backup, "INSERT INTO t VALUES (1)", 501);
+  ASSERT_FALSE(unknown);
+  EXPECT_EQ(unknown.error().code(), Code::unavailable_outcome_unknown);
+  EXPECT_FALSE(ask(primary, "INSERT INTO t VALUES (1)", 501));
+  ASSERT_TRUE(ask(primary, "DELETE FROM t WHERE id = 1", 502));
+  come_again(1 * ms);
+  EXPECT_EQ(count(), 0) << "what was refused was done";
+  lost = false;
+  group.world().filter(nullptr);
+  const auto later = ask(backup, "INSERT INTO t VALUES (1)", 501);
+  EXPECT_TRUE(later) << "it may be asked again: " << to_string(later.error());
+
+  const auto unnamed = group.execute_at(backup, "clinic", "DELETE FROM t WHERE id = 99", {});
+  ASSERT_TRUE(unnamed) << to_string(unnamed.error());
+  EXPECT_EQ(unnamed->position, Position{}) << "nobody can ask for it again";
+}
+
+// The primary that took it has forgotten that, and leads again while the pass is new.
+TEST(Group, AForwardedWriteIsForOneLifeOfThePrimary) {
+  const std::unique_ptr<Group> owned =
+      make(4, {.quorum_timeout_ns = 1000 * second, .forward = true});
+  Group& group = *owned;
+  ASSERT_TRUE(group.wait_for_primary(5 * second));
+  ASSERT_TRUE(group.create_tenant("clinic", 10 * second));
+  ASSERT_TRUE(group.execute("clinic", "CREATE TABLE t (id BIGINT PRIMARY KEY)", request_id(1),
+                            10 * second));
+  ASSERT_TRUE(group.execute("clinic", "INSERT INTO t VALUES (1)", request_id(2), 10 * second));
+  ASSERT_TRUE(group.converge(10 * second));
+  const std::uint8_t primary = *group.primary();
+  const auto backup = static_cast<std::uint8_t>((primary + 1) % 3);
+  std::vector<Buffer> sent;
+  group.world().filter([&](std::uint8_t from, std::uint8_t to, Bytes frame) {
+    if (from == backup && to == primary && is_forwarded(frame)) {
+      sent.emplace_back(frame.begin(), frame.end());
+    }
+    return false;
+  });
+  EXPECT_EQ(
+      group.execute_at(backup, "clinic", "INSERT INTO t VALUES (1)", {.request_id = request_id(3)})
+          .error()
+          .code(),
+      Code::constraint_primary_key);
+  group.world().filter(nullptr);
+  ASSERT_FALSE(sent.empty());
+  std::uint8_t leader = primary;
+  for (int round = 0; round < 10 && (round == 0 || leader != primary); ++round) {
+    group.kill(leader);
+    ASSERT_TRUE(group.wait_for_primary(20 * second));
+    ASSERT_TRUE(group.start(leader));
+    ASSERT_TRUE(group.converge(20 * second)) << group.picture();
+    leader = *group.primary();
+  }
+  ASSERT_EQ(leader, primary);
+  ASSERT_TRUE(group.execute("clinic", "DELETE FROM t WHERE id = 1", request_id(4), 20 * second));
+  for (const Buffer& frame : sent) group.world().inject(backup, primary, frame);
+  group.world().run_for(second);
+  ASSERT_EQ(group.primary(), primary);
+  const auto rows = group.ask_at(primary, "clinic", "SELECT count(*) FROM t");
+  ASSERT_TRUE(rows) << to_string(rows.error());
+  EXPECT_EQ(std::get<std::int64_t>(*rows), 0) << "what was refused was done";
+  // The backup's next one shows a pass of the life that ended, and is given another.
+  const auto next =
+      group.execute_at(backup, "clinic", "INSERT INTO t VALUES (2)", {.request_id = request_id(5)});
+  EXPECT_TRUE(next) << to_string(next.error());
+}
+
 // Whoever was to do it died: nobody knows whether it was done, until it is asked again.
 TEST(Group, AForwardedWriteWhosePrimaryDiesHasAnUnknownOutcome) {
   const std::unique_ptr<Group> owned = make(3, {.quorum_timeout_ns = 2 * second, .forward = true});

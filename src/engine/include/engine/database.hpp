@@ -61,7 +61,8 @@ struct ResultSet {
   std::vector<Row> rows;
 };
 
-// What was written, and where. `position` 0: the statement changed nothing and left no record.
+// What was written, and where. `position` 0: the statement changed nothing, and since it came under
+// no id of its client's there is no record of it.
 struct Outcome {
   Position position;
   TimestampUs timestamp;

@@ -26,7 +26,7 @@ namespace kimberlite::kernel {
 
 // Kind numbers of commands and of the entries they become; never reused.
 enum class Kind : std::uint16_t {
-  write = 1,           // row changes of a statement, list or transaction
+  write = 1,           // row changes of a statement, list or transaction; perhaps none
   append = 2,          // events
   ddl = 3,             // catalog::Change
   add_actor = 4,       // AddActor

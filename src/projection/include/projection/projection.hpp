@@ -13,9 +13,10 @@
 //                                                                                   rollback_batch
 //
 // After `finish_request` the request at that position stands; after `undo_request`, or a
-// `finish_request` with no changes, its position is free for the next one. If an error destroys
-// SQLite's transaction, earlier requests of the batch are brought back unseen by the caller, and
-// only the request at fault is lost. Calling these out of order is a bug (asserted).
+// `finish_request` with no changes, its position is free for the next one, or is kept for it by
+// `keep_unchanged`. If an error destroys SQLite's transaction, earlier requests of the batch are
+// brought back unseen by the caller, and only the request at fault is lost. Calling these out of
+// order is a bug (asserted).
 //
 // Thread rule: owner strand only. Readers are connections of their own (`reader.hpp`).
 // Errors: the SQL classes for what a request did wrong; `unavailable.*` for the disk;
@@ -198,6 +199,8 @@ class Projection {
   // An error (a deferred foreign key, a row over its limit) undoes the request.
   [[nodiscard]] virtual Result<std::span<const RowChange>> finish_request() = 0;
   virtual void undo_request() = 0;
+  // The request that changed nothing stands all the same, at the position that was free.
+  virtual void keep_unchanged() = 0;
   // The request finished last: it is not to stand after all.
   virtual void undo_finished() = 0;
   // Adds the `__records` rows, `committed` being exactly the finished requests in order (DDL too),

@@ -229,6 +229,7 @@ TEST_F(EngineTest, ARequestThatChangesNothingStandsInABatch) {
   write("INSERT INTO t VALUES (0, 0)");
   constexpr int each = 25;
   std::vector<std::thread> clients;
+  clients.reserve(6);
   for (int c = 0; c < 6; ++c) {
     clients.emplace_back([&, c] {
       const auto session = *database_->session("main");

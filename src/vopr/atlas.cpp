@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::string_view journal_file = "journal";
 constexpr std::string_view superblock_file = "superblock";
+constexpr std::size_t projection_page = 4096;
 
 consensus::ReadAt reader_of(const FileBytes& bytes) {
   return [&bytes](std::uint64_t offset, MutBytes to) -> Status {
@@ -228,11 +229,23 @@ std::optional<std::string> Atlas::strike_mark(std::uint8_t machine, std::uint64_
 
 namespace {
 
-std::optional<std::string> strike_file(DiskImage& image, const std::string& path,
-                                       std::uint8_t machine, Prng& choices) {
+// Where; nothing if there is no such file.
+std::optional<std::uint64_t> strike_file(DiskImage& image, const std::string& path, Prng& choices) {
   if (!image.contains(path) || image.size(path) == 0) return std::nullopt;
-  image.flip(path, choices.below(image.size(path)), one_bit(choices));
+  const std::uint64_t at = choices.below(image.size(path));
+  image.flip(path, at, one_bit(choices));
+  return at;
+}
+
+std::string told(const std::string& path, std::uint8_t machine) {
   return fmt::format("rot in {} of replica {}", path, machine);
+}
+
+// The page of a projection at `offset`, or what there is of it.
+Buffer page_at(const DiskImage& image, const std::string& path, std::uint64_t offset) {
+  Buffer page(projection_page);
+  page.resize(image.files().find(path)->second.bytes.read(offset, page));
+  return page;
 }
 
 }  // namespace
@@ -241,16 +254,32 @@ std::optional<std::string> Atlas::strike_snapshot(std::uint8_t machine, std::uin
   Prng choices{choice, 13};
   const auto here = look(machine);
   if (!here) return std::nullopt;
-  return strike_file(group_.world().disk(machine),
-                     fmt::format("snapshot-{}", here->superblock.checkpoint.op.value()), machine,
-                     choices);
+  const std::string file = fmt::format("snapshot-{}", here->superblock.checkpoint.op.value());
+  if (!strike_file(group_.world().disk(machine), file, choices)) return std::nullopt;
+  return told(file, machine);
 }
 
 std::optional<std::string> Atlas::strike_projection(std::uint8_t machine, std::uint64_t choice) {
   Prng choices{choice, 14};
-  return strike_file(group_.world().disk(machine),
-                     fmt::format("tenants/{}/projection.db", 1 + choices.below(tenants_in_a_life)),
-                     machine, choices);
+  const std::string file =
+      fmt::format("tenants/{}/projection.db", 1 + choices.below(tenants_in_a_life));
+  DiskImage& image = group_.world().disk(machine);
+  const auto at = strike_file(image, file, choices);
+  if (!at) return std::nullopt;
+  const std::uint64_t offset = *at - (*at % projection_page);
+  struck_.push_back({machine, file, offset, page_at(image, file, offset)});
+  return told(file, machine);
+}
+
+bool Atlas::is_unread(std::uint8_t machine, const engine::VerifyFinding& finding) {
+  const bool is_up = group_.is_up(machine);
+  SimGroup& world = group_.world();
+  const DiskImage image = is_up ? world.storage(machine).image() : world.disk(machine);
+  return std::ranges::any_of(struck_, [&](const Struck& one) {
+    return finding.code == Code::integrity_projection && one.machine == machine &&
+           one.file == finding.file && one.offset == finding.offset && image.contains(one.file) &&
+           one.page == page_at(image, one.file, one.offset);
+  });
 }
 
 // Not with another damage of its own, which would not show any more.

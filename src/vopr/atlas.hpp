@@ -48,6 +48,9 @@ class Atlas {
                                                            std::uint64_t choice);
   [[nodiscard]] std::optional<std::string> strike_projection(std::uint8_t machine,
                                                              std::uint64_t choice);
+  // What `verify` found is what a projection was struck with, and stands as it was then: nobody has
+  // read that page since, or the projection would have been derived anew.
+  [[nodiscard]] bool is_unread(std::uint8_t machine, const engine::VerifyFinding& finding);
   // All of its disk goes; it is made anew when it starts.
   [[nodiscard]] bool lose_disk(std::uint8_t machine);
   // Its next write of a prepare is lost.
@@ -93,6 +96,13 @@ class Atlas {
     bool losing = false;            // a write is to be lost, and was not yet
   };
   std::vector<Sick> sick_;
+  struct Struck {
+    std::uint8_t machine = 0;
+    std::string file;
+    std::uint64_t offset = 0;  // of a page
+    Buffer page;               // as it is since
+  };
+  std::vector<Struck> struck_;  // projections
 };
 
 }  // namespace kimberlite::vopr

@@ -38,6 +38,9 @@ class Trouble {
 
   void note(std::string text, std::optional<std::uint8_t> replica = std::nullopt,
             std::optional<IncidentKind> incident = std::nullopt);
+  [[nodiscard]] bool is_unread(std::uint8_t replica, const engine::VerifyFinding& finding) {
+    return atlas_.is_unread(replica, finding);
+  }
   // The first finding counts.
   void fail(Invariant invariant, const std::string& text);
 

@@ -178,6 +178,8 @@ void Replica::receive(Now now, const Message& message, const Prepare& prepare,
   const bool is_of_view =
       message.view == view() || (message.view < view() && is_planted(Canary::take_old_prepare));
   if (catching_up_from_ && message.view == catch_up_view_) {
+    // Whatever log it is of: without it what is behind it here is not committed.
+    static_cast<void>(rewrite(prepare.header, bytes, out));
     take_committed(now, message, prepare.header, bytes, out);
   } else if (message.view > view()) {
     probe<"consensus.prepare.of_later_view">();

@@ -445,5 +445,53 @@ TEST(Replica, CatchesUpWithAFullRing) {
   EXPECT_EQ(replica.wrong(), "");
 }
 
+// What it reads again for the first time since it was opened, to commit it, has rotted: it could
+// not be made good before the view's log was known, nor that log be taken before it was committed
+// (seed 1004285 of whole groups).
+TEST(Replica, CatchesUpThoughSomethingHasRotted) {
+  testing::Solo replica(2);
+  std::vector<testing::Solo::Made> log;
+  const auto more = [&](std::uint64_t view) {
+    log.push_back(replica.next(log.empty() ? replica.root() : log.back().header, view));
+  };
+  for (int i = 0; i < 3; ++i) {
+    more(0);
+    replica.hear(0, 0, log.back());
+    replica.end_writes();
+  }
+  while (log.size() < 40) more(1);
+  replica.crash();
+  replica.rot_head(3);
+  replica.open();
+  replica.end_writes();
+  replica.end_reads();
+  ASSERT_EQ(replica.replica().status(), ReplicaStatus::recovering_head);
+  replica.rot(2);
+  const auto view_is_told = [&] {
+    replica.wait(150);
+    Suffix suffix{.base = OpNumber{30}, .base_checksum = log[29].header.checksum, .headers = {}};
+    for (std::size_t i = 30; i < log.size(); ++i) suffix.headers.push_back(log[i].header);
+    const Id128 nonce = replica.said<RequestStartView>().back().nonce;
+    replica.hear(1, 1, StartView{.nonce = nonce, .suffix = suffix}, 30);
+    replica.end_writes();
+    replica.end_reads();
+  };
+  for (int round = 0; round < 20 && replica.replica().commit() < OpNumber{30}; ++round) {
+    view_is_told();
+    for (const RequestPrepares& asked : replica.said<RequestPrepares>()) {
+      for (std::uint64_t op = asked.from.value(); op <= asked.to.value(); ++op) {
+        replica.hear(1, 1, log[op - 1], 30);
+      }
+      replica.end_writes();
+      replica.end_reads();
+    }
+    replica.forget();
+  }
+  EXPECT_EQ(replica.replica().commit(), OpNumber{30});
+  view_is_told();
+  EXPECT_EQ(replica.replica().status(), ReplicaStatus::normal);
+  EXPECT_EQ(replica.wrong(), "");
+}
+
 }  // namespace
 }  // namespace kimberlite::consensus

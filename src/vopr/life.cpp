@@ -650,11 +650,12 @@ class Lived {
                   fmt::format("replica {}: {}", replica, to_string(report.error())));
     }
     ++report_.compared;
-    const bool is_clean = report->findings.size() == report->findings_total &&
-                          std::ranges::all_of(report->findings, [&](const auto& finding) {
-                            return trouble_->is_unread(replica, finding);
-                          });
-    if (is_clean) return check_nonces(replica);
+    const bool is_unread = !report->cancelled &&
+                           report->findings.size() == report->findings_total &&
+                           std::ranges::all_of(report->findings, [&](const auto& finding) {
+                             return trouble_->is_unread(replica, finding);
+                           });
+    if (report->clean() || is_unread) return check_nonces(replica);
     const engine::VerifyFinding& first = report->findings.front();
     const bool of_rows = first.code == Code::integrity_projection;
     fail(of_rows ? Invariant::replay_equal : Invariant::disk_verifies,

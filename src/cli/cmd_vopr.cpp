@@ -8,9 +8,9 @@
 #include "base/probe.hpp"
 #include "cli/abort.hpp"
 #include "cli/error_text.hpp"
-#include "cli/interrupt.hpp"
 #include "cli/json.hpp"
 #include "cli/progress.hpp"
+#include "stop.hpp"
 #include "vopr/life.hpp"
 #include "vopr/live_apart.hpp"
 #include "vopr/minimise.hpp"
@@ -21,7 +21,6 @@ namespace kimberlite::cli {
 namespace {
 
 constexpr int exit_finding = 3;
-constexpr int exit_interrupted = 9;
 constexpr std::uint64_t told_every_ns = 200'000'000;
 constexpr std::size_t last_events = 40;
 constexpr unsigned longest_life_s = 600;  // of those that are made smaller
@@ -129,7 +128,7 @@ std::vector<std::string> probes_never_hit() {
 class Vopr {
  public:
   Vopr(App& app, const VoprOptions& options)
-      : app_(app), options_(options), begun_ns_(app.clock().monotonic_ns()) {}
+      : app_(app), options_(options), stop_(app), begun_ns_(app.clock().monotonic_ns()) {}
 
   Result<int> run() {
     const auto found = [this](const vopr::LifeReport& life) -> Result<int> {
@@ -139,12 +138,10 @@ class Vopr {
     };
     KIMBERLITE_TRY(const std::optional<vopr::LifeReport> bad, many(true, found));
     if (bad) return found(*bad);
-    const bool is_stopped = interrupted();
     std::optional<Error> error;
     std::vector<std::string> missed;
-    if (is_stopped) {
-      error = Error{Code::interrupted_signal, "stopped after {} of {} seeds", total_.seeds,
-                    options_.count};
+    if (stop_.is_over()) {
+      error = stopped_after();
     } else if (options_.require_probes) {
       missed = probes_never_hit();
     }
@@ -155,11 +152,10 @@ class Vopr {
     for (const std::string& name : missed) {
       KIMBERLITE_CHECK(tell(fmt::format("never taken: {}\n", name)));
     }
-    if (is_stopped) {
-      app_.say(error->what());
-      return exit_interrupted;
-    }
-    return error ? exit_finding : 0;
+    if (!error) return 0;
+    if (!stop_.is_over()) return exit_finding;
+    app_.say(error->what());
+    return exit_status(class_of(error->code()));
   }
 
   Result<int> stats() {
@@ -169,8 +165,8 @@ class Vopr {
       return exit_finding;
     };
     KIMBERLITE_TRY(const std::optional<vopr::LifeReport> bad, many(false, found));
-    if (interrupted()) return exit_interrupted;
     if (bad) return found(*bad);
+    if (stop_.is_over()) return stopped_after();
     KIMBERLITE_CHECK(write_probes());
     return 0;
   }
@@ -179,14 +175,13 @@ class Vopr {
     KIMBERLITE_TRY(const vopr::Plan plan, chosen_plan());
     const auto told = [&](const vopr::LifeReport& life) { return tell_life(plan, life); };
     const vopr::LifeReport life = lived(plan, told);
-    if (interrupted()) return exit_interrupted;
-    return told(life);
+    return stop_.is_over() ? stopped_within() : told(life);
   }
 
   Result<int> minimise() {
     const vopr::Plan plan = plan_of(options_.seed);
     KIMBERLITE_TRY(vopr::LifeReport whole, lived_apart(plan));
-    if (interrupted()) return exit_interrupted;
+    if (stop_.is_over()) return stopped_within();
     if (!vopr::has_an_end(whole)) {
       app_.say(fmt::format("the life of seed {} has no finding: there is nothing to look for",
                            options_.seed));
@@ -205,12 +200,12 @@ class Vopr {
         [&](const vopr::Minimised& so_far) {
           progress(fmt::format("{} tried   {} steps and {} incidents left", so_far.lives,
                                so_far.plan.steps.size(), so_far.plan.incidents.size()));
-          return lives && !interrupted();
+          return lives && stop_.go_on();
         });
     end_progress();
     KIMBERLITE_CHECK(std::move(lives));
     KIMBERLITE_CHECK(write_smallest(plan, smallest));
-    if (interrupted()) return exit_interrupted;
+    if (stop_.is_over()) return stopped_within();
     const bool ends = !smallest.report.finding || smallest.report.finding->text != vopr::endless;
     if (options_.svg && ends) {
       const auto drawn = [this](const vopr::LifeReport& life) -> Result<int> {
@@ -218,13 +213,20 @@ class Vopr {
         return exit_finding;
       };
       const vopr::LifeReport life = lived(smallest.plan, drawn);
-      if (interrupted()) return exit_interrupted;
+      if (stop_.is_over()) return stopped_within();
       KIMBERLITE_CHECK(draw(life));
     }
     return smallest.report.finding ? exit_finding : 0;
   }
 
  private:
+  [[nodiscard]] Error stopped_after() const {
+    return stop_.error(fmt::format("after {} of {} seeds", total_.seeds, options_.count));
+  }
+  [[nodiscard]] Error stopped_within() const {
+    return stop_.error(fmt::format("within a life of seed {}", options_.seed));
+  }
+
   [[nodiscard]] bool is_json() const {
     return app_.format() == Format::json || app_.format() == Format::jsonl;
   }
@@ -267,7 +269,7 @@ class Vopr {
 
   // An assertion that fails in it ends the process, with what is done with any life that has a
   // finding: `broken_off`.
-  static vopr::LifeReport lived(const vopr::Plan& plan, const Ended& broken_off) {
+  vopr::LifeReport lived(const vopr::Plan& plan, const Ended& broken_off) {
     vopr::LifeReport life;
     say_at_abort(fmt::format("finding: an assertion of the product failed\n  again:    {}\n",
                              vopr::repro_command(plan)),
@@ -275,15 +277,15 @@ class Vopr {
                    vopr::break_off(life);
                    return broken_off(life).has_value();
                  });
-    vopr::live(plan, life, [] { return !interrupted(); });
+    vopr::live(plan, life, [this] { return stop_.go_on(); });
     say_nothing_at_abort();
     return life;
   }
   // In a process of its own.
-  static Result<vopr::LifeReport> lived_apart(const vopr::Plan& plan) {
-    const auto go_on = [] { return !interrupted(); };
-    KIMBERLITE_TRY(vopr::LifeReport life, vopr::live_apart([&] { return vopr::live(plan, go_on); },
-                                                           longest_life_s, go_on));
+  Result<vopr::LifeReport> lived_apart(const vopr::Plan& plan) {
+    const auto more = [this] { return stop_.go_on(); };
+    KIMBERLITE_TRY(vopr::LifeReport life,
+                   vopr::live_apart([&] { return vopr::live(plan, more); }, longest_life_s, more));
     life.seed = plan.seed;
     life.replicas = plan.group.voters;
     return life;
@@ -292,7 +294,7 @@ class Vopr {
   // The lives of all seeds; the first one with a finding ends it, and the process, with
   // `broken_off`, if it is an assertion that failed.
   Result<std::optional<vopr::LifeReport>> many(bool show, const Ended& broken_off) {
-    for (std::uint64_t i = 0; i < options_.count && !interrupted(); ++i) {
+    for (std::uint64_t i = 0; i < options_.count && stop_.go_on(); ++i) {
       const vopr::Plan plan = plan_of(options_.seed + i);
       const auto count = [&](const vopr::LifeReport& life) -> Status {
         total_.add(life);
@@ -303,7 +305,7 @@ class Vopr {
         KIMBERLITE_CHECK(count(broken));
         return broken_off(broken);
       });
-      if (interrupted()) break;
+      if (stop_.is_over()) break;
       KIMBERLITE_CHECK(count(life));
       const double seconds =
           static_cast<double>(app_.clock().monotonic_ns() - begun_ns_) / 1'000'000'000;
@@ -514,6 +516,7 @@ class Vopr {
 
   App& app_;
   const VoprOptions& options_;
+  Stop stop_;
   std::uint64_t begun_ns_;
   std::uint64_t told_ns_ = 0;
   Total total_;

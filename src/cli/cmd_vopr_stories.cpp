@@ -4,8 +4,8 @@
 
 #include "app.hpp"
 #include "cli/abort.hpp"
-#include "cli/interrupt.hpp"
 #include "cli/progress.hpp"
+#include "stop.hpp"
 #include "vopr/scenario.hpp"
 #include "whole_text.hpp"
 
@@ -13,7 +13,6 @@ namespace kimberlite::cli {
 namespace {
 
 constexpr int exit_finding = 3;
-constexpr int exit_interrupted = 9;
 
 Result<vopr::Scenario> read_scenario(App& app, const std::string& file) {
   KIMBERLITE_TRY(const std::string text, read_text(app.files(), file));
@@ -21,10 +20,10 @@ Result<vopr::Scenario> read_scenario(App& app, const std::string& file) {
 }
 
 // An assertion that fails in it ends the process, saying which story it was.
-vopr::ScenarioResult told(const vopr::Scenario& scenario, const std::string& again) {
+vopr::ScenarioResult told(const vopr::Scenario& scenario, const std::string& again, Stop& stop) {
   say_at_abort(fmt::format("finding: an assertion of the product failed\n  again:    {}\n", again),
                exit_finding);
-  vopr::ScenarioResult result = vopr::run_scenario(scenario, [] { return !interrupted(); });
+  vopr::ScenarioResult result = vopr::run_scenario(scenario, [&] { return stop.go_on(); });
   say_nothing_at_abort();
   return result;
 }
@@ -57,14 +56,15 @@ Result<int> tell_stories(App& app, const VoprOptions& options) {
     KIMBERLITE_TRY(vopr::Scenario scenario, read_scenario(app, file));
     scenarios.push_back(std::move(scenario));
   }
+  Stop stop{app};
   std::vector<Row> rows;
   std::string events;
   std::optional<Error> error;  // of the first that does not hold
-  for (std::size_t i = 0; i < scenarios.size() && !interrupted(); ++i) {
+  for (std::size_t i = 0; i < scenarios.size() && stop.go_on(); ++i) {
     const std::string again =
         fmt::format("kimberlite vopr run --scenario {}", options.scenarios[i]);
-    const vopr::ScenarioResult result = told(scenarios[i], again);
-    if (interrupted()) break;
+    const vopr::ScenarioResult result = told(scenarios[i], again, stop);
+    if (stop.is_over()) break;
     rows.push_back({scenarios[i].name, std::int64_t{scenarios[i].replicas}, result.passed,
                     static_cast<std::int64_t>(result.events.size()),
                     fmt::format("{:016x}", result.digest)});
@@ -78,9 +78,10 @@ Result<int> tell_stories(App& app, const VoprOptions& options) {
                   .next("{}", again);
     }
   }
-  if (interrupted()) {
-    error = Error{Code::interrupted_signal, "stopped after {} of {} stories", rows.size(),
-                  scenarios.size()};
+  int status = error ? exit_finding : 0;
+  if (stop.is_over() && !error) {
+    error = stop.error(fmt::format("after {} of {} stories", rows.size(), scenarios.size()));
+    status = exit_status(class_of(error->code()));
   }
   KIMBERLITE_CHECK(app.messages().write(events));
   KIMBERLITE_CHECK(write_facts(app,
@@ -90,8 +91,7 @@ Result<int> tell_stories(App& app, const VoprOptions& options) {
                                 {"events", catalog::Type{catalog::TypeKind::bigint}},
                                 {"digest", catalog::Type{catalog::TypeKind::text}}},
                                rows, error));
-  if (interrupted()) return exit_interrupted;
-  return error ? exit_finding : 0;
+  return status;
 }
 
 }  // namespace kimberlite::cli

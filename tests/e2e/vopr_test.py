@@ -5,6 +5,7 @@ usage: vopr_test.py [--seeds N]
 """
 import argparse
 import json
+import pathlib
 import signal
 import subprocess
 import sys
@@ -50,6 +51,24 @@ def interrupted(test):
     test.equal("stopped: exit", 9, process.returncode)
     test.equal("stopped: the lives before are summed up", len(lines), json.loads(lines[-1])["summary"]["seeds"])
     test.equal("stopped: it began with seed 1", 1, first["seed"])
+
+
+def timed_out(test):
+    """--timeout in the middle of many lives, of one life, and of stories."""
+    asked = ("vopr", "run", "--count", 100000, "--timeout", "1s", "--quiet", "--format")
+    status, out, _ = test.run(*asked, "jsonl")
+    lines = out.splitlines()
+    test.equal("out of time: exit", 4, status)
+    test.equal("out of time: the lives before are summed up", len(lines) - 1, json.loads(lines[-1])["summary"]["seeds"])
+    document = json.loads(test.run(*asked, "json")[1])
+    test.equal("out of time: the document", (False, "timeout.statement"), (document["ok"], document["error"]["code"]))
+    for command in (("repro", "--seed", 1), ("minimise", "--seed", 1), ("stats", "--count", 100)):
+        status, _, errors = test.run("vopr", *command, "--timeout", "20ms", "--quiet")
+        test.equal(f"{command[0]} out of time: exit", 4, status)
+        test.check("error[timeout.statement]" in errors, f"{command[0]} out of time: says so", errors)
+    story = pathlib.Path(__file__).parents[1] / "scenarios/the-primary-dies.scn"
+    document = json.loads(test.run("vopr", "run", "--scenario", story, "--timeout", "1ms", "--format", "json")[1])
+    test.equal("a story out of time", "timeout.statement", document["error"]["code"])
 
 
 def repro(test, life):
@@ -140,6 +159,7 @@ def main():
     test = harness.Test("vopr")
     summaries(test, options.seeds)
     interrupted(test)
+    timed_out(test)
     life = json.loads(test.must("vopr", "run", "--count", 1, "--format", "json", "--quiet"))["data"]["lives"][0]
     repro(test, life)
     stats(test)

@@ -289,10 +289,8 @@ void Replica::receive(Now now, const Message& message, const Heartbeat& beat,
   const bool follows = message.view == view() && adopted() && phase_ != Phase::recovering_head;
   // What a quorum has in checkpoints it has in every view; and with a full ring there is no room to
   // catch up with this one's log.
-  if (phase_ != Phase::recovering_head) {
-    group_checkpoint_ = std::max(group_checkpoint_, beat.released);
-    release(out);
-  }
+  group_checkpoint_ = std::max(group_checkpoint_, beat.released);
+  release(out);
   if (!follows) {
     ask_for_start_view(now, message.from, out);
     return;

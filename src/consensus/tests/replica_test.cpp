@@ -445,6 +445,61 @@ TEST(Replica, CatchesUpWithAFullRing) {
   EXPECT_EQ(replica.wrong(), "");
 }
 
+// So had one that catches up because its head was lost (seed 75160164).
+TEST(Replica, CatchesUpWithALostHeadAndAFullRing) {
+  testing::Solo replica(2);
+  std::vector<testing::Solo::Made> log;
+  while (log.size() < 1000) {
+    log.push_back(replica.next(log.empty() ? replica.root() : log.back().header, 0));
+    if (log.size() > 3) continue;
+    replica.hear(0, 0, log.back());
+    replica.end_writes();
+  }
+  replica.crash();
+  replica.rot_head(3);
+  replica.open();
+  replica.end_writes();
+  replica.end_reads();
+  ASSERT_EQ(replica.replica().status(), ReplicaStatus::recovering_head);
+  const std::size_t base = log.size() - 10;
+  const auto view_is_told = [&] {
+    replica.wait(150);
+    const PrepareHeader& last = log[base - 1].header;
+    Suffix suffix{.base = last.op, .base_checksum = last.checksum, .headers = {}};
+    for (std::size_t i = base; i < log.size(); ++i) suffix.headers.push_back(log[i].header);
+    const Id128 nonce = replica.said<RequestStartView>().back().nonce;
+    replica.hear(1, 1, StartView{.nonce = nonce, .suffix = suffix}, log.size());
+    replica.end_writes();
+  };
+  view_is_told();  // which is kept on disk before anything of it is written
+  view_is_told();
+  const std::size_t here = replica.replica().head().value();
+  for (std::size_t i = 0; i < here; ++i) {
+    replica.hear(1, 1, log[i], log.size());
+    replica.end_reads();
+  }
+  std::uint64_t full = 0;
+  for (std::size_t i = here; i < base; ++i) {
+    replica.hear(1, 1, log[i], log.size());
+    if (!replica.writes_prepare()) {
+      ++full;
+      const OpNumber checkpoint = replica.replica().checkpoint().op;
+      replica.hear(1, 1,
+                   Heartbeat{.round = full, .op = log.back().header.op, .released = checkpoint},
+                   log.size());
+      replica.hear(1, 1, log[i], log.size());
+    }
+    ASSERT_TRUE(replica.writes_prepare()) << "operation " << i + 1;
+    replica.end_writes();
+    if (i % 20 == 0) replica.checkpoint();
+    replica.end_writes();
+  }
+  EXPECT_GT(full, 0U);
+  view_is_told();
+  EXPECT_EQ(replica.replica().status(), ReplicaStatus::normal);
+  EXPECT_EQ(replica.wrong(), "");
+}
+
 // What it reads again for the first time since it was opened, to commit it, has rotted: it could
 // not be made good before the view's log was known, nor that log be taken before it was committed
 // (seed 1004285 of whole groups).

@@ -175,11 +175,11 @@ void Replica::learn_commit(const Message& message) {
 void Replica::receive(Now now, const Message& message, const Prepare& prepare,
                       const MutableBuffer& bytes, std::vector<Action>& out) {
   if (syncing_ || !gate_open()) return;
+  // Good in every state, and of whatever log: it is what stands here already.
+  const bool is_rewritten = rewrite(prepare.header, bytes, out);
   const bool is_of_view =
       message.view == view() || (message.view < view() && is_planted(Canary::take_old_prepare));
   if (catching_up_from_ && message.view == catch_up_view_) {
-    // Whatever log it is of: without it what is behind it here is not committed.
-    static_cast<void>(rewrite(prepare.header, bytes, out));
     take_committed(now, message, prepare.header, bytes, out);
   } else if (message.view > view()) {
     probe<"consensus.prepare.of_later_view">();
@@ -188,12 +188,8 @@ void Replica::receive(Now now, const Message& message, const Prepare& prepare,
     probe<"consensus.head.prepare_unanswered">();
   } else if (is_of_view && adopted() && !is_primary()) {
     learn_commit(message);
-    if (!rewrite(prepare.header, bytes, out)) {
-      take_prepare(now, message, prepare.header, bytes, out);
-    }
+    if (!is_rewritten) take_prepare(now, message, prepare.header, bytes, out);
     advance_commit(out);
-  } else if (message.view == view()) {
-    static_cast<void>(rewrite(prepare.header, bytes, out));
   }
 }
 

@@ -74,6 +74,14 @@ std::optional<Atlas::Found> Atlas::look(std::uint8_t machine) const {
   return Found{*std::move(superblock), *std::move(recovered)};
 }
 
+// A running replica knows nothing of what stands behind damage on its disk, though that was made
+// good since: it is no copy before it was sent again, or found by the next open.
+bool Atlas::knows(std::uint8_t machine, OpNumber op) const {
+  if (!group_.world().is_on(machine)) return true;
+  const auto glance = group_.glance(machine);
+  return glance && glance->head >= op;
+}
+
 bool Atlas::is_sick(std::uint8_t machine) {
   Sick& sick = sick_[machine];
   if (sick.losing) return true;
@@ -97,7 +105,8 @@ bool Atlas::is_sick(std::uint8_t machine) {
     const FileBytes& bytes = *journal(machine);
     const auto audit =
         consensus::audit_journal(found->superblock, limits_of(bytes), reader_of(bytes));
-    whole = audit && audit->findings.empty() && audit->head >= *sick.until;
+    whole = audit && audit->findings.empty() && audit->head >= *sick.until &&
+            knows(machine, *sick.until);
   }
   if (whole) {
     sick.until.reset();
@@ -134,9 +143,10 @@ std::uint32_t Atlas::stands_elsewhere(std::uint8_t machine, const consensus::Liv
     if (!there) continue;
     const bool has =
         there->superblock.checkpoint.op >= frame.op ||
-        std::ranges::any_of(there->journal.frames, [&](const consensus::LiveFrame& other) {
-          return other.op == frame.op && other.checksum == frame.checksum;
-        });
+        (knows(i, frame.op) &&
+         std::ranges::any_of(there->journal.frames, [&](const consensus::LiveFrame& other) {
+           return other.op == frame.op && other.checksum == frame.checksum;
+         }));
     have += has ? 1U : 0U;
   }
   return have;

@@ -78,6 +78,7 @@ class Atlas {
   [[nodiscard]] const FileBytes* journal(std::uint8_t machine) const;
   [[nodiscard]] std::optional<consensus::Superblock> superblock(std::uint8_t machine) const;
   [[nodiscard]] std::optional<Found> look(std::uint8_t machine) const;
+  [[nodiscard]] bool knows(std::uint8_t machine, OpNumber op) const;
   [[nodiscard]] bool may_strike(std::uint8_t machine);
   // By the newest configuration on any disk.
   [[nodiscard]] consensus::Configuration configuration() const;

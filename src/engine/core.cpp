@@ -601,7 +601,7 @@ Result<CommandResult> Core::apply(OpNumber op, std::uint32_t index, TimestampUs 
                           .body_commitment = record::body_commitment(items),
                           .control = std::nullopt,
                           .sidecar = view.sidecar};
-  // A command of no tenant is the kernel's to refuse.
+  // A command of no tenant is the kernel's to refuse, and so is one whose control cannot be read.
   const kernel::TenantState* tenant = state_->tenant(header.tenant);
   record::Head before;
   if (tenant != nullptr && header.lane < kernel::lane_count) {
@@ -642,13 +642,12 @@ Result<std::optional<kernel::Control>> Core::open_control(
     KIMBERLITE_TRY(const keystore::ItemKeyPtr key, keystore_->item_key(tenant, item.header.key));
     Buffer plaintext;
     KIMBERLITE_CHECK(key->open(log_id, item.header, item.sealed, plaintext));
-    KIMBERLITE_TRY(const record::Plaintext opened,
-                   record::decode_plaintext(item.header, plaintext));
-    if (opened.controls.size() != 1 || control) {
-      return Error{Code::integrity_command, "a command has {} control payloads where one may stand",
-                   opened.controls.size()};
-    }
-    KIMBERLITE_TRY(control, kernel::decode_control(opened.controls[0]));
+    // It is what was proposed: what does not decode here does so nowhere.
+    const Result<record::Plaintext> opened = record::decode_plaintext(item.header, plaintext);
+    if (!opened || opened->controls.size() != 1 || control) return std::nullopt;
+    Result<kernel::Control> decoded = kernel::decode_control(opened->controls[0]);
+    if (!decoded) return std::nullopt;
+    control = *std::move(decoded);
   }
   return control;
 }

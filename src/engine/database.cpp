@@ -219,16 +219,11 @@ Result<Outcome> LocalDatabase::control(Tenant& tenant, kernel::Control control, 
                                        const Why& why) {
   if (core_->is_group() && core_->leads()) try_to_publish();
   Principal who = principal(tenant);
-  KIMBERLITE_CHECK(tenant.settle_actor(who));
   Request request;
   request.kind = RequestKind::control;
-  request.principal = &who;
-  request.reason = why.reason;
-  request.request_id =
-      why.request_id.value_or(new_request_id(core_->env().clock, core_->env().random));
   const Buffer bytes = kernel::encode_control(control);
   const std::array<Bytes, 1> parts{bytes};
-  KIMBERLITE_TRY(request.digest, core_->keys().request_digest(tenant.id(), parts));
+  KIMBERLITE_CHECK(tenant.fill(request, who, why, parts));
   request.control = std::move(control);
   request.sidecar = std::move(sidecar);
   tenant.submit(request);
@@ -261,8 +256,11 @@ Result<TenantInfo> LocalDatabase::create_tenant(std::string_view name, const Why
   if (there) {
     // The ids of its logs are drawn anew each time: what was asked is told by what came of it.
     std::optional<Outcome> earlier;
-    if (why.request_id) {
-      KIMBERLITE_TRY(earlier, cluster->outcome_under(*why.request_id));
+    if (why.request_id || !why.idempotency_key.empty()) {
+      Principal who = principal(*cluster);
+      KIMBERLITE_CHECK(cluster->settle_actor(who));
+      KIMBERLITE_TRY(const Id128 id, cluster->request_id(who, why));
+      KIMBERLITE_TRY(earlier, cluster->outcome_under(id));
     }
     if (!earlier || earlier->timestamp != created) {
       return Error{Code::constraint_exists, "there is a tenant {} already", name}.next(
@@ -554,6 +552,7 @@ Result<TenantInfo> Database::create(env::Env env, keystore::MasterKey& master,
     return Error{Code::limit_name, "this is no name for a tenant"}.next(
         "use 1 to 63 of a-z, 0-9, - and _, the first a letter or digit");
   }
+  KIMBERLITE_CHECK(check_actor(options.actor));
   KIMBERLITE_CHECK(check_empty(env.storage));
   {
     KIMBERLITE_TRY(const auto lock, env.storage.lock(files::lock, options.holder));
@@ -582,6 +581,7 @@ Result<TenantInfo> Database::create(env::Env env, keystore::MasterKey& master,
 
 Result<std::unique_ptr<Database>> Database::open(env::Env env, keystore::MasterKey& master,
                                                  const Options& options) {
+  KIMBERLITE_CHECK(check_actor(options.actor));
   KIMBERLITE_TRY(auto core, Core::open(env, master, options));
   auto database = std::make_unique<LocalDatabase>(std::move(core), options);
   if (!database->is_group()) KIMBERLITE_CHECK(database->publish_if_whole());

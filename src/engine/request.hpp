@@ -80,6 +80,21 @@ struct Request {
   std::move_only_function<void()> answered;
 };
 
+// Of what stands in the log beside the data: what is no text there is refused by every reader.
+[[nodiscard]] inline Status check_text(std::string_view text, std::string_view what) {
+  if (is_utf8_text(text)) return {};
+  return Error{Code::type_encoding, "{} is not text", what}.why(
+      "it has a NUL byte or is not UTF-8");
+}
+
+// The name the log knows a person or program by: before anything is written under it.
+[[nodiscard]] inline Status check_actor(std::string_view name) {
+  KIMBERLITE_CHECK(check_text(name, "the actor's name"));
+  if (!name.empty() && name.size() <= kernel::actor_name_max) return {};
+  return Error{Code::limit_name, "an actor's name has {} bytes", name.size()}.next(
+      "use 1 to {} bytes of text", kernel::actor_name_max);
+}
+
 [[nodiscard]] inline Error too_late() {
   return Error{Code::unavailable_busy, "the write came to its turn too late; nothing was written"}
       .why("the replica that carried it here may no longer wait for it")

@@ -20,6 +20,7 @@
 #include "record/body.hpp"
 #include "record/items.hpp"
 #include "record/signed_head.hpp"
+#include "request.hpp"
 #include "request_id.hpp"
 #include "seal.hpp"
 #include "snapshot_file.hpp"
@@ -414,6 +415,8 @@ class Restorer {
 Result<RestoreReport> restore(env::Storage& repository, const BackupText& backup, env::Env into,
                               keystore::MasterKey& master, Bytes escrow,
                               const RestoreOptions& options) {
+  KIMBERLITE_CHECK(check_actor(options.actor));
+  KIMBERLITE_CHECK(check_text(options.reason, "the reason"));
   KIMBERLITE_CHECK(Database::check_empty(into.storage));
   KIMBERLITE_TRY(const auto lock, into.storage.lock(files::lock, options.holder));
   return Restorer(repository, backup, into, options).run(master, escrow);

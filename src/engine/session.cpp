@@ -105,42 +105,11 @@ Result<LocalSession::ParsedPtr> LocalSession::parse_text(std::string_view text) 
 // ---------------------------------------------------------------------------------------
 
 Status LocalSession::fill(Request& request, const Why& why, std::span<const Bytes> digest_parts) {
-  KIMBERLITE_CHECK(tenant_.settle_actor(principal_));
-  request.principal = &principal_;
-  if (request.reason.empty()) request.reason = why.reason;
-  request.expected_position = why.expected;
-  request.is_named = why.request_id || !why.idempotency_key.empty();
+  KIMBERLITE_CHECK(tenant_.fill(request, principal_, why, digest_parts));
   if (carried_) {
     request.not_after_ns = carried_->not_after_ns;
     request.is_named = carried_->is_named;
   }
-  if (!is_utf8_text(why.reason) || !is_utf8_text(why.correlation)) {
-    return Error{Code::type_encoding, "the reason or correlation id is not text"}.why(
-        "it has a NUL byte or is not UTF-8");
-  }
-  if (!why.correlation.empty()) {
-    if (const std::optional<Id128> uuid = from_uuid(why.correlation)) {
-      request.correlation = *uuid;
-    } else {
-      KIMBERLITE_TRY(request.correlation,
-                     core_.keys().correlation_id(tenant_.id(), why.correlation));
-      request.correlation_text = why.correlation;
-    }
-  }
-  if (why.request_id) {
-    request.request_id = *why.request_id;
-  } else if (!why.idempotency_key.empty()) {
-    const std::optional<Id128> uuid = from_uuid(why.idempotency_key);
-    if (uuid && made_at(*uuid)) {
-      request.request_id = *uuid;
-    } else {
-      KIMBERLITE_TRY(request.request_id,
-                     core_.keys().request_id(tenant_.id(), principal_.actor, why.idempotency_key));
-    }
-  } else {
-    request.request_id = new_request_id(core_.env().clock, core_.env().random);
-  }
-  KIMBERLITE_TRY(request.digest, core_.keys().request_digest(tenant_.id(), digest_parts));
   return {};
 }
 

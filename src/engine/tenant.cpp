@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.hpp"
+#include "request_id.hpp"
 
 namespace kimberlite::engine {
 namespace {
@@ -78,6 +79,38 @@ Status Tenant::settle_actor(Principal& principal) {
   if (!*add.result) return add.result->error();
   principal.settled = true;
   return {};
+}
+
+Status Tenant::fill(Request& request, Principal& principal, const Why& why,
+                    std::span<const Bytes> digest_parts) {
+  KIMBERLITE_CHECK(check_text(why.reason, "the reason"));
+  KIMBERLITE_CHECK(check_text(why.correlation, "the correlation id"));
+  KIMBERLITE_CHECK(settle_actor(principal));
+  request.principal = &principal;
+  if (request.reason.empty()) request.reason = why.reason;
+  request.expected_position = why.expected;
+  request.is_named = why.request_id || !why.idempotency_key.empty();
+  if (!why.correlation.empty()) {
+    if (const std::optional<Id128> uuid = from_uuid(why.correlation)) {
+      request.correlation = *uuid;
+    } else {
+      KIMBERLITE_TRY(request.correlation, core_.keys().correlation_id(id_, why.correlation));
+      request.correlation_text = why.correlation;
+    }
+  }
+  KIMBERLITE_TRY(request.request_id, request_id(principal, why));
+  KIMBERLITE_TRY(request.digest, core_.keys().request_digest(id_, digest_parts));
+  return {};
+}
+
+Result<Id128> Tenant::request_id(const Principal& principal, const Why& why) const {
+  if (why.request_id) return *why.request_id;
+  if (why.idempotency_key.empty()) {
+    return new_request_id(core_.env().clock, core_.env().random);
+  }
+  const std::optional<Id128> uuid = from_uuid(why.idempotency_key);
+  if (uuid && made_at(*uuid)) return *uuid;
+  return core_.keys().request_id(id_, principal.actor, why.idempotency_key);
 }
 
 Result<std::unique_ptr<projection::Reader>> Tenant::take_reader() {

@@ -55,6 +55,11 @@ class Tenant {
   // In a group another replica may have given the actor his id: it is looked up, or made, before
   // anything is written or named under it.
   [[nodiscard]] Status settle_actor(Principal& principal);
+  // Who asks, why, and under which id. `type.encoding`: no replica could read the reason again.
+  [[nodiscard]] Status fill(Request& request, Principal& principal, const Why& why,
+                            std::span<const Bytes> digest_parts);
+  // The caller's own, or one made from his key, or a new one. `principal`: settled.
+  [[nodiscard]] Result<Id128> request_id(const Principal& principal, const Why& why) const;
   // How many of `Core::foreign_commits` the projection has.
   [[nodiscard]] std::uint64_t seen() const { return seen_foreign_.load(std::memory_order_acquire); }
   // What a transaction is answered that was evaluated on rows that are not the present any more.

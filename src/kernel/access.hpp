@@ -27,8 +27,6 @@ struct Access {
 
 // Text that names an actor or a method: UTF-8 without NUL, 1 to `size_max` bytes.
 [[nodiscard]] bool is_label(std::string_view text, std::size_t size_max);
-inline constexpr std::size_t actor_name_max = 255;
-inline constexpr std::size_t actor_method_max = 63;
 [[nodiscard]] bool is_actor(const Id128& id, const Actor& actor);
 
 }  // namespace kimberlite::kernel

@@ -36,6 +36,9 @@ struct LaneState {
 
 enum class ActorKind : std::uint8_t { human = 1, service = 2, system = 3 };
 
+inline constexpr std::size_t actor_name_max = 255;  // bytes, of text; at least 1 of each
+inline constexpr std::size_t actor_method_max = 63;
+
 // Who acts, as first seen. A name is unique among the tenant's actors of one method.
 struct Actor {
   std::string name;    // "os:ann"

@@ -127,11 +127,16 @@ Status SqliteProjection::step_all(Compiled& compiled, const Budget& budget, Eval
     Row row;
     row.reserve(static_cast<std::size_t>(columns));
     for (int i = 0; i < columns; ++i) {
-      const ValueView value = compiled.statement.column(i);
-      bytes += sizeof(Value) + size_of(value);
-      row.push_back(own(value));
+      const Result<ValueView> value = compiled.statement.answer(i);
+      if (!value) {
+        done = value.error();
+        break;
+      }
+      bytes += sizeof(Value) + size_of(*value);
+      row.push_back(own(*value));
     }
     result.rows.push_back(std::move(row));
+    if (!done) break;
     if ((budget.rows_max != 0 && result.rows.size() > budget.rows_max) ||
         (budget.bytes_max != 0 && bytes > budget.bytes_max)) {
       const bool rows = budget.rows_max != 0 && result.rows.size() > budget.rows_max;

@@ -540,7 +540,12 @@ Status SqliteCursor::hand_out() {
                                   : compiled_->door.columns.size();
   row_.resize(columns);
   for (std::size_t i = 0; i < columns; ++i) {
-    row_[i] = compiled_->statement.column(static_cast<int>(i));
+    Result<ValueView> value = compiled_->statement.answer(static_cast<int>(i));
+    if (!value) {
+      done_ = true;
+      return value.error();
+    }
+    row_[i] = *value;
     bytes_ += size_of(row_[i]);
   }
   if (!compiled_->door.verified.empty()) {

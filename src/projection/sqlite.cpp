@@ -100,7 +100,8 @@ void give_result(sqlite3_context* context, const ValueView& value) {
   } else if (const auto* real = std::get_if<double>(&value)) {
     sqlite3_result_double(context, *real);
   } else if (const auto* text = std::get_if<std::string_view>(&value)) {
-    sqlite3_result_text64(context, text->data(), text->size(), SQLITE_TRANSIENT, SQLITE_UTF8);
+    sqlite3_result_text64(context, text->data() == nullptr ? "" : text->data(), text->size(),
+                          SQLITE_TRANSIENT, SQLITE_UTF8);
   } else if (const auto* blob = std::get_if<Bytes>(&value)) {
     sqlite3_result_blob64(context,
                           blob->data() == nullptr ? "" : static_cast<const void*>(blob->data()),
@@ -170,6 +171,12 @@ void Prepared::bind(int parameter, const ValueView& value, bool copy) {
     rc = sqlite3_bind_null(get(), parameter);
   }
   KIMBERLITE_ASSERT(rc == SQLITE_OK || rc == SQLITE_TOOBIG || rc == SQLITE_NOMEM);
+  if (rc != SQLITE_OK) refused_ = rc;
+}
+
+Status Prepared::bound() const {
+  if (refused_ == SQLITE_OK) return {};
+  return error_of(sqlite3_db_handle(get()), refused_);
 }
 
 void Prepared::bind(int parameter, std::int64_t value) {
@@ -183,6 +190,10 @@ void Prepared::bind(int parameter, Position value) {
 }
 
 Result<bool> Prepared::step() {
+  if (Status status = bound(); !status) {
+    reset();
+    return status.error();
+  }
   const int rc = sqlite3_step(get());
   if (rc == SQLITE_ROW) return true;
   if (rc == SQLITE_DONE) {
@@ -201,7 +212,10 @@ Status Prepared::run() {
   }
 }
 
-void Prepared::reset() { sqlite3_reset(get()); }
+void Prepared::reset() {
+  sqlite3_reset(get());
+  refused_ = SQLITE_OK;
+}
 
 ValueView Prepared::column(int index) const {
   switch (sqlite3_column_type(get(), index)) {
@@ -216,6 +230,16 @@ ValueView Prepared::column(int index) const {
     default:
       return Null{};
   }
+}
+
+Result<ValueView> Prepared::answer(int index) const {
+  const ValueView value = column(index);
+  if (const auto* text = std::get_if<std::string_view>(&value); text && !is_utf8_text(*text)) {
+    return Error{Code::type_encoding, "column {} of the answer is not text", index + 1}
+        .why("it has a NUL byte or is not UTF-8")
+        .next("give it back as bytes: CAST(… AS BYTES)");
+  }
+  return value;
 }
 
 std::string_view Prepared::text(int index) const {

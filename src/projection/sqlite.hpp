@@ -38,10 +38,13 @@ class Prepared {
   [[nodiscard]] sqlite3_stmt* get() const { return statement_.get(); }
   explicit operator bool() const { return statement_ != nullptr; }
 
-  // Parameters count from 1. `copy`: the value need not outlive the call.
+  // Parameters count from 1. `copy`: the value need not outlive the call. What SQLite does not take
+  // (`bound`) it would run as NULL: `step` fails instead.
   void bind(int parameter, const ValueView& value, bool copy = false);
   void bind(int parameter, std::int64_t value);
   void bind(int parameter, Position value);
+  // `limit.row`, `limit.memory`: a value bound since the last reset was too large.
+  [[nodiscard]] Status bound() const;
   // True: a row is there. The statement is reset when it is done or has failed.
   [[nodiscard]] Result<bool> step();
   // To the end; rows are dropped.
@@ -50,6 +53,9 @@ class Prepared {
 
   [[nodiscard]] int columns() const { return sqlite3_column_count(get()); }
   [[nodiscard]] ValueView column(int index) const;
+  // As a statement of a caller gives it back: `type.encoding` for a text that functions made and
+  // that is none.
+  [[nodiscard]] Result<ValueView> answer(int index) const;
   [[nodiscard]] std::int64_t integer(int index) const { return sqlite3_column_int64(get(), index); }
   [[nodiscard]] std::string_view text(int index) const;
   [[nodiscard]] Bytes bytes(int index) const;
@@ -59,6 +65,7 @@ class Prepared {
     void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
   };
   std::unique_ptr<sqlite3_stmt, Finalize> statement_;
+  int refused_ = SQLITE_OK;  // by a bind
 };
 
 // Resets when the scope ends, whichever way.

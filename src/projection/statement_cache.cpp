@@ -45,7 +45,9 @@ Status bind_all(Compiled& compiled, const Query& query, std::span<const ValueVie
       compiled.statement.bind(number++, parameters[bind.caller - 1], copy);
     }
   }
-  return {};
+  Status bound = compiled.statement.bound();
+  if (!bound) compiled.statement.reset();
+  return bound;
 }
 
 }  // namespace kimberlite::projection

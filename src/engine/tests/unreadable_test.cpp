@@ -143,6 +143,41 @@ TEST_F(Unreadable, TheReasonOfARestore) {
   EXPECT_TRUE(restore(repository, backup->backup, into.env(), *key_, escrow, {}));
 }
 
+TEST_F(Unreadable, WhatAStatementGivesBack) {
+  ASSERT_TRUE(execute("CREATE TABLE t (id INTEGER PRIMARY KEY)"));
+  for (const std::string_view text : {"char(0)", "char(55296)", "char(65, 0) || 'b'"}) {
+    const std::string insert = fmt::format("INSERT INTO t VALUES (1) RETURNING {}", text);
+    EXPECT_EQ(code_of(execute(insert, {}, {.idempotency_key = text})), Code::type_encoding) << text;
+    EXPECT_EQ(code_of(read(fmt::format("SELECT {}", text))), Code::type_encoding) << text;
+  }
+  EXPECT_EQ(read("SELECT * FROM t").value(), 0U);
+  is_well();
+}
+
+TEST_F(Unreadable, AParameterThatIsTooLong) {
+  ASSERT_TRUE(execute("CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, data BYTES)"));
+  const std::vector<Value> values{std::string((16U << 20U) + 1, 'a'), Buffer((16U << 20U) + 1)};
+  for (const Value& value : values) {
+    EXPECT_EQ(code_of(read("SELECT $1 IS NULL", {value})), Code::limit_row);
+    for (const bool in_transaction : {false, true}) {
+      if (in_transaction) {
+        ASSERT_TRUE(session_->begin({}));
+      }
+      const std::vector<Value> parameters{value};
+      for (const std::string_view sql : {"INSERT INTO t (id, name) VALUES (1, $1)",
+                                         "INSERT INTO t (id) SELECT 2 WHERE $1 IS NULL"}) {
+        const auto reply = session_->run({sql, parameters}, {}, {});
+        EXPECT_FALSE(reply) << sql << in_transaction;
+      }
+      if (in_transaction) {
+        ASSERT_TRUE(session_->commit());
+      }
+    }
+  }
+  EXPECT_EQ(read("SELECT * FROM t").value(), 0U);
+  is_well();
+}
+
 // Should one be proposed all the same, every replica refuses it, and goes on.
 TEST_F(Unreadable, AControlThatWasProposed) {
   const TenantId tenant{1};

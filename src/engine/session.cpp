@@ -1,6 +1,7 @@
 #include "session.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/canary.hpp"
 #include "base/limits.hpp"
@@ -46,6 +47,10 @@ Status check_values(std::span<const Value> parameters) {
       return Error{Code::type_encoding, "parameter {} is not text", i + 1}
           .why("it has a NUL byte or is not UTF-8")
           .next("pass it as bytes");
+    }
+    const auto* real = std::get_if<double>(&parameters[i]);
+    if (real != nullptr && std::isnan(*real)) {
+      return Error{Code::type_range, "parameter {} is NaN, which cannot be stored", i + 1};
     }
   }
   return {};

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <limits>
 
 #include "support/live_group.hpp"
 
@@ -205,6 +206,20 @@ TEST(Crowd, AForwardedWriteThatReturnsTooMuchIsStillDone) {
   EXPECT_TRUE(done->returning.rows.empty());
   ASSERT_EQ(done->notices.size(), 1U);
   group.expect_all_alike();
+}
+
+// What no record may hold is refused where it was asked, as it is at the primary.
+TEST(Crowd, AForwardedParameterThatIsNoNumberIsRefused) {
+  LiveGroup group{{.quorum_timeout_ns = 1'000 * ms, .forward_writes = true}};
+  const std::array<Value, 1> values{Value{std::numeric_limits<double>::quiet_NaN()}};
+  const Statement insert{"INSERT INTO t VALUES (1, $1)", values};
+  for (std::uint8_t i = 0; i < LiveGroup::members; ++i) {
+    const auto refused = until_answered([&] {
+      return group.client(i)->execute(std::span{&insert, 1}, {.request_id = request(i)});
+    });
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), Code::type_range) << to_string(refused.error());
+  }
 }
 
 Result<std::int64_t> rows_of_t(Session& session) {

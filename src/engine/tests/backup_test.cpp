@@ -413,6 +413,29 @@ TEST_F(BackupTest, CopiesNoHeadTwice) {
   EXPECT_LT(second.copied, 2 * log::head_record_size + 1024);
 }
 
+// A copy of what cannot be read is no backup; what an earlier one has is not asked for again.
+TEST_F(BackupTest, WhatHasRottedIsNotCopied) {
+  Repository earlier{7};
+  ASSERT_TRUE(database().back_up(earlier.storage()));
+  {
+    const auto file =
+        machine_->storage().open("tenants/1/data/00000000000000000001.segment", env::Open::write);
+    ASSERT_TRUE(file) << to_string(file.error());
+    std::array<std::byte, 1> byte{};
+    ASSERT_EQ((*file)->read_at(700, byte).value(), 1U);
+    byte[0] ^= std::byte{1};
+    ASSERT_TRUE((*file)->write_at(700, byte));
+  }
+  const auto refused = database().back_up(repository_.storage());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(class_of(refused.error().code()), ErrorClass::integrity) << to_string(refused.error());
+  EXPECT_TRUE(list_backups(repository_.storage()).value().empty());
+  live(30);
+  const auto next = database().back_up(earlier.storage());
+  ASSERT_TRUE(next) << to_string(next.error());
+  EXPECT_TRUE(verify_backup(earlier.storage(), next->backup, {}).value().clean());
+}
+
 // A crash in the middle leaves the backups there were, or one more; never part of one.
 TEST_F(BackupTest, ACrashWhileItIsTakenLeavesWhatWasThere) {
   const BackupText first = database().back_up(repository_.storage()).value().backup;

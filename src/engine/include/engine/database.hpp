@@ -420,7 +420,7 @@ class Database {
   [[nodiscard]] virtual Result<std::string> dump(std::string_view tenant, Position position) = 0;
   [[nodiscard]] virtual Result<std::vector<ProjectionSum>> sums(std::string_view tenant) = 0;
   // Copies what came since the last backup there into `repository`, beside readers and writers
-  // (engine/backup.hpp).
+  // (engine/backup.hpp). No backup is made if some of it cannot be read.
   [[nodiscard]] virtual Result<BackupReport> back_up(env::Storage& repository) = 0;
   // All keys of the database, wrapped by the master key: what a restore needs beside a backup. Keep
   // the newest one, away from both.

@@ -671,8 +671,7 @@ void Core::abandon(std::uint64_t ticket) {
 
 void Core::fail(const Error& error, std::optional<std::uint64_t> ticket) {
   probe<"engine.core.failed">();
-  const bool is_damaged = class_of(error.code()) == ErrorClass::integrity;
-  if (is_group_ && is_damaged) note(to_string(error));
+  note(to_string(error));
   if (!failed_) failed_ = whole_elsewhere(error);
   if (ticket) abandon(*ticket);
   while (!in_flight_.empty()) abandon(in_flight_.begin()->first);

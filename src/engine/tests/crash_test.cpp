@@ -604,5 +604,22 @@ TEST(Open, ADiskThatRefusesToRemoveAProjectionIsAnError) {
   EXPECT_EQ(session.error().code(), Code::unavailable_io) << to_string(session.error());
 }
 
+TEST(Status, SaysWhyAReplicaFailed) {
+  vopr::SimEnv world{1};
+  ASSERT_TRUE(Database::create(world.env(), master_key(), create_options()));
+  const auto database = Database::open(world.env(), master_key(), open_options()).value();
+  EXPECT_TRUE(database->status()->notes.empty());
+  world.storage().on_call([](vopr::CallKind kind, std::string_view path) {
+    const bool refused = kind == vopr::CallKind::device_write && path.contains("journal");
+    return vopr::Strike{.failure = refused ? std::optional{vopr::Failure::io} : std::nullopt};
+  });
+  EXPECT_FALSE(database->create_tenant("clinic", {}));
+  const auto status = database->status();
+  ASSERT_TRUE(status) << to_string(status.error());
+  EXPECT_EQ(status->state, "failed");
+  ASSERT_EQ(status->notes.size(), 1U);
+  EXPECT_TRUE(status->notes[0].starts_with("unavailable.io: ")) << status->notes[0];
+}
+
 }  // namespace
 }  // namespace kimberlite::engine::test

@@ -287,6 +287,24 @@ TEST_F(BackupTest, IsRefusedWhereAnotherHistoryLies) {
   }
 }
 
+// The next one would go on behind the damage.
+TEST_F(BackupTest, DamageWhereTheLastOneEndedIsNoOtherHistory) {
+  ASSERT_TRUE(database().back_up(repository_.storage()));
+  live(20);
+  const vopr::DiskImage whole = repository_.image();
+  const std::string path = "tenants/1/data/00000000000000000001.segment";
+  vopr::DiskImage image = whole;
+  image.flip(path, whole.size(path) - 1, std::byte{1});
+  Repository damaged{19, image};
+  const auto refused = database().back_up(damaged.storage());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), Code::integrity_backup);
+  const std::string said = to_string(refused.error());
+  EXPECT_TRUE(said.contains(path) && said.contains("is damaged there, or the backup's is")) << said;
+  EXPECT_EQ(find_backup(damaged.storage(), {})->op, find_backup(repository_.storage(), {})->op);
+  EXPECT_TRUE(database().back_up(repository_.storage())->made);
+}
+
 TEST_F(BackupTest, EveryDamageIsFound) {
   const BackupText backup = database().back_up(repository_.storage()).value().backup;
   const Buffer escrow = database().escrow().value();

@@ -53,9 +53,7 @@ void Trouble::look() {
   if (report_.finding) return;
   ++step_events_;
   for (std::uint8_t i = 0; i < group_.size(); ++i) {
-    // What a machine without power still does nobody sees.
-    const bool died = group_.is_up(i) ? group_.world().storage(i).frozen() : !seen_[i].off;
-    if (died) kill(i, seen_[i].off_for_ns);
+    if (has_died(i)) kill(i, seen_[i].off_for_ns);
     observe(i);
   }
   while (!ends_.empty() && ends_.begin()->first <= now()) {
@@ -364,6 +362,11 @@ std::optional<std::string> Trouble::strike_at_rest(const Incident& incident, std
 
 // ---- off and on -------------------------------------------------------------------------------
 
+// Unnoticed so far. What a machine without power still does nobody sees.
+bool Trouble::has_died(std::uint8_t machine) const {
+  return group_.is_up(machine) ? group_.world().storage(machine).frozen() : !seen_[machine].off;
+}
+
 void Trouble::kill(std::uint8_t machine, std::uint64_t for_ns) {
   static_cast<void>(atlas_.has_lost(machine));
   group_.kill(machine);
@@ -447,7 +450,7 @@ void Trouble::make_peace() {
     group_.world().step_clock(i, -group_.world().clock_off_us(i));
     if (group_.is_up(i)) group_.world().storage(i).set_faults({});
     const auto glance = group_.glance(i);
-    if (glance && glance->state == "failed") kill(i, 0);
+    if (has_died(i) || (glance && glance->state == "failed")) kill(i, 0);
   }
   draw_absent();
   for (std::uint8_t i = 0; i < group_.size() && !report_.finding; ++i) {
@@ -466,7 +469,7 @@ void Trouble::draw_absent() {
   Prng choices{plan_.seed, 81};
   for (std::uint8_t i = 0; i < group_.size(); ++i) {
     if (spared == 0 || choices.below(2) == 0 || atlas_.is_sick(i)) continue;
-    kill(i, 0);  // it may be off already, and nobody has noted it
+    kill(i, 0);  // it may be off already
     seen_[i].back_at_ns.reset();
     absent_.insert(i);
     --spared;

@@ -54,6 +54,7 @@ class Trouble {
   [[nodiscard]] std::optional<std::string> strike_disk(const Incident& incident, std::uint8_t one);
   [[nodiscard]] std::optional<std::string> strike_at_rest(const Incident& incident,
                                                           std::uint8_t one);
+  [[nodiscard]] bool has_died(std::uint8_t machine) const;
   void kill(std::uint8_t machine, std::uint64_t for_ns);
   void later(std::uint64_t for_ns, std::function<void()> what);
   void draw_absent();
